@@ -1,0 +1,50 @@
+/* writer.h - the one thread that writes SQLite, with natural group commit.
+ *
+ * Whatever queued up while the last fsync ran goes into the next transaction: at most 256 operations.
+ * Each operation runs in its own savepoint, so one that fails is undone alone. No timer, so no latency
+ * is added when idle. More than queue_max waiting, or the oldest waiting 5 s: refused at once. */
+#ifndef KF_BOT_WRITER_H
+#define KF_BOT_WRITER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/base/err.h"
+#include "lib/store/db.h"
+
+struct writer;
+
+/* One operation; embedded by its owner. `run` is called on the writer's thread inside the transaction;
+ * `done` after the commit (class ERR_OK) or its failure, also on the writer's thread, and must be quick.
+ * The op belongs to the writer from submit until `done`. */
+struct writer_op {
+	enum err_class (*run)(struct db *db, void *arg, struct err *err);
+	void (*done)(void *arg, enum err_class class, const struct err *err);
+	void *arg;
+	struct writer_op *next;      /* the writer's */
+	int64_t queued_at_ms;        /* the writer's */
+	struct err err;              /* the writer's */
+	enum err_class class;        /* the writer's */
+};
+
+enum err_class writer_start(struct writer **out, struct db *db, size_t queue_max, struct err *err) MUST_CHECK;
+
+/* Queues an operation. TRANSIENT: the queue is full or the writer stops; `done` is not called then. */
+enum err_class writer_submit(struct writer *writer, struct writer_op *op, struct err *err) MUST_CHECK;
+
+/* Runs an operation and waits for its commit. Not from the receiving thread. */
+enum err_class writer_call(struct writer *writer,
+			   enum err_class (*run)(struct db *db, void *arg, struct err *err), void *arg,
+			   struct err *err) MUST_CHECK;
+
+/* True while commits work; false in disk-full mode. */
+bool writer_is_healthy(const struct writer *writer);
+
+/* Called on the writer's thread after each batch that committed, e.g. to wake workers. */
+void writer_on_commit(struct writer *writer, void (*notify)(void *arg), void *arg);
+
+/* Drains the queue, checkpoints, ends the thread. The database stays open. */
+void writer_stop(struct writer *take_writer);
+
+#endif

@@ -1,0 +1,45 @@
+/* sign.h - digests, signatures, random bytes and key files. The only file that knows OpenSSL.
+ * Any thread. */
+#ifndef KF_BASE_SIGN_H
+#define KF_BASE_SIGN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/base/err.h"
+
+enum { SIGN_SHA256_LEN = 32 };
+
+/* HMAC-SHA256 over the parts in order, so a body need not be copied. */
+void sign_hmac_sha256(unsigned char out[SIGN_SHA256_LEN], const void *key, size_t key_len,
+		      const void *data, size_t len);
+
+/* Compares in constant time. */
+bool sign_equal(const void *a, const void *b, size_t len);
+
+void sign_sha256(unsigned char out[SIGN_SHA256_LEN], const void *data, size_t len);
+void sign_sha256_hex(char out[2 * SIGN_SHA256_LEN + 1], const void *data, size_t len);
+
+/* Cryptographic random bytes; aborts when the system has none. */
+void sign_random(void *out, size_t len);
+
+/* An RSA private key for RS256 (PKCS#1 or PKCS#8 PEM; "\n" written as two characters is mended). */
+struct sign_key;
+enum err_class sign_key_load(struct sign_key **out, const char *pem, size_t len, struct err *err)
+	MUST_CHECK;
+void sign_key_free(struct sign_key *take_key);
+
+/* A JWT (RFC 7519) of one claims object, signed RS256; the caller frees *out. */
+enum err_class sign_jwt_rs256(char **out, struct sign_key *key, const char *claims_json,
+			      struct err *err) MUST_CHECK;
+
+/* Reads a secret file of at most 64 KiB, strips one trailing newline; CONFIG when missing, empty,
+ * a directory, or readable by others than owner and group. The caller ends with sign_secret_free. */
+enum err_class sign_secret_read(char **out, const char *path, struct err *err) MUST_CHECK;
+void sign_secret_free(char *take_secret); /* wipes it first */
+
+/* base64url without padding (RFC 4648 section 5); the caller frees. */
+char *sign_base64url(const void *data, size_t len) MUST_CHECK;
+
+#endif

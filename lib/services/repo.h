@@ -1,0 +1,60 @@
+/* repo.h - one bare mirror per repository, and the tree of one commit written out to a folder.
+ *
+ * libgit2 over HTTP(S); the token goes through the credential callback only. No hooks, filters,
+ * attributes or submodules are honoured; symbolic links that leave the folder, special names (.git in
+ * any spelling, "..", absolute, device names) and too many or too large files are refused. The only file
+ * that knows libgit2. One mirror is used by one thread at a time (locked inside). */
+#ifndef KF_SERVICES_REPO_H
+#define KF_SERVICES_REPO_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/base/err.h"
+
+struct repo_store;
+
+struct repo_limits {
+	int64_t file_bytes_max;      /* one file; 0: 100 MiB */
+	int64_t tree_bytes_max;      /* all files; 0: 1 GiB */
+	int64_t files_max;           /* 0: 50,000 */
+	int64_t fetch_bytes_max;     /* received in one fetch; 0: 2 GiB */
+	int fetch_timeout_ms;        /* 0: 10 min */
+};
+
+/* `dir` holds the mirrors, one folder per host and repository id. */
+enum err_class repo_store_open(struct repo_store **out, const char *dir, const struct repo_limits *limits,
+			       struct err *err) MUST_CHECK;
+void repo_store_close(struct repo_store *take_store);
+
+struct repo_request {
+	int64_t repo_id;
+	const char *url;             /* "https://github.com/o/r.git", without credentials */
+	const char *token;           /* NULL: none */
+	const char *ref;             /* "refs/pull/7/head" */
+	const char *sha;             /* must be reachable from ref, and is what is written out */
+	const char *dest;            /* folder, made 0700; must not exist or be empty */
+};
+struct repo_tree {
+	int64_t files, bytes;
+	bool fetched;                /* false: the mirror had the commit already */
+};
+
+/* Fetches when the mirror lacks the SHA, checks that the ref contains it, writes the tree. Codes:
+ * "repo.sha_not_in_ref" (CONFLICT), "repo.too_large", "repo.too_many_files", "repo.bad_path" (USER);
+ * DENIED, NOT_FOUND, TRANSIENT, CONFIG (TLS) from the transport. Half-written folders are removed. */
+enum err_class repo_checkout(struct repo_store *store, const struct repo_request *request,
+			     struct repo_tree *out, struct err *err) MUST_CHECK;
+
+/* Removes a checkout folder and everything below, without following links. */
+void repo_remove_tree(const char *dir);
+
+/* Deletes mirrors unused for longer than that. */
+void repo_store_prune(struct repo_store *store, int64_t unused_ms);
+
+/* Reads a regular file below `root` without following symbolic links out of it; at most `max` bytes.
+ * NOT_FOUND, USER "repo.bad_path". The caller frees. */
+enum err_class repo_read_file(const char *root, const char *path, size_t max, char **out,
+			      size_t *out_len, struct err *err) MUST_CHECK;
+
+#endif

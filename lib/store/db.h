@@ -1,0 +1,45 @@
+/* db.h - the SQLite file: opening, migrating, transactions, and what an error of it means.
+ *
+ * One process per file (flock on <file>.lock). Exactly one connection writes and checkpoints: the
+ * writer's, made by db_open. Others are db_open_reader. A handle belongs to one thread at a time.
+ * Settings and their reasons: docs/decisions/. No SQL outside lib/store. */
+#ifndef KF_STORE_DB_H
+#define KF_STORE_DB_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/base/err.h"
+
+struct db;
+
+/* Opens or creates the file, takes the lock, migrates, counts the incarnation up, makes every leased
+ * job ready again (three crashes make it dead). CONFIG: held by another process (with its pid),
+ * network file system, not writable, newer than this program. CORRUPT: damaged. */
+enum err_class db_open(struct db **out, const char *path, int64_t now_ms, struct err *err) MUST_CHECK;
+enum err_class db_open_reader(struct db **out, const char *path, struct err *err) MUST_CHECK;
+void db_close(struct db *take_db);
+
+int64_t db_incarnation(const struct db *db);
+
+/* One transaction of many operations. db_commit: on failure nothing of the batch counts; TRANSIENT =
+ * disk full or busy (rolled back, go on), CORRUPT = I/O error or damage (leave the process). */
+enum err_class db_begin(struct db *db, struct err *err) MUST_CHECK;
+enum err_class db_commit(struct db *db, struct err *err) MUST_CHECK;
+void db_rollback(struct db *db);
+
+/* Each operation of a batch runs between these, so that one that fails is undone alone. */
+enum err_class db_savepoint(struct db *db, struct err *err) MUST_CHECK;
+enum err_class db_release(struct db *db, bool keep, struct err *err) MUST_CHECK;
+
+/* Called by the writer when it has nothing to do, and after each commit with `idle` false. */
+void db_checkpoint(struct db *db, bool idle);
+
+/* PRAGMA quick_check; CORRUPT with its first lines. */
+enum err_class db_check(struct db *db, struct err *err) MUST_CHECK;
+
+/* meta table: small named values. */
+enum err_class db_meta_get(struct db *db, const char *key, char *out, size_t size, struct err *err) MUST_CHECK;
+enum err_class db_meta_set(struct db *db, const char *key, const char *value, struct err *err) MUST_CHECK;
+
+#endif
