@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "bot/disk.h"
 #include "lib/base/err.h"
 #include "lib/store/db.h"
 
@@ -30,6 +31,10 @@ struct writer_op {
 
 enum err_class writer_start(struct writer **out, struct db *db, size_t queue_max, struct err *err) MUST_CHECK;
 
+/* Watches the disk from now on; without it only SQLite's own word counts. Before the first submit. */
+enum err_class writer_watch_disk(struct writer *writer, const struct disk_limits *limits,
+				 struct err *err) MUST_CHECK;
+
 /* Queues an operation. TRANSIENT: the queue is full or the writer stops; `done` is not called then. */
 enum err_class writer_submit(struct writer *writer, struct writer_op *op, struct err *err) MUST_CHECK;
 
@@ -38,7 +43,8 @@ enum err_class writer_call(struct writer *writer,
 			   enum err_class (*run)(struct db *db, void *arg, struct err *err), void *arg,
 			   struct err *err) MUST_CHECK;
 
-/* True while commits work; false in disk-full mode. */
+/* True while commits work; false in disk-full mode, in which operations are still tried (work in hand
+ * must be recorded) but no new work should be accepted. Any thread. */
 bool writer_is_healthy(const struct writer *writer);
 
 /* Called on the writer's thread after each batch that committed, e.g. to wake workers. */

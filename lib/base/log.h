@@ -20,7 +20,13 @@ struct log_field {
 	int64_t number;
 };
 
-#define LOG_S(key_, text_) ((struct log_field){.key = (key_), .text = (text_) ? (text_) : ""})
+/* A function, so that an array may be passed without a warning that its address is never NULL. */
+static inline struct log_field log_text_field(const char *key, const char *text)
+{
+	return (struct log_field){.key = key, .text = text ? text : ""};
+}
+
+#define LOG_S(key_, text_) log_text_field((key_), (text_))
 #define LOG_I(key_, number_) ((struct log_field){.key = (key_), .number = (int64_t)(number_)})
 
 void log_set_level(enum log_level level);

@@ -64,6 +64,22 @@ struct job {
 	int64_t due_at_ms, deadline_at_ms, comment_at_ms, created_at_ms, started_at_ms, finished_at_ms;
 	char *code;                /* reason code of a final state, NULL */
 	char *message;             /* one sentence for a final state, NULL */
+
+	/* A wanted end: the store never ends a job behind people's backs. Instead it makes it READY with
+	 * these set, and the worker that claims it runs no step but ends it so, with comment and reaction.
+	 * JOB_READY (0): none is wanted. */
+	enum job_state end_state;
+	char *end_code;
+	char *end_message;
+
+	const struct job_rules *rules; /* set by the worker before a step is asked; borrowed */
+};
+
+/* The operator's times that steps need; milliseconds. */
+struct job_rules {
+	int64_t look_first_ms;     /* first look at a young run; later looks grow with its age */
+	int64_t look_until_ms;     /* age from which only the feed and the sweep look */
+	int64_t doubt_ms;          /* how long a run that was not found may still turn up */
 };
 
 void job_dispose(struct job *job);
@@ -106,6 +122,7 @@ struct step {
 	const char *name;          /* "compile": log key, metric label, --step of /logs */
 	const char *sentence;      /* what people read while it runs: "compiling the pipeline" */
 	bool handles_errors;       /* gets final errors of its effect too; else the job fails with them */
+	bool handles_cancel;       /* sees job->cancel itself; else a cancelled job ends before it */
 	void (*decide)(const struct job *job, const struct effect_result *last, int64_t now_ms,
 		       struct update *out);
 };

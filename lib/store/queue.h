@@ -48,6 +48,11 @@ enum err_class queue_receive(struct db *db, const struct queue_intake *intake,
 enum err_class queue_claim(struct db *db, int64_t now_ms, struct job *out, int64_t *next_due_ms,
 			   struct err *err) MUST_CHECK;
 
+/* When the next job may be claimed (now or earlier: one is due), and when the next parked one is to be
+ * looked at; INT64_MAX: none. Reader; a few microseconds. */
+enum err_class queue_next_due(struct db *db, int64_t *claim_ms, int64_t *parked_ms, struct err *err)
+	MUST_CHECK;
+
 /* Commits the intent to run an effect for the job's present step. */
 enum err_class queue_step_intent(struct db *db, const struct job *job, const struct effect *effect,
 				 int64_t now_ms, struct err *err) MUST_CHECK;

@@ -1,0 +1,501 @@
+/* daemon.c - see daemon.h.
+ *
+ * Start-up is recovery: the database is opened, orphaned jobs are ready again, the socket listens,
+ * and only then is anybody asked over the network (who are we, what can Kubeflow do), by a thread
+ * of its own, so a GitHub that is down does not keep webhooks out. SIGTERM: not ready, answer what
+ * is in hand, workers stop at a step boundary, drain, checkpoint; a second signal leaves at once.
+ */
+#include "bot/daemon.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "bot/health.h"
+#include "bot/poller.h"
+#include "bot/receive.h"
+#include "bot/reporter.h"
+#include "bot/worker.h"
+#include "bot/world.h"
+#include "lib/base/clock.h"
+#include "lib/base/crash.h"
+#include "lib/base/jval.h"
+#include "lib/base/log.h"
+#include "lib/base/sign.h"
+#include "lib/base/str.h"
+#include "lib/commands/commands.h"
+#include "lib/core/markdown.h"
+#include "lib/store/queue.h"
+
+enum { GREET_AGAIN_MS = 5000, SHUTDOWN_MAX_S = 11 };
+
+struct daemon {
+	const struct config *config;
+	struct world world;
+	struct db *db;
+	struct receive *receive;
+	struct workers *workers;
+	struct reporter *reporter;
+	struct poller *poller;
+	pthread_t greeter;
+	bool greeting;
+	char *secrets[2];
+};
+
+/* --- opening --- */
+
+static enum err_class make_dir(const char *path, struct err *err)
+{
+	if (mkdir(path, 0700) && errno != EEXIST)
+		return err_set(err, ERR_CONFIG, "cannot make %s: %s", path, strerror(errno));
+	return ERR_OK;
+}
+
+static enum err_class open_github(struct world *world, struct err *err)
+{
+	const struct config *config = world->config;
+	struct github_options options = {
+		.api_url = config_text(config, "github.api_url"),
+		.graphql_url = config_text(config, "github.graphql_url"),
+		.api_version = config_text(config, "github.api_version"),
+		.app_id = config_text(config, "github.app_id"),
+		.private_key_file = config_text(config, "github.private_key_file"),
+		.token_file = config_text(config, "github.token_file"),
+		.writes_per_minute = (int)config_int(config, "github.writes_per_minute"),
+		.writes_per_hour = (int)config_int(config, "github.writes_per_hour"),
+		.write_gap_ms = (int)config_ms(config, "github.write_gap"),
+	};
+
+	world->app_mode = options.app_id != NULL;
+	return github_new(&world->github, &options, err);
+}
+
+static enum err_class open_clusters(struct world *world, struct err *err)
+{
+	world->cluster_count = config_cluster_count(world->config);
+	if (world->cluster_count > WORLD_CLUSTERS_MAX)
+		return err_set(err, ERR_CONFIG, "more than %d clusters", WORLD_CLUSTERS_MAX);
+	for (size_t i = 0; i < world->cluster_count; i++) {
+		struct kfp_options options = {
+			.url = config_cluster_text(world->config, i, "kfp_url"),
+			.ui_url = config_cluster_text(world->config, i, "kfp_ui_url"),
+			.token_file = config_cluster_text(world->config, i, "kfp_token_file"),
+			.dashboard = config_cluster_bool(world->config, i, "kfp_dashboard"),
+		};
+
+		if (kfp_new(&world->clusters[i], &options, err))
+			return err_wrap(err, "cluster %s",
+					config_cluster_text(world->config, i, "name"));
+	}
+	return ERR_OK;
+}
+
+static void read_options(struct world *world)
+{
+	const struct config *config = world->config;
+
+	world->compile = (struct compile_options){
+		.mode = str_eq(config_text(config, "compile.mode"), "precompiled")
+				? COMPILE_PRECOMPILED
+				: COMPILE_SANDBOX,
+		.python = config_text(config, "compile.python"),
+		.package_dir = config_text(config, "compile.package_dir"),
+		.bwrap = config_text(config, "compile.bwrap"),
+		.timeout_ms = (int)config_ms(config, "compile.timeout"),
+		.memory_bytes_max = config_bytes(config, "compile.memory"),
+		.output_bytes_max = config_bytes(config, "compile.output"),
+		.processes_max = (int)config_int(config, "compile.processes"),
+	};
+	world->rules = (struct job_rules){
+		.look_first_ms = config_ms(config, "poll.run_first"),
+		.look_until_ms = config_ms(config, "poll.run_until"),
+		.doubt_ms = config_ms(config, "poll.run_doubt"),
+	};
+	world->notify_after_ms = config_ms(config, "report.notify_after");
+	world->edit_interval_ms = config_ms(config, "report.edit_interval");
+	world->patience_ms = config_ms(config, "limits.patience");
+}
+
+static enum err_class open_repos(struct world *world, const char *state_dir, struct err *err)
+{
+	const struct config *config = world->config;
+	AUTO_FREE char *dir = str_printf("%s/mirrors", state_dir);
+	struct repo_limits limits = {
+		.file_bytes_max = config_bytes(config, "limits.checkout_file_bytes"),
+		.tree_bytes_max = config_bytes(config, "limits.checkout_bytes"),
+		.files_max = config_int(config, "limits.checkout_files"),
+	};
+
+	if (make_dir(dir, err) || make_dir(world->work_dir, err))
+		return err->class;
+	return repo_store_open(&world->repos, dir, &limits, err);
+}
+
+static enum err_class open_world(struct daemon *daemon, struct err *err)
+{
+	struct world *world = &daemon->world;
+	const char *state_dir = config_text(daemon->config, "state_dir");
+	pthread_condattr_t attr;
+
+	world->config = daemon->config;
+	world->db_path = str_printf("%s/kfops.db", state_dir);
+	world->work_dir = str_printf("%s/work", state_dir);
+	pthread_mutex_init(&world->mutex, NULL);
+	pthread_condattr_init(&attr);
+	pthread_cond_init(&world->work, &attr);
+	pthread_condattr_destroy(&attr);
+	read_options(world);
+	if (make_dir(state_dir, err) || db_open(&daemon->db, world->db_path, clock_now_ms(), err))
+		return err->class;
+	if (open_repos(world, state_dir, err) || open_github(world, err) ||
+	    open_clusters(world, err))
+		return err->class;
+	if (writer_start(&world->writer, daemon->db,
+			 (size_t)config_int(daemon->config, "limits.queue"), err))
+		return err->class;
+	writer_on_commit(world->writer, world_poke, world);
+	return ERR_OK;
+}
+
+static bool repo_is_allowed(void *arg, const char *repo)
+{
+	const struct world *world = arg;
+
+	return config_cluster_of_repo(world->config, repo) >= 0;
+}
+
+static enum err_class open_receive(struct daemon *daemon, struct err *err)
+{
+	static const char *const paths[2] = {"server.webhook_secret_file",
+					     "server.webhook_secret_previous_file"};
+	const struct config *config = daemon->config;
+	struct receive_options options = {
+		.listen = config_text(config, "server.listen"),
+		.path = config_text(config, "server.webhook_path"),
+		.commands = &commands,
+		.job_deadline_ms = config_ms(config, "limits.job_deadline"),
+		.comment_age_max_ms = config_ms(config, "limits.comment_age"),
+		.connections_max = (int)config_int(config, "server.connections_max"),
+		.connections_per_address_max =
+			(int)config_int(config, "server.connections_per_address_max"),
+		.repo_is_allowed = repo_is_allowed,
+		.page = health_page,
+		.arg = &daemon->world,
+	};
+
+	for (size_t i = 0; i < 2; i++) {
+		const char *path = config_text(config, paths[i]);
+
+		if (path && sign_secret_read(&daemon->secrets[i], path, err))
+			return err_wrap(err, "%s", paths[i]);
+		options.secrets[i] = daemon->secrets[i];
+	}
+	markdown_redact_also((const char *const *)options.secrets, 2);
+	return receive_open(&daemon->receive, &options, daemon->world.writer, err);
+}
+
+static enum err_class open_all(struct daemon *daemon, struct err *err)
+{
+	struct world *world = &daemon->world;
+
+	if (open_world(daemon, err) || open_receive(daemon, err) ||
+	    receive_start(daemon->receive, err))
+		return err->class;
+	log_info("listening", LOG_S("address", config_text(daemon->config, "server.listen")),
+		 LOG_I("port", receive_port(daemon->receive)),
+		 LOG_I("incarnation", db_incarnation(daemon->db)));
+	if (workers_start(&daemon->workers, world,
+			  (int)config_int(daemon->config, "limits.workers"), err) ||
+	    reporter_start(&daemon->reporter, world, err) ||
+	    poller_start(&daemon->poller, world, daemon->receive, err))
+		return err->class;
+	return ERR_OK;
+}
+
+/* --- greeting the far sides, after we listen --- */
+
+static bool greet_github(struct hands *hands, struct daemon *daemon)
+{
+	struct github_identity who;
+	struct err err = {0};
+
+	if (github_identity(hands->world->github, hands->github_http, &who, &err)) {
+		if (err_is_retried(err.class))
+			log_info("github_unreachable", LOG_S("message", err.msg));
+		else
+			log_error("github_refuses", LOG_S("message", err.msg));
+		return false;
+	}
+	receive_set_identity(daemon->receive, who.app_id, who.user_id);
+	health_set_identified(true);
+	log_info("identified", LOG_S("login", who.login), LOG_I("app", who.app_id),
+		 LOG_I("user", who.user_id));
+	return true;
+}
+
+static bool greet_cluster(struct hands *hands, size_t i)
+{
+	const char *name = config_cluster_text(hands->world->config, i, "name");
+	struct kfp_capabilities seen;
+	struct err err = {0};
+
+	if (kfp_probe(hands->world->clusters[i], hands_kfp_http(hands, i), &seen, &err)) {
+		if (err.class == ERR_CONFIG)
+			log_error("kubeflow_refused", LOG_S("cluster", name),
+				  LOG_S("message", err.msg));
+		else
+			log_info("kubeflow_unreachable", LOG_S("cluster", name),
+				 LOG_S("message", err.msg));
+		return false;
+	}
+	log_info("kubeflow", LOG_S("cluster", name), LOG_S("version", seen.version),
+		 LOG_S("multi_user", seen.multi_user ? "yes" : "no"));
+	return true;
+}
+
+static void *greet(void *arg)
+{
+	struct daemon *daemon = arg;
+	struct world *world = &daemon->world;
+	bool github_done = false, cluster_done[WORLD_CLUSTERS_MAX] = {false}, all = false;
+	struct hands hands;
+	struct err err;
+
+	if (hands_open(&hands, world, &err)) {
+		log_error("greeting_failed", LOG_S("message", err.msg));
+		return NULL;
+	}
+	while (!all && !atomic_load(&world->stopping)) {
+		github_done = github_done || greet_github(&hands, daemon);
+		all = github_done;
+		for (size_t i = 0; i < world->cluster_count; i++) {
+			cluster_done[i] = cluster_done[i] || greet_cluster(&hands, i);
+			all = all && cluster_done[i];
+		}
+		for (int64_t until = clock_now_ms() + GREET_AGAIN_MS;
+		     !all && clock_now_ms() < until && !atomic_load(&world->stopping);)
+			world_wait(world, 0, clock_now_ms() + 200);
+	}
+	hands_close(&hands);
+	return NULL;
+}
+
+/* --- running and closing --- */
+
+static void close_all(struct daemon *daemon)
+{
+	struct world *world = &daemon->world;
+
+	atomic_store(&world->stopping, true);
+	if (daemon->receive)
+		receive_stop(daemon->receive);
+	http_abort_all();
+	world_poke(world);
+	if (daemon->greeting)
+		pthread_join(daemon->greeter, NULL);
+	if (daemon->workers)
+		workers_stop(daemon->workers);
+	if (daemon->reporter)
+		reporter_stop(daemon->reporter);
+	if (daemon->poller)
+		poller_stop(daemon->poller);
+	if (world->writer)
+		writer_stop(world->writer);
+	if (daemon->db)
+		db_close(daemon->db);
+	for (size_t i = 0; i < world->cluster_count; i++)
+		if (world->clusters[i])
+			kfp_free(world->clusters[i]);
+	if (world->github)
+		github_free(world->github);
+	if (world->repos)
+		repo_store_close(world->repos);
+	for (size_t i = 0; i < world->namespace_count; i++)
+		mem_free(world->namespaces[i].name);
+	mem_free(world->namespaces);
+	mem_free(world->db_path);
+	mem_free(world->work_dir);
+	sign_secret_free(daemon->secrets[0]);
+	sign_secret_free(daemon->secrets[1]);
+}
+
+static int exit_code_of(const struct err *err)
+{
+	if (str_eq(err->code, "db.locked"))
+		return EXIT_CODE_LOCKED;
+	if (err->class == ERR_CORRUPT)
+		return EXIT_CODE_DATA;
+	return err->class == ERR_CONFIG ? EXIT_CODE_CONFIG : EXIT_CODE_OS;
+}
+
+/* The second signal, or a stop that takes too long, ends the process: nothing depends on a clean
+ * end. */
+static void leave_now(int signal)
+{
+	(void)signal;
+	_exit(EXIT_CODE_OK);
+}
+
+static void wait_for_signal(void)
+{
+	sigset_t set;
+	int signal;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigwait(&set, &signal);
+	log_info("stopping", LOG_I("signal", signal));
+	struct sigaction leave = {.sa_handler = leave_now};
+
+	sigaction(SIGTERM, &leave, NULL);
+	sigaction(SIGINT, &leave, NULL);
+	sigaction(SIGALRM, &leave, NULL);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+	alarm(SHUTDOWN_MAX_S);
+}
+
+static void block_signals(void)
+{
+	struct sigaction ignore = {.sa_handler = SIG_IGN};
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	sigaction(SIGPIPE, &ignore, NULL);
+}
+
+int daemon_run(const struct config *config)
+{
+	struct daemon daemon = {.config = config};
+	struct err err = {0};
+	enum log_level level;
+
+	if (log_level_from_name(&level, config_text(config, "log.level")))
+		log_set_level(level);
+	umask(077);
+	mallopt(M_ARENA_MAX, 2); /* many threads, little memory each */
+	block_signals();
+	crash_init();
+	http_global_init();
+	if (open_all(&daemon, &err)) {
+		log_error("start_failed", LOG_S("message", err.msg));
+		close_all(&daemon);
+		return exit_code_of(&err);
+	}
+	daemon.greeting = pthread_create(&daemon.greeter, NULL, greet, &daemon) == 0;
+	wait_for_signal();
+	close_all(&daemon);
+	log_info("stopped", LOG_I("pid", getpid()));
+	return EXIT_CODE_OK;
+}
+
+/* --- the other modes --- */
+
+static void print_job(const json_t *row)
+{
+	char at[21];
+
+	clock_rfc3339(at, jval_int(row, "created_at_ms", 0));
+	printf("%-6" PRId64 " %-10s %-12s %-14s %-30s #%-6" PRId64 " %.12s %-20s %s %s\n",
+	       jval_int(row, "id", 0), jval_str(row, "state", "?"), jval_str(row, "command", "?"),
+	       jval_str(row, "step", ""), jval_str(row, "repo", ""), jval_int(row, "pr", 0),
+	       jval_str(row, "sha", "-"), jval_str(row, "actor", "?"), at,
+	       jval_str(row, "code", ""));
+}
+
+int daemon_print_jobs(const struct config *config)
+{
+	enum { ROWS_MAX = 200 };
+	AUTO_FREE char *path = str_printf("%s/kfops.db", config_text(config, "state_dir"));
+	AUTO_JSON json_t *rows = NULL;
+	struct db *db = NULL;
+	struct err err = {0};
+	json_t *row;
+	size_t i;
+
+	if (db_open_reader(&db, path, &err) || queue_list(db, 0, 0, ROWS_MAX, &rows, &err)) {
+		fprintf(stderr, "kfopsd: %s\n", err.msg);
+		if (db)
+			db_close(db);
+		return exit_code_of(&err);
+	}
+	json_array_foreach(rows, i, row) print_job(row);
+	db_close(db);
+	return EXIT_CODE_OK;
+}
+
+static bool check_one(const char *what, enum err_class class, const struct err *err)
+{
+	if (class)
+		printf("FAIL %s: %s\n", what, err->msg);
+	else
+		printf("ok   %s\n", what);
+	return class == ERR_OK;
+}
+
+static bool check_far_sides(struct world *world)
+{
+	struct hands hands = {.world = world};
+	struct github_identity who;
+	struct kfp_capabilities seen;
+	struct err err = {0};
+	bool ok;
+
+	hands.github_http = http_new(&(struct http_options){
+		.user_agent = "kfops/" KFOPS_VERSION,
+		.ca_file = config_text(world->config, "github.ca_file"),
+		.allow_http = true,
+	});
+	ok = check_one("GitHub knows us",
+		       github_identity(world->github, hands.github_http, &who, &err), &err);
+	for (size_t i = 0; i < world->cluster_count; i++) {
+		AUTO_FREE char *what = str_printf("Kubeflow Pipelines of cluster %s",
+						  config_cluster_text(world->config, i, "name"));
+
+		err = (struct err){0};
+		ok = check_one(
+			     what,
+			     kfp_probe(world->clusters[i], hands_kfp_http(&hands, i), &seen, &err),
+			     &err) &&
+		     ok;
+	}
+	hands_close(&hands);
+	return ok;
+}
+
+int daemon_check(const struct config *config)
+{
+	struct daemon daemon = {.config = config};
+	struct world *world = &daemon.world;
+	struct err err = {0};
+	bool ok, github_ok, clusters_ok;
+
+	world->config = config;
+	http_global_init();
+	read_options(world);
+	printf("ok   configuration\n");
+	ok = world->compile.mode != COMPILE_SANDBOX ||
+	     check_one("compile sandbox", compile_check(&world->compile, &err), &err);
+	err = (struct err){0};
+	github_ok = check_one("GitHub credentials", open_github(world, &err), &err);
+	err = (struct err){0};
+	clusters_ok = check_one("Kubeflow addresses", open_clusters(world, &err), &err);
+	ok = ok && github_ok && clusters_ok;
+	if (github_ok && clusters_ok)
+		ok = check_far_sides(world) && ok;
+	for (size_t i = 0; i < world->cluster_count; i++)
+		if (world->clusters[i])
+			kfp_free(world->clusters[i]);
+	if (world->github)
+		github_free(world->github);
+	return ok ? EXIT_CODE_OK : EXIT_CODE_CONFIG;
+}

@@ -1,0 +1,232 @@
+/* effects_build.c - effects on this machine: checkout, settings, compile. What they write stays in
+ * the job's work folder, so they can be done again at any time. */
+#include <string.h>
+
+#include "bot/effects_impl.h"
+#include "config/settings.h"
+#include "lib/base/sign.h"
+#include "lib/base/yaml.h"
+
+enum { SETTINGS_MAX = 256 << 10, REPORT_MAX = 16 << 10, APPEARS_AFTER_TRIES = 4 };
+static const char settings_path[] = "config_files/config.yaml";
+
+enum err_class effect_checkout(struct effect_call *call, struct err *err)
+{
+	struct world *world = call->hands->world;
+	struct github_target to = effect_target(call);
+	AUTO_FREE char *dir = effect_path(world, call->job, "");
+	AUTO_FREE char *dest = effect_path(world, call->job, "src");
+	AUTO_FREE char *url = str_printf("%s/%s.git", config_text(world->config, "github.web_url"),
+					 call->job->repo);
+	AUTO_FREE char *ref = str_printf("refs/pull/%lld/head", (long long)call->job->pr);
+	struct repo_request request = {.repo_id = call->job->repo_id,
+				       .url = url,
+				       .ref = ref,
+				       .sha = call->job->head_sha,
+				       .dest = dest};
+	struct repo_tree tree;
+	enum err_class class;
+	char *token = NULL;
+
+	if (github_git_token(world->github, call->hands->github_http, &to, &token, err))
+		return err->class;
+	if (effect_write_file(world, call->job, ".kfops", "", 0, err)) {
+		sign_secret_free(token);
+		return err->class;
+	}
+	repo_remove_tree(dest);
+	request.token = token;
+	class = repo_checkout(world->repos, &request, &tree, err);
+	sign_secret_free(token);
+	if (class == ERR_CONFLICT && call->job->tries < APPEARS_AFTER_TRIES)
+		return err->class = ERR_TRANSIENT; /* refs/pull/N/head lags a push by seconds */
+	if (class)
+		return class;
+	jval_set_int(call->data, "files", tree.files);
+	jval_set_int(call->data, "bytes", tree.bytes);
+	return ERR_OK;
+}
+
+static void annotate(struct effect_call *call, const char *path, int line, const char *message)
+{
+	json_t *place = json_object();
+
+	jval_set_str(place, "path", path);
+	jval_set_int(place, "line", line > 0 ? line : 1);
+	jval_set_str(place, "message", message);
+	jval_set(call->data, "annotation", place);
+}
+
+enum err_class effect_settings(struct effect_call *call, struct err *err)
+{
+	AUTO_FREE char *source = effect_path(call->hands->world, call->job, "src"), *text = NULL;
+	AUTO_BUF struct buf report = buf_make(REPORT_MAX);
+	json_t *settings = NULL;
+	enum err_class class;
+	size_t len = 0;
+	int line = 0;
+
+	class = repo_read_file(source, settings_path, SETTINGS_MAX, &text, &len, err);
+	if (class == ERR_NOT_FOUND)
+		return err_code(err, ERR_USER, "settings.missing",
+				"%s is not in this commit. It names the pipeline to build; see "
+				"docs/getting-started.md for the smallest one that works",
+				settings_path);
+	if (class)
+		return class;
+	class = settings_parse(&settings, text, len, call->job->repo, &report, &line, err);
+	if (class) {
+		annotate(call, settings_path, line, report.len ? buf_text(&report) : err->msg);
+		jval_set_str(call->data, "log", buf_text(&report));
+		return class;
+	}
+	json_decref(call->data);
+	call->data = settings;
+	return ERR_OK;
+}
+
+/* Switches caching off in every task of every DAG: a deterministic edit of the document. */
+static void clear_caching(json_t *dag)
+{
+	json_t *tasks = jval_at(dag, "dag.tasks"), *task;
+	const char *name;
+
+	json_object_foreach(tasks, name, task)
+		json_object_set_new(task, "cachingOptions", json_object());
+}
+
+static char *without_cache(json_t *documents, size_t *out_len)
+{
+	json_t *spec = json_array_get(documents, 0), *component;
+	AUTO_BUF struct buf text = buf_make(32 << 20);
+	const char *name;
+	size_t i;
+	json_t *document;
+
+	clear_caching(json_object_get(spec, "root"));
+	json_object_foreach(json_object_get(spec, "components"), name, component)
+		clear_caching(component);
+	json_array_foreach(documents, i, document)
+	{
+		AUTO_FREE char *yaml = yaml_dump(document);
+
+		buf_puts(&text, i ? "---\n" : "");
+		buf_puts(&text, yaml);
+	}
+	*out_len = text.len;
+	return buf_take(&text);
+}
+
+static size_t count_tasks(const struct pipeline *pipeline)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < pipeline->dag_count; i++)
+		for (size_t k = 0; k < pipeline->dags[i].task_count; k++)
+			count += pipeline->dags[i].tasks[k].kind != TASK_DAG;
+	return count;
+}
+
+/* Kfops gives every pipeline that asks for it the id of its version. */
+static void give_version_id(const struct pipeline *pipeline, const char *version, json_t *given)
+{
+	for (size_t i = 0; version && i < pipeline->param_count; i++)
+		if (str_eq(pipeline->params[i].name, "version_id") &&
+		    !json_object_get(given, "version_id"))
+			jval_set_str(given, "version_id", version);
+}
+
+static enum err_class take_pipeline(struct effect_call *call, const struct pipeline *pipeline,
+				    const json_t *given, json_t *into, struct err *err)
+{
+	AUTO_JSON json_t *mine = json_is_object(given) ? json_deep_copy(given) : json_object();
+	json_t *parameters = NULL, *images = json_array();
+
+	jval_set_str(into, "name", pipeline->name);
+	jval_set_int(into, "tasks", (int64_t)count_tasks(pipeline));
+	for (size_t i = 0; i < pipeline->image_count && i < 50; i++)
+		json_array_append_new(images, json_string(pipeline->images[i]));
+	jval_set(into, "images", images);
+	give_version_id(pipeline, jval_str(call->args, "version_name", NULL), mine);
+	if (pipeline_check_params(pipeline, mine, &parameters, err))
+		return err->class;
+	jval_set(into, "parameters", parameters);
+	return ERR_OK;
+}
+
+enum err_class effect_take_documents(struct effect_call *call, json_t *documents,
+				     const json_t *given, json_t *into, struct err *err)
+{
+	AUTO_FREE char *text = jval_dump(documents);
+	struct pipeline *pipeline = NULL;
+	const json_t *list[2];
+	size_t count = json_array_size(documents);
+	enum err_class class;
+
+	if (count > 2)
+		return err_code(err, ERR_USER, "pipeline.invalid",
+				"the compiled pipeline has %zu documents; one or two are allowed",
+				count);
+	for (size_t i = 0; i < count; i++)
+		list[i] = json_array_get(documents, i);
+	if (pipeline_read(&pipeline, list, count, err))
+		return err->class;
+	class = take_pipeline(call, pipeline, given, into, err);
+	pipeline_free(pipeline);
+	if (class)
+		return class;
+	return effect_write_file(call->hands->world, call->job, "pipeline.json", text, strlen(text),
+				 err);
+}
+
+static enum err_class keep_compiled(struct effect_call *call, struct compile_result *made,
+				    struct err *err)
+{
+	char digest[2 * SIGN_SHA256_LEN + 1];
+
+	if (effect_take_documents(call, made->documents, json_object_get(call->args, "parameters"),
+				  call->data, err))
+		return err->class;
+	if (jval_bool(call->args, "no_cache", false)) {
+		mem_free(made->yaml);
+		made->yaml = without_cache(made->documents, &made->yaml_len);
+	}
+	sign_sha256_hex(digest, made->yaml, made->yaml_len);
+	jval_set_str(call->data, "sha256", digest);
+	jval_set_int(call->data, "bytes", (int64_t)made->yaml_len);
+	return effect_write_file(call->hands->world, call->job, "pipeline.yaml", made->yaml,
+				 made->yaml_len, err);
+}
+
+enum err_class effect_compile(struct effect_call *call, struct err *err)
+{
+	struct world *world = call->hands->world;
+	AUTO_FREE char *source = effect_path(world, call->job, "src");
+	struct compile_request request = {
+		.source_dir = source,
+		.pipeline_path = jval_str(call->args, "path", ""),
+		.function_name = jval_str(call->args, "function", NULL),
+	};
+	struct compile_result made = {0};
+	enum err_class class;
+
+	if (str_is_empty(request.function_name))
+		request.function_name = NULL;
+	if (str_eq(jval_str(call->args, "mode", ""), "V1_LEGACY") &&
+	    str_ends(request.pipeline_path, ".py"))
+		return err_code(
+			err, ERR_USER, "compile.legacy_source",
+			"pipeline_execution_mode V1_LEGACY needs a compiled Argo file: today's kfp "
+			"cannot compile kfp 1 code. Commit the compiled .yaml and name it in "
+			"pipeline_path, or port the pipeline to kfp 2 and remove the mode");
+	class = compile_run(&world->compile, &request, &made, err);
+	if (made.log)
+		jval_set_str(call->data, "log", made.log);
+	if (class && made.error.path)
+		annotate(call, made.error.path, made.error.line,
+			 made.error.message ? made.error.message : err->msg);
+	if (!class)
+		class = keep_compiled(call, &made, err);
+	compile_result_dispose(&made);
+	return class;
+}

@@ -1,0 +1,41 @@
+/* effects_impl.h - shared by the effects_*.c files: one function per kind of effect. */
+#ifndef KF_BOT_EFFECTS_IMPL_H
+#define KF_BOT_EFFECTS_IMPL_H
+
+#include "bot/effects.h"
+#include "lib/base/jval.h"
+#include "lib/base/str.h"
+
+struct effect_call {
+	struct hands *hands;
+	const struct job *job;
+	const json_t *args;
+	bool in_doubt;
+	json_t *data;              /* result, an object from the start */
+};
+
+typedef enum err_class effect_fn(struct effect_call *call, struct err *err);
+
+effect_fn effect_permission, effect_pull;
+effect_fn effect_checkout, effect_settings, effect_compile;
+effect_fn effect_pipeline_ensure, effect_version_upload, effect_version_find, effect_experiment;
+effect_fn effect_run_create, effect_run_get, effect_run_terminate, effect_run_causes;
+effect_fn effect_jobs_list, effect_job_cancel, effect_job_retry, effect_job_logs;
+
+struct github_target effect_target(const struct effect_call *call);
+
+/* "<work>/<uid>/<name>"; the caller frees. */
+char *effect_path(const struct world *world, const struct job *job, const char *name) MUST_CHECK;
+
+/* Writes a file of the job's work folder, 0600; TRANSIENT when the disk refuses. */
+enum err_class effect_write_file(const struct world *world, const struct job *job, const char *name,
+				 const char *data, size_t len, struct err *err) MUST_CHECK;
+enum err_class effect_read_file(const struct world *world, const struct job *job, const char *name,
+				char **out, size_t *out_len, struct err *err) MUST_CHECK;
+
+/* Reads the documents, checks the parameters against them, keeps pipeline.json, and puts name, tasks,
+ * images and effective parameters into call->data's object `into`. */
+enum err_class effect_take_documents(struct effect_call *call, json_t *documents, const json_t *given,
+				     json_t *into, struct err *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,292 @@
+/* effects_kfp.c - effects on Kubeflow Pipelines.
+ *
+ * Pipeline, version and experiment are found by name before they are made, so they may be asked for
+ * again. A run is made under an id that was committed before: in doubt, the id is asked for, and
+ * only the step decides (after a time of doubt) to try another. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "bot/effects_impl.h"
+
+enum { FIELD_MAX = 128 };
+
+static enum err_class cluster_of(struct effect_call *call, struct kfp **kfp, struct http **http,
+				 struct err *err)
+{
+	size_t at;
+
+	if (world_cluster_of(call->hands->world, call->job->repo, &at, err))
+		return err->class;
+	*kfp = call->hands->world->clusters[at];
+	*http = hands_kfp_http(call->hands, at);
+	return ERR_OK;
+}
+
+enum err_class effect_pipeline_ensure(struct effect_call *call, struct err *err)
+{
+	AUTO_FREE char *source = effect_path(call->hands->world, call->job, "src"), *id = NULL;
+	struct http *http;
+	struct kfp *kfp;
+
+	repo_remove_tree(source); /* compiled and committed: the checkout is not needed any more */
+	if (cluster_of(call, &kfp, &http, err))
+		return err->class;
+	if (kfp_pipeline_ensure(kfp, http, jval_str(call->args, "namespace", ""),
+				jval_str(call->args, "name", ""),
+				jval_str(call->args, "description", ""), &id, err))
+		return err_wrap(err, "cannot find or make the pipeline in Kubeflow");
+	jval_set_str(call->data, "pipeline_id", id);
+	return ERR_OK;
+}
+
+static void put_version(struct effect_call *call, const struct kfp *kfp, const char *pipeline_id,
+			const struct kfp_version *version, json_t *into, const char *id_key,
+			const char *name_key)
+{
+	AUTO_BUF struct buf link = buf_make(2048);
+
+	kfp_link_version(kfp, jval_str(call->job->data, "settings.namespace", ""), pipeline_id,
+			 version->id, &link);
+	jval_set_str(into, id_key, version->id);
+	jval_set_str(into, name_key, version->name);
+	jval_set_str(into, "link", buf_text(&link));
+}
+
+enum err_class effect_version_upload(struct effect_call *call, struct err *err)
+{
+	const char *pipeline_id = jval_str(call->args, "pipeline_id", "");
+	struct kfp_version version = {0};
+	AUTO_FREE char *yaml = NULL;
+	struct http *http;
+	bool adopted = false;
+	struct kfp *kfp;
+	size_t len;
+
+	if (cluster_of(call, &kfp, &http, err))
+		return err->class;
+	if (effect_read_file(call->hands->world, call->job, "pipeline.yaml", &yaml, &len, err))
+		return err_code(
+			err, ERR_USER, "compile.lost",
+			"the compiled pipeline is not on this server any more (it was moved or "
+			"cleaned). `/retry` compiles it again");
+	if (kfp_version_upload(kfp, http, pipeline_id, jval_str(call->args, "name", ""),
+			       jval_str(call->args, "description", ""), yaml, len, call->in_doubt,
+			       &version, &adopted, err))
+		return err_wrap(err, "cannot upload the version to Kubeflow");
+	put_version(call, kfp, pipeline_id, &version, call->data, "version_id", "version_name");
+	jval_set_bool(call->data, "adopted", adopted);
+	kfp_version_dispose(&version);
+	return ERR_OK;
+}
+
+/* The value of "key=value" in a description that we wrote; "" when absent. */
+static void word_of(const char *description, const char *key, char *out, size_t size)
+{
+	size_t key_len = strlen(key);
+	const char *at = description;
+
+	out[0] = '\0';
+	while (at && *at) {
+		if (!strncmp(at, key, key_len) && at[key_len] == '=') {
+			size_t len = strcspn(at + key_len + 1, " ");
+
+			if (len < size) {
+				memcpy(out, at + key_len + 1, len);
+				out[len] = '\0';
+			}
+			return;
+		}
+		at = strchr(at, ' ');
+		at = at ? at + 1 : NULL;
+	}
+}
+
+/* A version counts as one of this pull request when its description, written at upload, says so. */
+static enum err_class check_origin(struct effect_call *call, const struct kfp_version *version,
+				   struct err *err)
+{
+	char repo[FIELD_MAX * 3], pr[FIELD_MAX], sha[FIELD_MAX], mine[32];
+	const char *description = version->description ? version->description : "";
+
+	word_of(description, "repo", repo, sizeof repo);
+	word_of(description, "pr", pr, sizeof pr);
+	word_of(description, "sha", sha, sizeof sha);
+	str_copy(mine, sizeof mine, "");
+	{
+		AUTO_FREE char *number = str_printf("%lld", (long long)call->job->pr);
+
+		str_copy(mine, sizeof mine, number);
+	}
+	if (!str_eq_nocase(repo, call->job->repo) || !str_eq(pr, mine) || !str_is_object_name(sha))
+		return err_code(err, ERR_USER, "run.foreign_version",
+				"version %s was not made by this bot for this pull request, so it "
+				"is not run "
+				"from here. `/build_run` builds and runs this commit",
+				version->name ? version->name : "?");
+	jval_set_str(call->data, "sha", sha);
+	return ERR_OK;
+}
+
+static enum err_class take_version(struct effect_call *call, const struct kfp *kfp,
+				   const char *pipeline_id, const struct kfp_version *version,
+				   struct err *err)
+{
+	AUTO_JSON json_t *documents = json_array();
+	json_t *compile = json_object(), *into = json_object();
+
+	jval_set(call->data, "version", into);
+	jval_set(call->data, "compile", compile);
+	if (check_origin(call, version, err))
+		return err->class;
+	put_version(call, kfp, pipeline_id, version, into, "id", "name");
+	jval_set_str(into, "pipeline_id", pipeline_id);
+	if (!version->spec)
+		return err_set(err, ERR_TRANSIENT,
+			       "Kubeflow did not send the pipeline of version %s", version->name);
+	json_array_append(documents, version->spec);
+	if (version->platform_spec)
+		json_array_append(documents, version->platform_spec);
+	return effect_take_documents(call, documents, json_object_get(call->args, "parameters"),
+				     compile, err);
+}
+
+enum err_class effect_version_find(struct effect_call *call, struct err *err)
+{
+	const char *name = jval_str(call->args, "name", "");
+	AUTO_FREE char *pipeline_id = NULL;
+	struct kfp_version version = {0};
+	enum err_class class;
+	struct http *http;
+	struct kfp *kfp;
+
+	if (cluster_of(call, &kfp, &http, err))
+		return err->class;
+	class = kfp_pipeline_find(kfp, http, jval_str(call->args, "namespace", ""),
+				  jval_str(call->args, "pipeline", ""), &pipeline_id, err);
+	if (!class)
+		class = kfp_version_find(kfp, http, pipeline_id, name, &version, err);
+	if (!class)
+		class = take_version(call, kfp, pipeline_id, &version, err);
+	kfp_version_dispose(&version);
+	return class;
+}
+
+enum err_class effect_experiment(struct effect_call *call, struct err *err)
+{
+	AUTO_FREE char *id = NULL;
+	struct http *http;
+	struct kfp *kfp;
+
+	if (cluster_of(call, &kfp, &http, err))
+		return err->class;
+	if (kfp_experiment_ensure(kfp, http, jval_str(call->args, "namespace", ""),
+				  jval_str(call->args, "name", ""), &id, err))
+		return err_wrap(err, "cannot find or make the experiment in Kubeflow");
+	jval_set_str(call->data, "experiment_id", id);
+	return ERR_OK;
+}
+
+static void put_run(struct effect_call *call, const struct kfp *kfp, const char *run_id)
+{
+	AUTO_BUF struct buf link = buf_make(2048);
+
+	kfp_link_run(kfp, jval_str(call->args, "namespace", ""), run_id, &link);
+	jval_set_str(call->data, "run_id", run_id);
+	jval_set_str(call->data, "link", buf_text(&link));
+}
+
+/* Fills call->data from a run, or says that it is absent. */
+static enum err_class look(struct effect_call *call, struct kfp *kfp, struct http *http,
+			   const char *run_id, struct err *err)
+{
+	struct kfp_run run = {0};
+	enum err_class class = kfp_run_get(kfp, http, run_id, &run, err);
+
+	put_run(call, kfp, run_id);
+	if (class == ERR_NOT_FOUND) {
+		jval_set_bool(call->data, "absent", true);
+		return err->class = ERR_OK;
+	}
+	if (class)
+		return err_wrap(err, "cannot look at the run in Kubeflow");
+	jval_set_str(call->data, "state", run_state_name(run.state));
+	jval_set_bool(call->data, "final", run_state_is_final(run.state));
+	jval_set_bool(call->data, "was_canceling", run.was_canceling);
+	jval_set_int(call->data, "created_at_ms", run.created_at_ms);
+	jval_set_int(call->data, "finished_at_ms", run.finished_at_ms);
+	if (run.error)
+		jval_set_str(call->data, "error", run.error);
+	if (run.tasks)
+		jval_set(call->data, "tasks", json_incref(run.tasks));
+	kfp_run_dispose(&run);
+	return ERR_OK;
+}
+
+enum err_class effect_run_create(struct effect_call *call, struct err *err)
+{
+	const char *account = jval_str(call->args, "service_account", "");
+	struct kfp_run_request request = {
+		.run_id = jval_str(call->args, "run_id", ""),
+		.display_name = jval_str(call->args, "display_name", ""),
+		.description = jval_str(call->args, "description", ""),
+		.experiment_id = jval_str(call->args, "experiment_id", ""),
+		.pipeline_id = jval_str(call->args, "pipeline_id", ""),
+		.version_id = jval_str(call->args, "version_id", ""),
+		.service_account = *account ? account : NULL,
+		.parameters = json_object_get(call->args, "parameters"),
+	};
+	AUTO_FREE char *run_id = NULL;
+	struct http *http;
+	struct kfp *kfp;
+
+	must(*request.run_id);
+	if (cluster_of(call, &kfp, &http, err))
+		return err->class;
+	if (call->in_doubt)
+		return look(call, kfp, http, request.run_id, err);
+	if (kfp_run_create(kfp, http, &request, &run_id, err))
+		return err_wrap(err, "cannot create the run in Kubeflow");
+	put_run(call, kfp, run_id);
+	return ERR_OK;
+}
+
+enum err_class effect_run_get(struct effect_call *call, struct err *err)
+{
+	struct http *http;
+	struct kfp *kfp;
+
+	if (cluster_of(call, &kfp, &http, err))
+		return err->class;
+	return look(call, kfp, http, jval_str(call->args, "run_id", ""), err);
+}
+
+enum err_class effect_run_terminate(struct effect_call *call, struct err *err)
+{
+	enum err_class class;
+	struct http *http;
+	struct kfp *kfp;
+
+	if (cluster_of(call, &kfp, &http, err))
+		return err->class;
+	class = kfp_run_terminate(kfp, http, jval_str(call->args, "run_id", ""), err);
+	/* ended or deleted meanwhile: the next look tells which */
+	if (class && class != ERR_CONFLICT && class != ERR_NOT_FOUND)
+		return err_wrap(err, "cannot stop the run in Kubeflow");
+	err->class = ERR_OK;
+	jval_set_bool(call->data, "terminated", true);
+	return ERR_OK;
+}
+
+enum err_class effect_run_causes(struct effect_call *call, struct err *err)
+{
+	json_t *causes = NULL;
+	struct http *http;
+	struct kfp *kfp;
+
+	if (cluster_of(call, &kfp, &http, err))
+		return err->class;
+	if (kfp_run_causes(kfp, http, jval_str(call->args, "run_id", ""), &causes, err))
+		return err_wrap(err, "cannot ask Kubeflow for the cause");
+	jval_set(call->data, "causes", causes);
+	return ERR_OK;
+}

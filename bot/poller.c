@@ -1,0 +1,368 @@
+/* poller.c - see poller.h.
+ *
+ * Each duty is a line of a table: how often, and a function. A duty that fails is tried again at
+ * its next time; nothing is lost, because every state it looks at stays where it is. Missed
+ * deliveries are in poller_deliveries.c. */
+#include "bot/poller.h"
+
+#include <string.h>
+
+#include "bot/poller_impl.h"
+#include "lib/base/clock.h"
+#include "lib/base/jval.h"
+#include "lib/base/log.h"
+#include "lib/base/metrics.h"
+#include "lib/base/str.h"
+#include "lib/store/queue.h"
+
+enum {
+	OVERLAP_MS = 600000, /* the feed looks back: rows appear late on the server */
+	SWEEP_BATCH = 200,
+	WAKE_BATCH = 500,
+	PRUNE_BATCH = 500,
+	TICK_MAX_MS = 1000,
+	JUMP_MS = 5000,
+};
+
+struct wake_op {
+	const char *const *refs;
+	size_t count;
+	int64_t now_ms, woken;
+};
+
+static enum err_class run_wake(struct db *db, void *arg, struct err *err)
+{
+	struct wake_op *op = arg;
+
+	return queue_wake(db, WAIT_RUN, op->refs, op->count, op->now_ms, &op->woken, err);
+}
+
+static enum err_class run_wake_due(struct db *db, void *arg, struct err *err)
+{
+	struct wake_op *op = arg;
+
+	return queue_wake_due(db, op->now_ms, WAKE_BATCH, &op->woken, err);
+}
+
+static void wake(struct world *world, char **refs, size_t count)
+{
+	struct wake_op op = {.now_ms = clock_now_ms()};
+	struct err err;
+
+	for (size_t at = 0; at < count; at += SWEEP_BATCH) {
+		op.refs = (const char *const *)(refs + at);
+		op.count = count - at < SWEEP_BATCH ? count - at : SWEEP_BATCH;
+		if (writer_call(world->writer, run_wake, &op, &err))
+			log_warn("wake_failed", LOG_S("message", err.msg));
+	}
+}
+
+static void free_list(char **list, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		mem_free(list[i]);
+	mem_free(list);
+}
+
+/* --- parked jobs whose time has come --- */
+
+static void duty_due(struct poller *poller, int64_t now_ms)
+{
+	struct wake_op op = {.now_ms = now_ms};
+	int64_t claim_ms, parked_ms;
+	struct err err;
+
+	if (queue_next_due(poller->hands.reader, &claim_ms, &parked_ms, &err) || parked_ms > now_ms)
+		return;
+	if (writer_call(poller->world->writer, run_wake_due, &op, &err))
+		log_warn("wake_failed", LOG_S("message", err.msg));
+}
+
+/* --- the feed: runs of a namespace that have finished --- */
+
+static bool feed_one(struct poller *poller, size_t cluster, const char *name, int64_t since_ms)
+{
+	struct world *world = poller->world;
+	char **ids = NULL;
+	size_t count = 0;
+	struct err err;
+
+	if (kfp_runs_finished(world->clusters[cluster], hands_kfp_http(&poller->hands, cluster),
+			      name, since_ms, &ids, &count, &err)) {
+		log_info("feed_failed", LOG_S("namespace", name), LOG_S("message", err.msg));
+		return false;
+	}
+	wake(world, ids, count);
+	free_list(ids, count);
+	return true;
+}
+
+/* Namespaces are only ever added, so an index stays good between the two locks. The cursor moves
+ * only after a list that worked: an outage of hours loses no finish. */
+static void duty_feed(struct poller *poller, int64_t now_ms)
+{
+	struct world *world = poller->world;
+
+	for (size_t i = 0;; i++) {
+		AUTO_FREE char *name = NULL;
+		int64_t since_ms = 0;
+		size_t cluster = 0;
+
+		pthread_mutex_lock(&world->mutex);
+		if (i < world->namespace_count) {
+			name = str_dup(world->namespaces[i].name);
+			cluster = world->namespaces[i].cluster;
+			since_ms = world->namespaces[i].seen_until_ms - OVERLAP_MS;
+		}
+		pthread_mutex_unlock(&world->mutex);
+		if (!name || atomic_load(&world->stopping))
+			return;
+		if (!feed_one(poller, cluster, name, since_ms))
+			continue;
+		pthread_mutex_lock(&world->mutex);
+		world->namespaces[i].seen_until_ms = now_ms;
+		pthread_mutex_unlock(&world->mutex);
+	}
+}
+
+/* --- the sweep: every parked run, two hundred a call --- */
+
+struct batch {
+	struct poller *poller;
+	int64_t last_job_id;
+	size_t count;
+	size_t cluster[SWEEP_BATCH];
+	char *refs[SWEEP_BATCH];
+};
+
+static bool collect(void *arg, const struct queue_ref *ref)
+{
+	struct batch *batch = arg;
+	struct err err;
+
+	batch->last_job_id = ref->job_id;
+	if (world_cluster_of(batch->poller->world, ref->repo, &batch->cluster[batch->count], &err))
+		return true;
+	batch->refs[batch->count++] = str_dup(ref->wait_ref);
+	return batch->count < SWEEP_BATCH;
+}
+
+static void sweep_cluster(struct batch *batch, size_t cluster)
+{
+	struct poller *poller = batch->poller;
+	const char *ids[SWEEP_BATCH];
+	char **ended = NULL;
+	size_t count = 0, ended_count = 0;
+	struct err err;
+
+	for (size_t i = 0; i < batch->count; i++)
+		if (batch->cluster[i] == cluster)
+			ids[count++] = batch->refs[i];
+	if (!count)
+		return;
+	if (kfp_runs_ended(poller->world->clusters[cluster],
+			   hands_kfp_http(&poller->hands, cluster), "", ids, count, &ended,
+			   &ended_count, &err))
+		log_info("sweep_failed", LOG_S("message", err.msg));
+	else
+		wake(poller->world, ended, ended_count);
+	free_list(ended, ended_count);
+}
+
+static void duty_sweep(struct poller *poller, int64_t now_ms)
+{
+	struct batch *batch = mem_new(1, sizeof *batch);
+	struct err err;
+	bool more = true;
+
+	(void)now_ms;
+	batch->poller = poller;
+	while (more && !atomic_load(&poller->world->stopping)) {
+		batch->count = 0;
+		if (queue_parked(poller->hands.reader, WAIT_RUN, batch->last_job_id, SWEEP_BATCH,
+				 collect, batch, &err))
+			break;
+		for (size_t k = 0; k < poller->world->cluster_count; k++)
+			sweep_cluster(batch, k);
+		more = batch->count > 0;
+		for (size_t i = 0; i < batch->count; i++)
+			mem_free(batch->refs[i]);
+	}
+	mem_free(batch);
+}
+
+/* --- gauges --- */
+
+static void duty_gauges(struct poller *poller, int64_t now_ms)
+{
+	struct queue_counts counts;
+	struct err err;
+
+	if (queue_count(poller->hands.reader, now_ms, &counts, &err))
+		return;
+	for (int state = 0; state < 16; state++)
+		if (!str_eq(job_state_name((enum job_state)state), "unknown"))
+			metrics_set(METRIC_JOBS, job_state_name((enum job_state)state),
+				    counts.by_state[state]);
+	metrics_set(METRIC_OVERDUE, NULL, counts.overdue);
+	metrics_set(METRIC_OUTBOX_WAITING, NULL, counts.outbox_waiting);
+	metrics_set(METRIC_OUTBOX_AGE, NULL,
+		    counts.outbox_oldest_ms ? (now_ms - counts.outbox_oldest_ms) / 1000 : 0);
+}
+
+/* --- clocks --- */
+
+static void duty_clock(struct poller *poller, int64_t now_ms)
+{
+	int64_t mono_ms = clock_mono_ms();
+	int64_t jump = (now_ms - poller->wall_ms) - (mono_ms - poller->mono_ms);
+
+	if (poller->wall_ms && (jump > JUMP_MS || jump < -JUMP_MS)) {
+		metrics_add(METRIC_CLOCK_JUMPS, NULL, 1);
+		log_warn("clock_jump", LOG_I("ms", jump));
+	}
+	poller->wall_ms = now_ms;
+	poller->mono_ms = mono_ms;
+}
+
+/* --- old rows, old mirrors --- */
+
+struct prune_op {
+	int64_t now_ms, delivery_days, job_days, deleted;
+};
+
+static enum err_class run_prune(struct db *db, void *arg, struct err *err)
+{
+	struct prune_op *op = arg;
+
+	return queue_prune(db, op->now_ms, op->delivery_days, op->job_days, PRUNE_BATCH,
+			   &op->deleted, err);
+}
+
+static void duty_prune(struct poller *poller, int64_t now_ms)
+{
+	enum { DAY_MS = 86400000 };
+	const struct config *config = poller->world->config;
+	struct prune_op op = {
+		.now_ms = now_ms,
+		.delivery_days = config_ms(config, "retention.deliveries") / DAY_MS,
+		.job_days = config_ms(config, "retention.jobs") / DAY_MS,
+	};
+	struct err err;
+
+	repo_store_prune(poller->world->repos, config_ms(config, "retention.mirrors"));
+	do {
+		op.deleted = 0;
+		if (writer_call(poller->world->writer, run_prune, &op, &err))
+			return;
+	} while (op.deleted == PRUNE_BATCH && !atomic_load(&poller->world->stopping));
+}
+
+/* --- the thread --- */
+
+static void set_up_duties(struct poller *poller)
+{
+	const struct config *config = poller->world->config;
+	const struct poller_duty duties[] = {
+		{"due", 0, duty_due},
+		{"clock", 1000, duty_clock},
+		{"feed", config_ms(config, "poll.finished_interval"), duty_feed},
+		{"sweep", config_ms(config, "poll.sweep_interval"), duty_sweep},
+		{"deliveries", config_ms(config, "poll.deliveries_interval"), poller_deliveries},
+		{"gauges", 5000, duty_gauges},
+		{"prune", 3600000, duty_prune},
+	};
+
+	_Static_assert(sizeof duties == sizeof poller->duties, "one place a duty");
+	memcpy(poller->duties, duties, sizeof duties);
+}
+
+static int64_t nap_until(struct poller *poller, int64_t now_ms)
+{
+	int64_t claim_ms, parked_ms = INT64_MAX, until = now_ms + TICK_MAX_MS;
+	struct err err;
+
+	if (!queue_next_due(poller->hands.reader, &claim_ms, &parked_ms, &err) && parked_ms < until)
+		until = parked_ms;
+	for (size_t i = 1; i < POLLER_DUTIES; i++)
+		if (poller->next_ms[i] < until)
+			until = poller->next_ms[i];
+	return until;
+}
+
+/* Namespaces with runs under way, from before a restart. */
+static bool note_parked(void *arg, const struct queue_ref *ref)
+{
+	struct poller *poller = arg;
+	struct job job = {0};
+	size_t cluster;
+	struct err err;
+
+	if (!queue_load(poller->hands.reader, ref->job_id, &job, &err) &&
+	    !world_cluster_of(poller->world, ref->repo, &cluster, &err))
+		world_note_namespace(poller->world, cluster,
+				     jval_str(job.data, "settings.namespace", ""),
+				     job.created_at_ms);
+	poller->last_noted = ref->job_id;
+	job_dispose(&job);
+	return true;
+}
+
+static void note_all_parked(struct poller *poller)
+{
+	int64_t before;
+	struct err err;
+
+	do {
+		before = poller->last_noted;
+		if (queue_parked(poller->hands.reader, WAIT_RUN, before, SWEEP_BATCH, note_parked,
+				 poller, &err))
+			return;
+	} while (poller->last_noted != before && !atomic_load(&poller->world->stopping));
+}
+
+static void *poller_main(void *arg)
+{
+	struct poller *poller = arg;
+	uint64_t seen = 0;
+
+	note_all_parked(poller);
+	while (!atomic_load(&poller->world->stopping)) {
+		for (size_t i = 0; i < POLLER_DUTIES; i++) {
+			int64_t now_ms = clock_now_ms();
+
+			if (poller->next_ms[i] > now_ms &&
+			    poller->next_ms[i] - now_ms <= poller->duties[i].every_ms)
+				continue;
+			poller->duties[i].run(poller, now_ms);
+			poller->next_ms[i] = now_ms + poller->duties[i].every_ms;
+		}
+		seen = world_wait(poller->world, seen, nap_until(poller, clock_now_ms()));
+	}
+	return NULL;
+}
+
+enum err_class poller_start(struct poller **out, struct world *world, struct receive *receive,
+			    struct err *err)
+{
+	struct poller *poller = mem_new(1, sizeof *poller);
+
+	*out = poller;
+	poller->world = world;
+	poller->receive = receive;
+	if (hands_open(&poller->hands, world, err))
+		return err->class;
+	set_up_duties(poller);
+	poller->next_ms[POLLER_PRUNE] = clock_now_ms() + 60000;
+	poller->next_ms[POLLER_SWEEP] = clock_now_ms() + 60000;
+	if (pthread_create(&poller->thread, NULL, poller_main, poller))
+		return err_set(err, ERR_CONFIG, "cannot start the poller thread");
+	return ERR_OK;
+}
+
+void poller_stop(struct poller *take_poller)
+{
+	pthread_join(take_poller->thread, NULL);
+	hands_close(&take_poller->hands);
+	mem_free(take_poller);
+}

@@ -1,0 +1,142 @@
+/* poller_deliveries.c - deliveries that were not answered 2xx.
+ *
+ * GitHub keeps them for three days and never repeats one by itself. Every minute the newest page of
+ * the App's deliveries is read back to where the last look began; of each GUID that no attempt
+ * brought, the payload is fetched over our own authenticated connection and taken in like a
+ * webhook. The queue's two keys against doubles make a second look harmless. A GUID that failed
+ * three times is left alone, so a payload that breaks something cannot come back for ever. */
+#include <string.h>
+
+#include "bot/poller_impl.h"
+#include "lib/base/log.h"
+#include "lib/base/str.h"
+#include "lib/core/event.h"
+
+enum { MISSED_MAX = 500, TRIES_MAX = 3, OVERLAP_MS = 600000, KEPT_MS = 3 * 86400000 };
+
+struct missed {
+	int64_t id;
+	char guid[64], event[64];
+};
+
+struct look {
+	int64_t since_ms;
+	struct missed items[MISSED_MAX];
+	size_t count;
+	char (*brought)[64]; /* GUIDs that some attempt brought */
+	size_t brought_count;
+};
+
+static bool is_brought(const struct look *look, const char *guid)
+{
+	for (size_t i = 0; i < look->brought_count; i++)
+		if (str_eq(look->brought[i], guid))
+			return true;
+	return false;
+}
+
+/* Newest first, so a later successful attempt is seen before the one that failed. */
+static bool collect(void *arg, const struct github_delivery *delivery)
+{
+	struct look *look = arg;
+	struct missed *missed;
+
+	if (delivery->delivered_at_ms < look->since_ms || look->count == MISSED_MAX)
+		return false;
+	if (delivery->ok) {
+		look->brought =
+			mem_grow(look->brought, (look->brought_count + 1) * sizeof *look->brought);
+		str_copy(look->brought[look->brought_count++], 64, delivery->guid);
+		return true;
+	}
+	if (!event_is_read(delivery->event) || is_brought(look, delivery->guid))
+		return true;
+	for (size_t i = 0; i < look->count; i++)
+		if (str_eq(look->items[i].guid, delivery->guid))
+			return true;
+	missed = &look->items[look->count++];
+	missed->id = delivery->id;
+	str_copy(missed->guid, sizeof missed->guid, delivery->guid);
+	str_copy(missed->event, sizeof missed->event, delivery->event);
+	return true;
+}
+
+struct meta_op {
+	const char *key, *value;
+};
+
+static enum err_class run_meta_set(struct db *db, void *arg, struct err *err)
+{
+	struct meta_op *op = arg;
+
+	return db_meta_set(db, op->key, op->value, err);
+}
+
+static void meta_set_int(struct poller *poller, const char *key, int64_t value)
+{
+	AUTO_FREE char *text = str_printf("%lld", (long long)value);
+	struct meta_op op = {.key = key, .value = text};
+	struct err err;
+
+	if (writer_call(poller->world->writer, run_meta_set, &op, &err))
+		log_warn("meta_failed", LOG_S("message", err.msg));
+}
+
+static int64_t meta_int(struct poller *poller, const char *key, int64_t fallback)
+{
+	char text[32];
+	struct err err;
+	int64_t value;
+
+	if (db_meta_get(poller->hands.reader, key, text, sizeof text, &err) ||
+	    !str_to_int64(&value, text))
+		return fallback;
+	return value;
+}
+
+static void recover(struct poller *poller, const struct missed *missed)
+{
+	AUTO_FREE char *key = str_printf("redeliver:%s", missed->guid), *payload = NULL;
+	int64_t tries = meta_int(poller, key, 0);
+	struct err err = {0};
+
+	if (tries >= TRIES_MAX)
+		return;
+	meta_set_int(poller, key, tries + 1);
+	if (github_delivery_payload(poller->world->github, poller->hands.github_http, missed->id,
+				    &payload, &err) ||
+	    receive_payload(poller->receive, missed->event, missed->guid, payload, strlen(payload),
+			    1, &err)) {
+		log_info("recover_failed", LOG_S("delivery", missed->guid),
+			 LOG_S("message", err.msg));
+		if (tries + 1 == TRIES_MAX)
+			log_error("delivery_quarantined", LOG_S("delivery", missed->guid));
+		return;
+	}
+	log_info("delivery_recovered", LOG_S("delivery", missed->guid),
+		 LOG_S("kind", missed->event));
+}
+
+void poller_deliveries(struct poller *poller, int64_t now_ms)
+{
+	struct look *look;
+	struct err err = {0};
+
+	if (!poller->receive || !poller->world->app_mode)
+		return;
+	look = mem_new(1, sizeof *look);
+	look->since_ms = meta_int(poller, "deliveries_looked_at", now_ms - KEPT_MS) - OVERLAP_MS;
+	if (look->since_ms < now_ms - KEPT_MS)
+		look->since_ms = now_ms - KEPT_MS;
+	if (github_deliveries(poller->world->github, poller->hands.github_http, collect, look,
+			      &err)) {
+		log_info("deliveries_failed", LOG_S("message", err.msg));
+	} else {
+		/* oldest first, as they would have come */
+		for (size_t i = look->count; i > 0 && !atomic_load(&poller->world->stopping); i--)
+			recover(poller, &look->items[i - 1]);
+		meta_set_int(poller, "deliveries_looked_at", now_ms);
+	}
+	mem_free(look->brought);
+	mem_free(look);
+}

@@ -1,0 +1,27 @@
+/* poller_impl.h - shared by poller.c and poller_deliveries.c. */
+#ifndef KF_BOT_POLLER_IMPL_H
+#define KF_BOT_POLLER_IMPL_H
+
+#include "bot/poller.h"
+
+enum { POLLER_DUTIES = 7, POLLER_SWEEP = 3, POLLER_PRUNE = 6 };
+
+struct poller {
+	struct world *world;
+	struct receive *receive;
+	struct hands hands;
+	pthread_t thread;
+	struct poller_duty {
+		const char *name;
+		int64_t every_ms;
+		void (*run)(struct poller *poller, int64_t now_ms);
+	} duties[POLLER_DUTIES];
+	int64_t next_ms[POLLER_DUTIES];
+	int64_t wall_ms, mono_ms;    /* at the last look at the clocks */
+	int64_t last_noted;          /* job id */
+};
+
+/* Takes in the deliveries that GitHub could not bring us. */
+void poller_deliveries(struct poller *poller, int64_t now_ms);
+
+#endif

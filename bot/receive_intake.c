@@ -1,0 +1,178 @@
+/* receive_intake.c - from an authentic payload to one operation on the store. Decides by the bytes
+ * and the configuration alone: what is irrelevant here is irrelevant for ever, so it may be
+ * answered without a write. A refusal (a line that does not parse, a closed pull request) is stored
+ * like a command, because its answer must reach the person just as surely. */
+#include "bot/receive_impl.h"
+
+#include <string.h>
+
+#include "lib/base/log.h"
+#include "lib/base/metrics.h"
+#include "lib/base/str.h"
+
+bool intake_guid(unsigned char out[16], const char *text)
+{
+	static const unsigned char groups[] = {4, 2, 2, 2, 6}; /* bytes */
+	char hex[33];
+	size_t at = 0, digits = 0;
+
+	if (!text || strlen(text) != 36)
+		return false;
+	for (size_t i = 0; i < ARRAY_LEN(groups); i++) {
+		memcpy(hex + digits, text + at, 2U * groups[i]);
+		digits += 2U * groups[i];
+		at += 2U * groups[i];
+		if (at < 36 && text[at++] != '-')
+			return false;
+	}
+	hex[32] = '\0';
+	return str_unhex(out, hex, 16);
+}
+
+/* Our own voice: an answer of ours must never be heard as a command. */
+static bool is_own(const struct receive *receive, const struct event *event)
+{
+	int64_t app_id = atomic_load_explicit(&receive->own_app_id, memory_order_relaxed);
+	int64_t user_id = atomic_load_explicit(&receive->own_user_id, memory_order_relaxed);
+
+	return (app_id && event->via_app_id == app_id) || (user_id && event->sender_id == user_id);
+}
+
+static char *refusal_text(const char *code, const char *sentence)
+{
+	return str_printf("`%s` — %s", code, sentence);
+}
+
+/* One command that needs an open pull request refuses the comment: all lines run or none does. */
+static char *refusal_closed(const struct intake *intake)
+{
+	for (size_t i = 0; i < intake->calls.count; i++) {
+		const struct command *command = intake->calls.items[i].command;
+
+		if (!command->on_closed) {
+			AUTO_FREE char *sentence = str_printf(
+				"The pull request is %s; `/%s` needs an open one. "
+				"%s and comment `/%s` again.",
+				intake->event.merged ? "merged" : "closed", command->name,
+				intake->event.merged ? "Open a new one" : "Reopen it",
+				command->name);
+
+			return refusal_text("pull.closed", sentence);
+		}
+	}
+	return NULL;
+}
+
+/* Finds the commands of a comment; false when there are none. */
+static bool read_commands(struct intake *intake, const struct receive *receive)
+{
+	const struct event *event = &intake->event;
+	struct err err;
+	enum err_class class;
+
+	if (!comment_may_have_command(event->comment_body, event->comment_body_len))
+		return false;
+	comment_find(&intake->lines, event->comment_body, event->comment_body_len);
+	if (intake->lines.count == 0)
+		return false;
+	err.code[0] = err.msg[0] = '\0';
+	class = command_parse_all(&intake->calls, receive->options.commands, &intake->lines, &err);
+	if (class == ERR_NOT_FOUND)
+		return false;
+	if (class != ERR_OK)
+		intake->refusal = refusal_text(err.code, err.msg);
+	else if (event->closed)
+		intake->refusal = refusal_closed(intake);
+	return true;
+}
+
+static bool is_wanted(struct intake *intake, const struct receive *receive)
+{
+	const struct event *event = &intake->event;
+
+	switch (event->kind) {
+	case EVENT_COMMENT:
+		return !is_own(receive, event) && read_commands(intake, receive);
+	case EVENT_CHECK_RERUN:
+		return event->app_id != 0 &&
+		       event->app_id ==
+			       atomic_load_explicit(&receive->own_app_id, memory_order_relaxed);
+	case EVENT_PULL_REQUEST:
+	case EVENT_INSTALLATION:
+		return true;
+	case EVENT_IRRELEVANT:
+	case EVENT_PING:
+		break;
+	}
+	return false;
+}
+
+static bool is_allowed(const struct receive *receive, const struct event *event)
+{
+	const struct receive_options *options = &receive->options;
+
+	return !*event->repo || !options->repo_is_allowed ||
+	       options->repo_is_allowed(options->arg, event->repo);
+}
+
+enum err_class intake_read(struct intake *intake, const struct receive *receive, const char *event,
+			   const char *body, size_t len, enum intake_verdict *out, struct err *err)
+{
+	int64_t now_ms = intake->delivery.received_at_ms;
+	enum err_class class;
+
+	*out = INTAKE_IRRELEVANT;
+	if (!event_is_read(event))
+		return ERR_OK;
+	class = event_read(&intake->event, event, body, len, err);
+	if (class != ERR_OK)
+		return class;
+	if (intake->event.kind == EVENT_PING)
+		*out = INTAKE_PONG;
+	else if (is_allowed(receive, &intake->event) && is_wanted(intake, receive))
+		*out = INTAKE_STORE;
+	intake->delivery.event = &intake->event;
+	intake->wish = (struct queue_intake){
+		.delivery = &intake->delivery,
+		.calls = intake->calls.count && !intake->refusal ? &intake->calls : NULL,
+		.refusal = intake->refusal,
+		.deadline_ms = receive->options.job_deadline_ms,
+		.refuse_late =
+			intake->event.kind == EVENT_COMMENT &&
+			receive->options.comment_age_max_ms > 0 &&
+			now_ms - intake->event.comment_at_ms > receive->options.comment_age_max_ms,
+	};
+	return ERR_OK;
+}
+
+void intake_dispose(struct intake *intake)
+{
+	event_dispose(&intake->event);
+	comment_lines_dispose(&intake->lines);
+	command_calls_dispose(&intake->calls);
+	mem_free(intake->refusal);
+	memset(intake, 0, sizeof *intake);
+}
+
+enum err_class intake_run(struct db *db, void *arg, struct err *err)
+{
+	struct intake *intake = arg;
+
+	return queue_receive(db, &intake->wish, &intake->outcome, err);
+}
+
+void intake_count(const struct intake *intake, enum err_class class)
+{
+	if (class != ERR_OK) {
+		metrics_add(METRIC_DELIVERIES, "failed", 1);
+		return;
+	}
+	if (intake->outcome == QUEUE_DUPLICATE) {
+		metrics_add(METRIC_DELIVERIES, "duplicate", 1);
+		return;
+	}
+	metrics_add(METRIC_DELIVERIES, "stored", 1);
+	if (intake->outcome == QUEUE_STORED && intake->wish.calls)
+		for (size_t i = 0; i < intake->calls.count; i++)
+			metrics_add(METRIC_COMMANDS, intake->calls.items[i].command->name, 1);
+}

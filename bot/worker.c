@@ -1,0 +1,499 @@
+/* worker.c - see worker.h.
+ *
+ * The loop of a job: its step decides (pure), the update is carried out, the outcome is committed
+ * with the comment rows it causes in one transaction, and the next step follows under the same
+ * lease. Before an effect that changes something its intent is committed; an open intent found at
+ * claim means that it may have happened, and the effect is run "in doubt". Errors that waiting may
+ * cure never reach a step: they become a back-off here, shown on the pull request as trouble, until
+ * patience or deadline ends. */
+#include "bot/worker.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "bot/effects.h"
+#include "bot/wishes.h"
+#include "lib/base/clock.h"
+#include "lib/base/crash.h"
+#include "lib/base/jval.h"
+#include "lib/base/log.h"
+#include "lib/base/metrics.h"
+#include "lib/base/sign.h"
+#include "lib/base/str.h"
+#include "lib/commands/commands.h"
+#include "lib/core/backoff.h"
+#include "lib/store/queue.h"
+
+enum { CRASHES_MAX = 3, BACKOFF_BASE_MS = 1000, BACKOFF_CAP_MS = 300000, STEPS_MAX = 1000 };
+
+struct workers {
+	struct world *world;
+	int count;
+	struct worker {
+		struct hands hands;
+		pthread_t thread;
+	} * each;
+};
+
+struct task {
+	struct hands *hands;
+	struct job job;
+	const struct command *command;
+	struct effect effect; /* asked for; kind NONE: none */
+	bool in_doubt;
+	struct effect_result result;
+	bool has_result;
+	bool over; /* the lease is given back */
+	struct pipeline *pipeline;
+	bool pipeline_known;
+};
+
+static void task_dispose(struct task *task)
+{
+	job_dispose(&task->job);
+	json_decref(task->effect.args);
+	json_decref(task->result.data);
+	if (task->pipeline)
+		pipeline_free(task->pipeline);
+}
+
+/* --- operations for the writer --- */
+
+struct claim_op {
+	struct job *job;
+	int64_t now_ms, next_due_ms;
+};
+
+static enum err_class run_claim(struct db *db, void *arg, struct err *err)
+{
+	struct claim_op *op = arg;
+
+	return queue_claim(db, op->now_ms, op->job, &op->next_due_ms, err);
+}
+
+struct intent_op {
+	const struct job *job;
+	const struct effect *effect;
+	int64_t now_ms;
+};
+
+static enum err_class run_intent(struct db *db, void *arg, struct err *err)
+{
+	struct intent_op *op = arg;
+
+	return queue_step_intent(db, op->job, op->effect, op->now_ms, err);
+}
+
+static enum err_class run_result(struct db *db, void *arg, struct err *err)
+{
+	return queue_step_result(db, arg, err);
+}
+
+/* --- committing --- */
+
+static const struct pipeline *pipeline_of(struct task *task)
+{
+	if (!task->pipeline_known && jval_str(task->job.data, "compile.name", NULL)) {
+		task->pipeline = effects_pipeline(task->hands->world, &task->job);
+		task->pipeline_known = true;
+	}
+	return task->pipeline;
+}
+
+/* Stores the job as it is now, what the effect brought, and what GitHub is to show. */
+static enum err_class commit(struct task *task, int64_t now_ms, struct err *err)
+{
+	struct wishes wishes;
+	struct queue_result op = {.job = &task->job, .now_ms = now_ms};
+	enum err_class class;
+
+	if (task->has_result) {
+		op.effect = &task->effect;
+		op.result = &task->result;
+	}
+	wishes_make(&wishes, task->hands->world, &task->job, pipeline_of(task), now_ms);
+	op.wishes = wishes.items;
+	op.wish_count = wishes.count;
+	class = writer_call(task->hands->world->writer, run_result, &op, err);
+	wishes_dispose(&wishes);
+	if (class)
+		log_error("commit_failed", LOG_I("job", task->job.id), LOG_S("message", err->msg));
+	return class;
+}
+
+static void log_state(const struct task *task)
+{
+	const struct job *job = &task->job;
+
+	log_info("job_state", LOG_I("job", job->id),
+		 LOG_S("step", task->command->steps[job->step].name
+				       ? task->command->steps[job->step].name
+				       : "end"),
+		 LOG_S("repo", job->repo), LOG_I("pr", job->pr),
+		 LOG_S("state", job_state_name(job->state)), LOG_S("command", job->command),
+		 LOG_S("code", job->code ? job->code : ""));
+}
+
+static void end_job(struct task *task, enum job_state state, const char *code, const char *message,
+		    int64_t now_ms)
+{
+	struct job *job = &task->job;
+	struct err err = {0};
+
+	job->state = state;
+	mem_free(job->code);
+	mem_free(job->message);
+	job->code = str_dup(code);
+	job->message = str_dup(message);
+	job->finished_at_ms = now_ms;
+	json_object_del(job->data, "trouble");
+	task->over = true;
+	if (commit(task, now_ms, &err))
+		return;
+	effects_clean(task->hands->world, job);
+	metrics_add(METRIC_JOBS_ENDED, job_state_name(state), 1);
+	log_state(task);
+}
+
+/* --- errors --- */
+
+static bool is_patient(const struct task *task)
+{
+	return task->command->steps[task->job.step]
+		.handles_cancel; /* a run is under way: wait for it */
+}
+
+static void note_trouble(struct task *task, int64_t now_ms)
+{
+	json_t *trouble = json_object_get(task->job.data, "trouble");
+
+	if (!trouble) {
+		trouble = json_object();
+		jval_set_int(trouble, "since_ms", now_ms);
+		jval_set(task->job.data, "trouble", trouble);
+	}
+	jval_set_str(trouble, "message", task->result.err.msg);
+}
+
+static int64_t retry_at(const struct task *task, int64_t now_ms)
+{
+	const struct err *err = &task->result.err;
+	uint64_t random;
+
+	sign_random(&random, sizeof random);
+	if (err->class == ERR_THROTTLED && err->retry_at_ms > now_ms)
+		return err->retry_at_ms +
+		       (int64_t)(random % (uint64_t)((err->retry_at_ms - now_ms) / 10 + 1));
+	return now_ms + backoff_ms((int)task->job.tries, BACKOFF_BASE_MS, BACKOFF_CAP_MS, random);
+}
+
+/* Waits and tries again, or gives up when it has gone on for too long. True when that settled it.
+ */
+static bool settle_retry(struct task *task, int64_t now_ms)
+{
+	struct job *job = &task->job;
+	const struct err *seen = &task->result.err;
+	struct err err = {0};
+	int64_t since;
+
+	if (!err_is_retried(seen->class))
+		return false;
+	if (seen->class != ERR_THROTTLED)
+		note_trouble(task, now_ms);
+	since = jval_int(job->data, "trouble.since_ms", now_ms);
+	if (now_ms >= job->deadline_at_ms ||
+	    (!is_patient(task) && now_ms - since > task->hands->world->patience_ms)) {
+		end_job(task, JOB_FAILED, seen->code[0] ? seen->code : "gave_up", seen->msg,
+			now_ms);
+		return true;
+	}
+	log_info("step_retry", LOG_I("job", job->id),
+		 LOG_S("step", task->command->steps[job->step].name),
+		 LOG_S("class", err_class_name(seen->class)), LOG_I("tries", job->tries),
+		 LOG_S("message", seen->msg));
+	job->due_at_ms = retry_at(task, now_ms);
+	job->tries += seen->class != ERR_THROTTLED;
+	job->state = JOB_BACKOFF;
+	/* an intent whose outcome is unknown stays open, so the next try looks before it acts */
+	if (seen->in_doubt && effect_mutates(task->effect.kind))
+		task->has_result = false;
+	task->over = true;
+	(void)!commit(task, now_ms, &err);
+	return true;
+}
+
+/* --- effects --- */
+
+static void run_effect(struct task *task)
+{
+	struct world *world = task->hands->world;
+	struct job *job = &task->job;
+	struct intent_op op = {.job = job, .effect = &task->effect};
+	const char *step = task->command->steps[job->step].name;
+
+	json_decref(task->result.data);
+	task->result = (struct effect_result){0};
+	if (!task->effect.args)
+		task->effect.args = json_object();
+	if (!task->in_doubt && effect_mutates(task->effect.kind)) {
+		effects_prepare(&task->effect);
+		op.now_ms = clock_now_ms();
+		if (writer_call(world->writer, run_intent, &op, &task->result.err)) {
+			task->over =
+				true; /* nothing happened; the lease is found at the next start */
+			return;
+		}
+	}
+	CRASH_POINT("worker.before_effect");
+	effects_run(task->hands, job, &task->effect, task->in_doubt, &task->result);
+	CRASH_POINT("worker.after_effect");
+	metrics_observe_ms(METRIC_STEP_SECONDS, step, task->result.took_ms);
+	task->has_result = true;
+	task->in_doubt = false;
+}
+
+/* --- updates --- */
+
+static void merge(struct job *job, struct update *update)
+{
+	if (update->data)
+		json_object_update(job->data, update->data);
+	if (update->head_sha[0])
+		str_copy(job->head_sha, sizeof job->head_sha, update->head_sha);
+}
+
+static void start_effect(struct task *task, struct update *update)
+{
+	struct err err = {0};
+
+	/* a step may ask for a second effect: the first one's result is committed before */
+	if (task->has_result) {
+		if (commit(task, clock_now_ms(), &err)) {
+			task->over = true;
+			return;
+		}
+		task->has_result = false;
+	}
+	json_decref(task->effect.args);
+	task->effect = update->effect;
+	update->effect.args = NULL;
+	run_effect(task);
+}
+
+static void go_on(struct task *task, const struct update *update, int64_t now_ms)
+{
+	struct job *job = &task->job;
+	struct err err = {0};
+
+	job->step = update->step;
+	job->tries = 0;
+	json_object_del(job->data, "trouble");
+	job->state = atomic_load(&task->hands->world->stopping) ? JOB_READY : JOB_RUNNING;
+	job->due_at_ms = now_ms;
+	task->over = job->state == JOB_READY;
+	must(task->command->steps[job->step].name);
+	if (commit(task, now_ms, &err))
+		task->over = true;
+	task->has_result = false;
+}
+
+static void park(struct task *task, struct update *update, int64_t now_ms)
+{
+	struct job *job = &task->job;
+	struct err err = {0};
+	size_t cluster;
+
+	job->state = JOB_PARKED;
+	job->tries = 0;
+	json_object_del(job->data, "trouble");
+	job->wait_kind = update->wait_kind;
+	mem_free(job->wait_ref);
+	job->wait_ref = take(update->wait_ref);
+	job->due_at_ms = update->due_at_ms;
+	task->over = true;
+	if (!world_cluster_of(task->hands->world, job->repo, &cluster, &err))
+		world_note_namespace(task->hands->world, cluster,
+				     jval_str(job->data, "settings.namespace", ""), now_ms);
+	(void)!commit(task, now_ms, &err);
+}
+
+static void apply(struct task *task, struct update *update)
+{
+	int64_t now_ms = clock_now_ms();
+
+	merge(&task->job, update);
+	switch (update->kind) {
+	case UPDATE_EFFECT:
+		start_effect(task, update);
+		break;
+	case UPDATE_NEXT:
+		go_on(task, update, now_ms);
+		break;
+	case UPDATE_WAIT:
+		park(task, update, now_ms);
+		break;
+	case UPDATE_END:
+		end_job(task, update->state, update->code, update->message, now_ms);
+		break;
+	}
+}
+
+/* Asks the present step what to do, with the result of its effect if one has run. */
+static void ask_step(struct task *task)
+{
+	const struct step *step = &task->command->steps[task->job.step];
+	int64_t now_ms = clock_now_ms();
+	struct update update = {0};
+
+	if (!task->has_result && task->job.cancel && !step->handles_cancel) {
+		AUTO_FREE char *message =
+			str_printf("cancelled by %s",
+				   task->job.cancelled_by ? task->job.cancelled_by : "a person");
+
+		end_job(task, JOB_CANCELLED, "cancelled", message, now_ms);
+		return;
+	}
+	if (task->has_result && settle_retry(task, now_ms))
+		return;
+	if (task->has_result && task->result.err.class && !step->handles_errors) {
+		const struct err *err = &task->result.err;
+
+		end_job(task, JOB_FAILED, err->code[0] ? err->code : err_class_name(err->class),
+			err->msg, now_ms);
+		return;
+	}
+	step->decide(&task->job, task->has_result ? &task->result : NULL, now_ms, &update);
+	apply(task, &update);
+	update_dispose(&update);
+}
+
+/* An end that the store asked for, and the end of a job that keeps killing the process. */
+static bool settle_wanted_end(struct task *task)
+{
+	struct job *job = &task->job;
+	int64_t now_ms = clock_now_ms();
+
+	if (job->end_state) {
+		AUTO_FREE char *code = take(job->end_code), *message = take(job->end_message);
+
+		end_job(task, job->end_state, code, message, now_ms);
+		return true;
+	}
+	if (job->crashes > CRASHES_MAX) {
+		log_error("job_dead", LOG_I("job", job->id), LOG_I("crashes", job->crashes));
+		end_job(task, JOB_DEAD, "job.poison",
+			"this command ended the bot three times in a row, so it is not tried "
+			"again; the "
+			"operator's log says more",
+			now_ms);
+		return true;
+	}
+	return false;
+}
+
+/* An intent without a result: the effect may have happened before a crash or an unclear answer. */
+static bool resume_intent(struct task *task)
+{
+	struct err err = {0};
+
+	if (queue_step_open(task->hands->reader, &task->job, &task->effect, &err))
+		return false;
+	log_info("step_in_doubt", LOG_I("job", task->job.id),
+		 LOG_S("effect", effect_name(task->effect.kind)));
+	task->in_doubt = true;
+	run_effect(task);
+	return true;
+}
+
+static void work(struct task *task)
+{
+	task->command = command_by_name(&commands, task->job.command);
+	if (!task->command) {
+		log_error("unknown_command", LOG_I("job", task->job.id),
+			  LOG_S("command", task->job.command));
+		return;
+	}
+	task->job.rules = &task->hands->world->rules;
+	if (!task->job.started_at_ms)
+		task->job.started_at_ms = clock_now_ms();
+	if (settle_wanted_end(task))
+		return;
+	resume_intent(task);
+	for (int i = 0; i < STEPS_MAX && !task->over; i++)
+		ask_step(task);
+}
+
+/* Claims one job and works on it until it waits or ends. False when none was due. */
+static bool work_one(struct hands *hands)
+{
+	struct task task = {.hands = hands};
+	struct claim_op op = {.job = &task.job, .now_ms = clock_now_ms()};
+	int64_t claim_ms, parked_ms;
+	struct err err = {0};
+	bool found;
+
+	if (queue_next_due(hands->reader, &claim_ms, &parked_ms, &err) || claim_ms > op.now_ms)
+		return false;
+	found = writer_call(hands->world->writer, run_claim, &op, &err) == ERR_OK;
+	if (found)
+		work(&task);
+	task_dispose(&task);
+	return found;
+}
+
+int64_t worker_drain(struct hands *hands)
+{
+	int64_t count = 0;
+
+	while (work_one(hands))
+		count++;
+	return count;
+}
+
+static void *worker_main(void *arg)
+{
+	enum { NAP_MS = 5000 };
+	struct worker *worker = arg;
+	struct world *world = worker->hands.world;
+	uint64_t seen = 0;
+
+	while (!atomic_load(&world->stopping)) {
+		int64_t claim_ms = INT64_MAX, parked_ms, until = clock_now_ms() + NAP_MS;
+		struct err err;
+
+		if (work_one(&worker->hands))
+			continue;
+		if (!queue_next_due(worker->hands.reader, &claim_ms, &parked_ms, &err) &&
+		    claim_ms < until)
+			until = claim_ms;
+		seen = world_wait(world, seen, until);
+	}
+	return NULL;
+}
+
+enum err_class workers_start(struct workers **out, struct world *world, int count, struct err *err)
+{
+	struct workers *workers = mem_new(1, sizeof *workers);
+
+	workers->world = world;
+	workers->each = mem_new((size_t)count, sizeof *workers->each);
+	*out = workers;
+	for (int i = 0; i < count; i++) {
+		if (hands_open(&workers->each[i].hands, world, err))
+			return err->class;
+		if (pthread_create(&workers->each[i].thread, NULL, worker_main, &workers->each[i]))
+			return err_set(err, ERR_CONFIG, "cannot start a worker thread");
+		workers->count++;
+	}
+	return ERR_OK;
+}
+
+void workers_stop(struct workers *take_workers)
+{
+	for (int i = 0; i < take_workers->count; i++) {
+		pthread_join(take_workers->each[i].thread, NULL);
+		hands_close(&take_workers->each[i].hands);
+	}
+	mem_free(take_workers->each);
+	mem_free(take_workers);
+}

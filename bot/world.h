@@ -1,0 +1,75 @@
+/* world.h - what the threads of the daemon share, made once at start and constant afterwards.
+ *
+ * `struct hands` is what one thread needs of its own: connections that must not be shared. */
+#ifndef KF_BOT_WORLD_H
+#define KF_BOT_WORLD_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "bot/writer.h"
+#include "config/config.h"
+#include "lib/base/http.h"
+#include "lib/core/job.h"
+#include "lib/services/compile.h"
+#include "lib/services/github.h"
+#include "lib/services/kfp.h"
+#include "lib/services/repo.h"
+#include "lib/store/db.h"
+
+enum { WORLD_CLUSTERS_MAX = 16, WORLD_NAMESPACES_MAX = 1000 };
+
+struct world {
+	const struct config *config;
+	char *db_path;
+	char *work_dir;              /* a folder per job under way */
+	struct writer *writer;
+	struct github *github;
+	bool app_mode;
+	struct kfp *clusters[WORLD_CLUSTERS_MAX];
+	size_t cluster_count;
+	struct repo_store *repos;
+	struct compile_options compile;
+	struct job_rules rules;
+	int64_t notify_after_ms, edit_interval_ms, patience_ms;
+	atomic_bool stopping;
+
+	pthread_mutex_t mutex;       /* guards what follows */
+	pthread_cond_t work;         /* something was committed */
+	uint64_t commits;            /* grows with each commit */
+	struct world_namespace {
+		size_t cluster;
+		char *name;
+		int64_t seen_until_ms; /* the feed's cursor */
+	} *namespaces;               /* with runs under way */
+	size_t namespace_count;
+};
+
+/* Wakes the threads that wait for committed work; the writer's notify. */
+void world_poke(void *arg);
+
+/* Waits until a commit after `seen`, the time `until_ms` (wall clock), or the end; returns the present
+ * count of commits. */
+uint64_t world_wait(struct world *world, uint64_t seen, int64_t until_ms);
+
+/* Remembers that runs of this namespace are under way, for the feed. */
+void world_note_namespace(struct world *world, size_t cluster, const char *name, int64_t now_ms);
+
+/* Index of the cluster that serves a repository; CONFIG when the operator's file allows none. */
+enum err_class world_cluster_of(const struct world *world, const char *repo, size_t *out,
+				struct err *err) MUST_CHECK;
+
+struct hands {
+	struct world *world;
+	struct db *reader;
+	struct http *github_http;
+	struct http *kfp_http[WORLD_CLUSTERS_MAX]; /* made when first used */
+};
+
+enum err_class hands_open(struct hands *out, struct world *world, struct err *err) MUST_CHECK;
+void hands_close(struct hands *hands);
+struct http *hands_kfp_http(struct hands *hands, size_t cluster);
+
+#endif

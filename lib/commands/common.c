@@ -1,0 +1,223 @@
+/* common.c - see common.h: the answers of a step, the rows that people see, and the first steps, which
+ * decide whether and on which commit a job works. */
+#include "lib/commands/common.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/base/buf.h"
+#include "lib/base/jval.h"
+#include "lib/base/str.h"
+#include "lib/commands/commands.h"
+#include "lib/core/policy.h"
+
+void common_ask(struct update *out, enum effect_kind kind, json_t *take_args)
+{
+	out->kind = UPDATE_EFFECT;
+	out->effect = (struct effect){.kind = kind, .args = take_args};
+}
+
+void common_next(const struct job *job, struct update *out)
+{
+	out->kind = UPDATE_NEXT;
+	out->step = job->step + 1;
+}
+
+void common_wait(struct update *out, enum wait_kind kind, const char *ref, int64_t due_at_ms)
+{
+	out->kind = UPDATE_WAIT;
+	out->wait_kind = kind;
+	out->wait_ref = str_dup(ref);
+	out->due_at_ms = due_at_ms;
+}
+
+void common_end(struct update *out, enum job_state state, const char *code, const char *fmt, ...)
+{
+	char text[ERR_MSG_MAX];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	text[str_utf8_cut(text, strlen(text))] = '\0';
+	out->kind = UPDATE_END;
+	out->state = state;
+	out->code = str_dup(code);
+	out->message = str_dup(text);
+}
+
+void common_fail(struct update *out, const struct err *err)
+{
+	common_end(out, JOB_FAILED, err->code[0] ? err->code : err_class_name(err->class), "%s", err->msg);
+}
+
+json_t *common_data(const struct job *job, struct update *out, const char *name)
+{
+	json_t *mine, *old;
+
+	if (!out->data)
+		out->data = json_object();
+	mine = json_object_get(out->data, name);
+	if (mine)
+		return mine;
+	old = json_object_get(job->data, name);
+	mine = old ? json_deep_copy(old) : json_object();
+	jval_set(out->data, name, mine);
+	return mine;
+}
+
+static json_t *parts_of(const struct job *job, struct update *out)
+{
+	json_t *old = json_object_get(job->data, "parts"), *mine;
+
+	if (!out->data)
+		out->data = json_object();
+	mine = json_object_get(out->data, "parts");
+	if (mine)
+		return mine;
+	mine = json_is_array(old) ? json_deep_copy(old) : json_array();
+	jval_set(out->data, "parts", mine);
+	return mine;
+}
+
+void common_part(const struct job *job, struct update *out, const char *name, enum part_state state,
+		 int64_t now_ms, const char *text)
+{
+	static const char *const names[] = {"running", "done", "failed", "cancelled"};
+	json_t *parts = parts_of(job, out), *part = NULL, *each;
+	size_t i;
+
+	json_array_foreach(parts, i, each)
+		if (str_eq(jval_str(each, "name", ""), name))
+			part = each;
+	if (!part) {
+		part = json_object();
+		jval_set_str(part, "name", name);
+		jval_set_int(part, "started_at_ms", now_ms);
+		json_array_append_new(parts, part);
+	}
+	jval_set_str(part, "state", names[state]);
+	if (text)
+		jval_set_str(part, "text", text);
+	if (state != PART_RUNNING)
+		jval_set_int(part, "ended_at_ms", now_ms);
+}
+
+/* --- authorize, confirm --- */
+
+static struct policy_person person_of(const json_t *data)
+{
+	return (struct policy_person){
+		.user_id = jval_int(data, "user_id", 0),
+		.pull = jval_bool(data, "pull", false),
+		.triage = jval_bool(data, "triage", false),
+		.push = jval_bool(data, "push", false),
+		.maintain = jval_bool(data, "maintain", false),
+		.admin = jval_bool(data, "admin", false),
+	};
+}
+
+void common_authorize(const struct job *job, const struct effect_result *last, int64_t now_ms,
+		      struct update *out)
+{
+	const struct command *command = command_by_name(&commands, job->command);
+	struct policy_person person;
+	const char *why = "";
+
+	(void)now_ms;
+	must(command);
+	if (!last) {
+		common_ask(out, EFFECT_PERMISSION, NULL);
+		return;
+	}
+	person = person_of(last->data);
+	if (policy_allows(command->right, &person, job->actor_id, &why))
+		common_next(job, out);
+	else
+		common_end(out, JOB_FAILED, "denied.permission",
+			   "`/%s` needs the permission `%s` on this repository; %s.", command->name,
+			   right_name(command->right), why);
+}
+
+/* The right may have gone while the job waited or compiled: asked again before anything changes. */
+void common_confirm(const struct job *job, const struct effect_result *last, int64_t now_ms,
+		    struct update *out)
+{
+	common_authorize(job, last, now_ms, out);
+}
+
+/* --- pin --- */
+
+static void refuse_moved(const struct job *job, const char *given, const char *head,
+			 struct update *out)
+{
+	common_end(out, JOB_FAILED, "pin.not_this_pull",
+		   "`%s` is not the head of this pull request, which is `%.12s`. To go on with the head: "
+		   "`/%s --sha %.12s`",
+		   given, head, job->command, head);
+}
+
+/* Chooses among what was given, kept from an earlier try, recorded from events, and GitHub's answer. */
+static bool choose_sha(const struct job *job, const json_t *pull, struct update *out)
+{
+	const char *head = jval_str(pull, "head_sha", ""), *given = jval_str(job->args, "sha", NULL);
+	const char *recorded = jval_str(pull, "recorded_sha", NULL), *source = "api";
+	json_t *pin = common_data(job, out, "pin");
+
+	if (job->head_sha[0]) {
+		source = "kept";
+		head = job->head_sha;
+	} else if (given && str_starts(head, given)) {
+		source = "given";
+	} else if (given && recorded && str_starts(recorded, given)) {
+		source = "given";
+		head = recorded;
+	} else if (given) {
+		refuse_moved(job, given, head, out);
+		return false;
+	} else if (recorded && str_eq(recorded, head)) {
+		source = "recorded";
+	} else if (recorded) {
+		jval_set_str(pin, "moved_from", recorded);
+	}
+	jval_set_str(pin, "source", source);
+	str_copy(out->head_sha, sizeof out->head_sha, head);
+	return true;
+}
+
+void common_pin(const struct job *job, const struct effect_result *last, int64_t now_ms,
+		struct update *out)
+{
+	const json_t *pull = last ? last->data : NULL;
+	json_t *kept;
+
+	(void)now_ms;
+	if (!last) {
+		common_ask(out, EFFECT_PULL, NULL);
+		return;
+	}
+	if (!jval_bool(pull, "open", false)) {
+		common_end(out, JOB_FAILED, "pull.closed", "the pull request is %s; reopen it, then `%s`",
+			   jval_bool(pull, "merged", false) ? "merged" : "closed", job->line);
+		return;
+	}
+	if (jval_int(pull, "head_repo_id", 0) != jval_int(pull, "base_repo_id", -1)) {
+		common_end(out, JOB_FAILED, "fork.refused",
+			   "this pull request comes from a fork, and its code is not run here. A "
+			   "maintainer can push the branch to this repository and open a pull request "
+			   "from there");
+		return;
+	}
+	if (!str_is_object_name(jval_str(pull, "head_sha", ""))) {
+		common_end(out, JOB_FAILED, "pin.unknown", "GitHub did not name the head commit");
+		return;
+	}
+	if (!choose_sha(job, pull, out))
+		return;
+	kept = common_data(job, out, "pull");
+	jval_set_str(kept, "head_ref", jval_str(pull, "head_ref", ""));
+	jval_set_str(kept, "base_ref", jval_str(pull, "base_ref", ""));
+	jval_set_str(kept, "html_url", jval_str(pull, "html_url", ""));
+	common_next(job, out);
+}

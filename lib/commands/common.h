@@ -1,0 +1,111 @@
+/* common.h - the words in which steps answer, and the steps that several commands share.
+ *
+ * What steps keep in job->data, one object a topic:
+ *   pull       {"head_ref","base_ref","html_url"}
+ *   pin        {"source": "recorded" | "api" | "given" | "kept", "moved_from": sha}
+ *   settings   {"namespace","experiment","pipeline","description","path","function","args","mode"}
+ *   compile    {"sha256","bytes","name","tasks","parameters","images"}
+ *   version    {"pipeline_id","id","name","adopted","try"}
+ *   experiment {"id"}
+ *   run        {"id","name","parameters","created_at_ms","state","tasks","terminating","looked_at_ms",
+ *               "absent_at_ms","id_try"}
+ *   parts      [{"name","state","text","started_at_ms","ended_at_ms"}]: the rows people see
+ *   failure    {"part","causes","log","annotation":{"path","line","message"}}
+ *   answer     Markdown of a command that only answers
+ * Pure; any thread. */
+#ifndef KF_COMMANDS_COMMON_H
+#define KF_COMMANDS_COMMON_H
+
+#include "lib/core/job.h"
+
+/* --- ways to end a decide --- */
+void common_ask(struct update *out, enum effect_kind kind, json_t *take_args);
+void common_next(const struct job *job, struct update *out);
+void common_wait(struct update *out, enum wait_kind kind, const char *ref, int64_t due_at_ms);
+void common_end(struct update *out, enum job_state state, const char *code, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+
+/* Ends FAILED with the effect's error. */
+void common_fail(struct update *out, const struct err *err);
+
+/* --- data --- */
+/* The object `name` of the update's data, begun as a copy of the job's; borrowed. */
+json_t *common_data(const struct job *job, struct update *out, const char *name);
+
+enum part_state { PART_RUNNING, PART_DONE, PART_FAILED, PART_CANCELLED };
+/* Opens or changes a row that people see; `text` is Markdown made by us, NULL keeps the old. */
+void common_part(const struct job *job, struct update *out, const char *name, enum part_state state,
+		 int64_t now_ms, const char *text);
+
+/* Parameters of the run: what the person typed over what the repository's settings give; the caller
+ * drops it. */
+json_t *common_given_parameters(const struct job *job);
+
+/* --- shared steps --- */
+#define STEP_DECIDE(name)                                                                          \
+	void name(const struct job *job, const struct effect_result *last, int64_t now_ms,         \
+		  struct update *out)
+STEP_DECIDE(common_authorize);
+STEP_DECIDE(common_pin);
+STEP_DECIDE(common_checkout);
+STEP_DECIDE(common_settings);
+STEP_DECIDE(common_compile);
+STEP_DECIDE(common_confirm);
+STEP_DECIDE(common_pipeline);
+STEP_DECIDE(common_upload);
+STEP_DECIDE(common_find_version);
+STEP_DECIDE(common_experiment);
+STEP_DECIDE(common_create_run);
+STEP_DECIDE(common_follow);
+STEP_DECIDE(common_causes);
+
+#define STEP_AUTHORIZE {.name = "authorize", .sentence = "asking who may", .decide = common_authorize}
+#define STEP_PIN {.name = "pin", .sentence = "choosing the commit", .decide = common_pin}
+#define STEP_CHECKOUT                                                                              \
+	{.name = "checkout", .sentence = "checking the commit out", .decide = common_checkout}
+#define STEP_SETTINGS                                                                              \
+	{.name = "settings",                                                                       \
+	 .sentence = "reading config_files/config.yaml",                                           \
+	 .handles_errors = true,                                                                   \
+	 .decide = common_settings}
+#define STEP_COMPILE                                                                               \
+	{.name = "compile",                                                                        \
+	 .sentence = "compiling the pipeline",                                                     \
+	 .handles_errors = true,                                                                   \
+	 .decide = common_compile}
+#define STEP_CONFIRM                                                                               \
+	{.name = "confirm", .sentence = "asking again who may", .decide = common_confirm}
+#define STEP_PIPELINE                                                                              \
+	{.name = "pipeline", .sentence = "finding the pipeline in Kubeflow", .decide = common_pipeline}
+#define STEP_UPLOAD                                                                                \
+	{.name = "upload",                                                                         \
+	 .sentence = "uploading the version",                                                      \
+	 .handles_errors = true,                                                                   \
+	 .decide = common_upload}
+#define STEP_FIND_VERSION                                                                          \
+	{.name = "version",                                                                        \
+	 .sentence = "looking for the version",                                                    \
+	 .handles_errors = true,                                                                   \
+	 .decide = common_find_version}
+#define STEP_EXPERIMENT                                                                            \
+	{.name = "experiment", .sentence = "finding the experiment", .decide = common_experiment}
+#define STEP_CREATE_RUN                                                                            \
+	{.name = "create_run",                                                                     \
+	 .sentence = "creating the run",                                                           \
+	 .handles_cancel = true,                                                                   \
+	 .decide = common_create_run}
+#define STEP_FOLLOW                                                                                \
+	{.name = "follow",                                                                         \
+	 .sentence = "following the run",                                                          \
+	 .handles_errors = true,                                                                   \
+	 .handles_cancel = true,                                                                   \
+	 .decide = common_follow}
+#define STEP_CAUSES                                                                                \
+	{.name = "causes",                                                                         \
+	 .sentence = "asking why the run failed",                                                  \
+	 .handles_errors = true,                                                                   \
+	 .handles_cancel = true,                                                                   \
+	 .decide = common_causes}
+#define STEP_LAST {.name = NULL}
+
+#endif

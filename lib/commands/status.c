@@ -1,0 +1,81 @@
+/* status.c - /status: the jobs of this pull request and what waits in the repository. */
+#include <inttypes.h>
+
+#include "lib/base/buf.h"
+#include "lib/base/clock.h"
+#include "lib/base/jval.h"
+#include "lib/base/str.h"
+#include "lib/commands/commands.h"
+#include "lib/commands/common.h"
+#include "lib/core/markdown.h"
+
+enum { ANSWER_MAX = 40000 };
+
+static void put_job(struct buf *out, const json_t *row, int64_t now_ms)
+{
+	int64_t from = jval_int(row, "created_at_ms", now_ms);
+	int64_t to = jval_int(row, "finished_at_ms", 0);
+	char took[32];
+
+	str_duration(took, (to ? to : now_ms) - from);
+	buf_printf(out, "| %" PRId64 " | #%" PRId64 " | `/%s` | %s", jval_int(row, "id", 0),
+		   jval_int(row, "pr", 0), jval_str(row, "command", "?"), jval_str(row, "state", "?"));
+	if (jval_int(row, "position", 0) > 0)
+		buf_printf(out, ", number %" PRId64 " in line", jval_int(row, "position", 0));
+	if (*jval_str(row, "step", "") && !to)
+		buf_printf(out, ": %s", jval_str(row, "step", ""));
+	if (*jval_str(row, "code", ""))
+		buf_printf(out, " (`%s`)", jval_str(row, "code", ""));
+	buf_printf(out, " | `%.7s` | ", jval_str(row, "sha", ""));
+	markdown_text(out, jval_str(row, "actor", ""), 60);
+	buf_printf(out, " | %s |\n", took);
+}
+
+static void decide_answer(const struct job *job, const struct effect_result *last, int64_t now_ms,
+			  struct update *out)
+{
+	AUTO_BUF struct buf text = buf_make(ANSWER_MAX);
+	json_t *args, *rows, *row;
+	char clock[6];
+	size_t i;
+
+	if (!last) {
+		args = json_object();
+		jval_set_int(args, "limit", 20);
+		common_ask(out, EFFECT_JOBS_LIST, args);
+		return;
+	}
+	rows = last->data ? json_object_get(last->data, "jobs") : NULL;
+	clock_hhmm(clock, now_ms);
+	if (json_array_size(rows))
+		buf_puts(&text, "| job | pull request | command | state | commit | asked by | since, took |\n"
+				"|---|---|---|---|---|---|---|\n");
+	else
+		buf_puts(&text, "No jobs yet in this repository. `/build_run` starts one.\n");
+	json_array_foreach(rows, i, row)
+		if (jval_int(row, "id", 0) != job->id)
+			put_job(&text, row, now_ms);
+	buf_printf(&text, "\nAs of %s UTC.\n", clock);
+	out->data = json_object();
+	jval_set_str(out->data, "answer", buf_text(&text));
+	common_end(out, JOB_DONE, NULL, "answered");
+}
+
+static const struct command_flag flags[] = {{NULL, FLAG_BOOL, NULL, NULL}};
+static const char *const examples[] = {"/status", NULL};
+static const struct step steps[] = {
+	STEP_AUTHORIZE,
+	{.name = "answer", .sentence = "listing the jobs", .decide = decide_answer},
+	STEP_LAST,
+};
+
+const struct command command_status = {
+	.name = "status",
+	.summary = "Show the jobs of this repository: running, waiting and recent ones.",
+	.examples = examples,
+	.flags = flags,
+	.right = RIGHT_READ,
+	.read_only = true,
+	.on_closed = true,
+	.steps = steps,
+};

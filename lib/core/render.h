@@ -1,0 +1,45 @@
+/* render.h - what people see of a job: the comment, the check run, the commit status, the reaction.
+ *
+ * Everything is made from the job's record alone, so a restart or a lost update changes nothing of what
+ * is shown in the end. Text from outside goes through markdown.h. Layout: docs/commands.md. Pure; any
+ * thread. */
+#ifndef KF_CORE_RENDER_H
+#define KF_CORE_RENDER_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/base/buf.h"
+#include "lib/core/job.h"
+#include "lib/core/pipeline.h"
+
+struct render_view {
+	const struct job *job;
+	const struct command *command;
+	const struct pipeline *pipeline; /* NULL when there is none (yet) */
+	const char *slot;                /* "status" or "final": goes into the marker */
+	int64_t now_ms;
+};
+
+/* The hidden first line by which our comment is found again: "<!-- kf:v1 job=ULID slot=status -->". */
+void render_marker(const struct job *job, const char *slot, struct buf *out);
+
+/* The whole comment, at most MARKDOWN_BODY_MAX bytes. */
+void render_comment(const struct render_view *view, struct buf *out);
+
+/* "rocket" done, "-1" failed or refused, "confused" cancelled and the like. */
+const char *render_reaction(const struct job *job);
+
+enum { RENDER_CHECKS_MAX = 2 };
+
+/* Names of the checks the job has begun ("build", "run"); returns how many. */
+int render_checks(const struct job *job, const char *names[RENDER_CHECKS_MAX]);
+
+/* Body of POST or PATCH /check-runs for a check; the caller drops it. */
+json_t *render_check_run(const struct render_view *view, const char *check) MUST_CHECK;
+
+/* Body of POST /statuses/{sha} for a check; the caller drops it. */
+json_t *render_commit_status(const struct render_view *view, const char *check) MUST_CHECK;
+
+#endif

@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# Installs what building, testing and the demo need, once: Debian packages, a Python environment, Mermaid.
+# Source it (". scripts/setup.sh") to get KFOPS_PYTHON, KFOPS_CACHE and KFOPS_MERMAID, or run it to install only.
+set -eu
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+export KFOPS_CACHE=${KFOPS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kfops}
+
+packages=(build-essential cmake ninja-build pkg-config clang clang-format cppcheck pmccabe
+  libmicrohttpd-dev libcurl4-openssl-dev libjansson-dev libssl-dev libgit2-dev libsqlite3-dev
+  libyaml-dev libcmark-dev libarchive-dev libcmocka-dev bubblewrap git ca-certificates
+  python3 python3-venv)
+
+missing=()
+for package in "${packages[@]}"; do
+  dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+done
+if [ ${#missing[@]} -gt 0 ]; then
+  echo "setup: installing ${missing[*]}" >&2
+  as_root=()
+  [ "$(id -u)" = 0 ] || as_root=(sudo)
+  "${as_root[@]}" apt-get update -qq >&2
+  DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
+fi
+
+wanted=$(sha256sum "$root/scripts/requirements.txt" | cut -c1-12)
+venv=$KFOPS_CACHE/venv-$wanted
+if [ ! -f "$venv/.complete" ]; then
+  echo "setup: making the Python environment (kfp, scikit-learn, pytest)" >&2
+  mkdir -p "$KFOPS_CACHE"
+  rm -rf "$venv"
+  python3 -m venv "$venv"
+  "$venv/bin/pip" install -q --disable-pip-version-check -r "$root/scripts/requirements.txt" >&2
+  touch "$venv/.complete"
+fi
+export KFOPS_PYTHON=$venv/bin/python
+
+# Mermaid draws the graphs on the stand-in's page. Without npm the page shows their source instead.
+mermaid_version=11.4.1
+if [ ! -f "$KFOPS_CACHE/mermaid-$mermaid_version.min.js" ] && command -v npm >/dev/null; then
+  scratch=$(mktemp -d)
+  if (cd "$scratch" && npm pack --silent "mermaid@$mermaid_version" >/dev/null 2>&1 &&
+      tar -xzf mermaid-*.tgz package/dist/mermaid.min.js); then
+    mkdir -p "$KFOPS_CACHE"
+    cp "$scratch/package/dist/mermaid.min.js" "$KFOPS_CACHE/mermaid-$mermaid_version.min.js"
+  else
+    echo "setup: Mermaid could not be fetched; graphs are shown as source" >&2
+  fi
+  rm -rf "$scratch"
+fi
+export KFOPS_MERMAID=$KFOPS_CACHE/mermaid-$mermaid_version.min.js

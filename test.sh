@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# Runs every test on a fresh machine, installing what it needs. Usage: ./test.sh [unit|lint|python|scenarios|threads|fuzz]...
+# KFOPS_FUZZ_SECONDS: seconds per fuzz target (default 10, 60 in CI). KFOPS_SHARED: folder with published
+# specifications and samples; tests that need it are skipped where it is not.
+set -u
+cd "$(dirname "$0")" || exit 1
+. scripts/setup.sh || exit 1
+set +e
+root=$PWD
+build=${KFOPS_BUILD_ROOT:-$root/build}
+results=$build/results
+fuzz_seconds=${KFOPS_FUZZ_SECONDS:-$([ "${CI:-}" = true ] && echo 60 || echo 10)}
+[ -n "${KFOPS_SHARED:-}" ] || { [ -d "$root/../shared/samples" ] && export KFOPS_SHARED="$root/../shared"; }
+export KFOPS_SOURCE_DIR=$root
+export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 UBSAN_OPTIONS=print_stacktrace=1
+rm -rf "$results"
+mkdir -p "$results"
+what=${*:-lint unit python scenarios threads fuzz}
+jobs=$(nproc)
+
+say() { printf '\n== %s\n' "$*"; }
+note_failure() { # name: a step that is no test runner has failed
+  printf '<testsuite><testcase classname="build" name="%s"><failure/></testcase></testsuite>' "$1" >"$results/$1.xml"
+}
+make_build() { # dir name options...
+  local dir=$1; shift
+  cmake -S . -B "$dir" -G Ninja "$@" >"$dir.log" 2>&1 && ninja -C "$dir" >>"$dir.log" 2>&1 ||
+    { tail -40 "$dir.log"; note_failure "$(basename "$dir")"; return 1; }
+}
+mkdir -p "$build"
+case " $what " in *" unit "*|*" scenarios "*|*" lint "*)
+  say "build with AddressSanitizer and UndefinedBehaviorSanitizer"
+  make_build "$build/asan" -DSANITIZE=address,undefined ;;
+esac
+for step in $what; do
+  case $step in
+  lint)
+    say "lint"
+    KFOPS_BUILD=$build/asan "$KFOPS_PYTHON" -m pytest -q -p no:cacheprovider tests/lint --junitxml="$results/lint.xml" ;;
+  unit)
+    say "unit tests"
+    ctest --test-dir "$build/asan" -j "$jobs" --output-on-failure --output-junit "$results/unit.xml" ;;
+  python)
+    say "the compiler package and the stand-ins"
+    PYTHONPATH=deploy/compiler "$KFOPS_PYTHON" -m pytest -q -p no:cacheprovider deploy/compiler/tests --junitxml="$results/compiler.xml"
+    "$KFOPS_PYTHON" -m pytest -q -p no:cacheprovider tests/standins --junitxml="$results/standins.xml" ;;
+  scenarios)
+    say "scenarios and crash points"
+    KFOPS_BUILD=$build/asan "$KFOPS_PYTHON" -m pytest -q -p no:cacheprovider tests/scenarios tests/crash --junitxml="$results/scenarios.xml" ;;
+  threads)
+    say "ThreadSanitizer: writer, worker, store"
+    make_build "$build/tsan" -DSANITIZE=thread &&
+      ctest --test-dir "$build/tsan" -j "$jobs" -R '^(bot|store)\.' --output-on-failure --output-junit "$results/threads.xml" ;;
+  fuzz)
+    say "fuzz, $fuzz_seconds s a target"
+    CC=clang make_build "$build/fuzz" -DFUZZ=ON &&
+      "$KFOPS_PYTHON" tests/fuzz/run.py --build "$build/fuzz" --seconds "$fuzz_seconds" --jobs "$jobs" --junitxml "$results/fuzz.xml" ;;
+  *) echo "unknown step: $step" >&2; exit 64 ;;
+  esac
+done
+say "result"
+exec "$KFOPS_PYTHON" tests/summary.py "$results"/*.xml

@@ -1,0 +1,102 @@
+"""GraphQL: the exact texts that the bot ships, white space folded, and nothing else.
+
+Faults of a query are 200 with `errors`, as GitHub's are. A text that is not known is a violation: either
+the bot changed its query, and this table has to follow, or it sends something by mistake.
+"""
+
+import json
+import re
+
+from standin_common.http import Answer
+
+from .auth import ApiError
+from . import rest
+
+MINIMIZE = """mutation($id: ID!) { minimizeComment(input: {subjectId: $id, classifier: OUTDATED})
+              { minimizedComment { isMinimized } } }"""
+
+
+def fold(text: str) -> str:
+    """White space counts only between words."""
+    text = re.sub(r"\s+", " ", text).strip()
+    return re.sub(r" ?([{}():,!$]) ?", r"\1", text)
+
+
+def handle(app, request) -> Answer:
+    request.facts["api_path"] = "/graphql"
+    request.facts["resource"] = "graphql"
+    request.facts["route"] = "POST /graphql"
+    try:
+        answer = _handle(app, request)
+    except rest.HtmlError as error:
+        answer = Answer.text(error.text, error.status, "text/html; charset=utf-8")
+    except ApiError as error:
+        answer = Answer.json(error.body, error.status, error.headers)
+    return rest._finish(app, request, answer)
+
+
+def _handle(app, request):
+    rest._check_headers(app, request)
+    if request.method != "POST":
+        app.record.violation("unknown_method", "GraphQL takes POST", request)
+        raise ApiError(404, "Not Found")
+    with app.world.lock:
+        credential = app.tokens.credential(request.headers.get("Authorization"))
+        request.facts["key"] = credential.key
+        if credential.kind in ("anonymous", "jwt"):
+            raise ApiError(401, "This endpoint requires you to be authenticated.")
+        app.limits.check_wait(credential.key, request)
+        query, variables = _parse(app, request)
+        try:
+            app.limits.count(credential.key, "graphql", "POST", query.startswith("mutation"), request)
+        except ApiError as error:
+            if "secondary" in error.body["message"]:
+                raise
+            return _errors(None, "RATE_LIMITED", None, error.body["message"], error.headers)
+        if query == fold(MINIMIZE):
+            return _minimize(app, credential, variables)
+        app.record.violation("graphql", f"unknown query: {query[:200]}", request)
+        return _errors(None, None, None, "Parse error on an unknown query of the stand-in")
+
+
+def _parse(app, request):
+    try:
+        body = json.loads(request.body)
+        query, variables = body["query"], body.get("variables") or {}
+    except (ValueError, KeyError, TypeError):
+        app.record.violation("bad_json", "no query in the GraphQL body", request)
+        raise ApiError(400, "Problems parsing JSON") from None
+    extra = set(body) - {"query", "variables", "operationName"}
+    if extra:
+        app.record.violation("description", f"unknown member '{sorted(extra)[0]}'", request)
+    return fold(query), variables
+
+
+def _minimize(app, credential, variables):
+    unknown = set(variables) - {"id"}
+    if unknown or not isinstance(variables.get("id"), str):
+        return _errors(None, None, None, "Variable $id of type ID! was provided invalid value")
+    comment = app.world.by_node_id(variables["id"])
+    repo = app.world.repos.get(comment.repo_id) if comment else None
+    if repo is None or not rest._sees(app, credential, repo):
+        return _errors({"minimizeComment": None}, "NOT_FOUND", ["minimizeComment"],
+                       f"Could not resolve to a node with the global id of '{variables['id']}'.")
+    allowed = app.world.may(repo, credential.actor, "write") if credential.kind == "user" else \
+        credential.has({"issues": "write"}) or credential.has({"pull_requests": "write"})
+    if not allowed:
+        return _errors({"minimizeComment": None}, "FORBIDDEN", ["minimizeComment"], rest.FORBIDDEN)
+    app.actions.minimize(comment, "OUTDATED")
+    return Answer.json({"data": {"minimizeComment": {"minimizedComment": {"isMinimized": True}}}})
+
+
+def _errors(data, kind, path, message, headers=None):
+    error = {"message": message}
+    if kind:
+        error["type"] = kind
+    if path:
+        error["path"] = path
+        error["locations"] = [{"line": 1, "column": 20}]
+    body = {"errors": [error]}
+    if data is not None:
+        body = {"data": data, **body}
+    return Answer.json(body, 200, headers)
