@@ -123,12 +123,14 @@ static void set_full(struct disk *disk, bool full, int64_t free_bytes)
 
 bool disk_has_room(struct disk *disk, int64_t mono_ms)
 {
-	int64_t free_bytes;
+	int64_t free_bytes = 0;
+	bool has_room;
 
 	if (mono_ms - disk->looked_at_ms < LOOK_EVERY_MS)
 		return !disk->full;
 	disk->looked_at_ms = mono_ms;
-	set_full(disk, !has_times(disk, disk->full ? 2 : 1, &free_bytes), free_bytes);
+	has_room = has_times(disk, disk->full ? 2 : 1, &free_bytes);
+	set_full(disk, !has_room, free_bytes);
 	if (!disk->full)
 		make_ballast(disk);
 	return !disk->full;
@@ -136,7 +138,7 @@ bool disk_has_room(struct disk *disk, int64_t mono_ms)
 
 void disk_is_full(struct disk *disk, int64_t mono_ms)
 {
-	int64_t free_bytes;
+	int64_t free_bytes = 0;
 
 	if (disk->has_ballast) {
 		unlink(disk->ballast);

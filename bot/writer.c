@@ -42,6 +42,7 @@ struct writer {
 
 	atomic_bool healthy;
 	struct disk *disk; /* the writer's thread only, after writer_watch_disk */
+	int64_t full_at_ms; /* monotonic, without a disk that is watched; 0: not full */
 };
 
 struct batch {
@@ -60,20 +61,28 @@ static void sleep_ms(long ms)
 		continue;
 }
 
+/* Without a disk to look at, a second after SQLite's complaint new work may try again. */
 static void look_at_disk(struct writer *writer)
 {
-	if (writer->disk)
-		atomic_store(&writer->healthy, disk_has_room(writer->disk, clock_mono_ms()));
+	int64_t now_ms = clock_mono_ms();
+
+	if (writer->disk) {
+		atomic_store(&writer->healthy, disk_has_room(writer->disk, now_ms));
+	} else if (writer->full_at_ms && now_ms - writer->full_at_ms >= TICK_MS) {
+		writer->full_at_ms = 0;
+		atomic_store(&writer->healthy, true);
+	}
 }
 
 static void note_full(struct writer *writer)
 {
 	atomic_store(&writer->healthy, false);
-	if (writer->disk)
+	if (writer->disk) {
 		disk_is_full(writer->disk, clock_mono_ms());
-	else
-		log_error("disk.full",
-			  LOG_S("effect", "commands are refused until a commit works"));
+		return;
+	}
+	writer->full_at_ms = clock_mono_ms();
+	log_error("disk.full", LOG_S("effect", "commands are refused for a second"));
 }
 
 static struct batch take_batch(struct writer *writer)
@@ -220,8 +229,6 @@ static void commit_batch(struct writer *writer, struct batch *batch)
 		full = says_full(op->class, &op->err);
 	if (full)
 		note_full(writer);
-	else if (class == ERR_OK && !writer->disk && batch->wrote)
-		atomic_store_explicit(&writer->healthy, true, memory_order_relaxed);
 	metrics_observe_ms(METRIC_WRITER_SECONDS, NULL, clock_mono_ms() - start_ms);
 	metrics_add(METRIC_COMMITS, class == ERR_OK ? "ok" : "failed", 1);
 	if (class == ERR_OK)

@@ -18,8 +18,17 @@ void common_ask(struct update *out, enum effect_kind kind, json_t *take_args)
 	out->effect = (struct effect){.kind = kind, .args = take_args};
 }
 
+bool common_is_last(const struct job *job)
+{
+	const struct command *command = command_by_name(&commands, job->command);
+
+	must(command);
+	return !command->steps[job->step + 1].name;
+}
+
 void common_next(const struct job *job, struct update *out)
 {
+	must(!common_is_last(job));
 	out->kind = UPDATE_NEXT;
 	out->step = job->step + 1;
 }

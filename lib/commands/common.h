@@ -21,6 +21,8 @@
 /* --- ways to end a decide --- */
 void common_ask(struct update *out, enum effect_kind kind, json_t *take_args);
 void common_next(const struct job *job, struct update *out);
+/* True when no step follows the present one. */
+bool common_is_last(const struct job *job);
 void common_wait(struct update *out, enum wait_kind kind, const char *ref, int64_t due_at_ms);
 void common_end(struct update *out, enum job_state state, const char *code, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));

@@ -207,5 +207,8 @@ void common_upload(const struct job *job, const struct effect_result *last, int6
 	buf_printf(&text, "version `%s`%s", jval_str(version, "name", ""),
 		   jval_bool(version, "adopted", false) ? " (was there already)" : "");
 	common_part(job, out, "upload", PART_DONE, now_ms, buf_text(&text));
-	common_next(job, out);
+	if (common_is_last(job))
+		common_end(out, JOB_DONE, NULL, "version %s is in Kubeflow", jval_str(version, "name", ""));
+	else
+		common_next(job, out);
 }

@@ -8,7 +8,7 @@
  * after link definitions.
  *
  * Masking also keeps libcmark linear: only the first LEAD_MAX bytes of structure of a line are kept, so
- * containers cannot nest deeply (its cost is depth times lines); emphasis and links, which cannot
+ * containers cannot nest deeply (its cost is depth times lines), and one of several blank lines; emphasis and links, which cannot
  * hide a line, are gone; constructs that make it search to the end of the text each time (`<!`, `<?`)
  * are masked too after the first HTML_OPENERS_MAX inside lines. */
 #include "lib/core/comment.h"
@@ -21,7 +21,7 @@
 
 enum {
 	TEXT_MAX = 300000,
-	LEAD_MAX = 64,
+	LEAD_MAX = 32,
 	HTML_OPENERS_MAX = 64,
 	MARK_LINE_MAX = 500, /* lines of e-mail marks are short */
 	MARK_LINES = 4,      /* the longest mark: From, Sent, To, Subject */
@@ -45,6 +45,7 @@ struct finder {
 	size_t count, room;
 	struct buf copy;
 	int html_openers;
+	bool after_blank; /* the last line copied was blank */
 };
 
 /* The line at p without its end; p is then at the next line. CR, LF and CRLF end lines, as in
@@ -270,11 +271,23 @@ static size_t copy_lead(struct finder *f, struct span line)
 	return len;
 }
 
+/* Of several blank lines one is enough. */
+static bool is_spare(struct finder *f, struct span line)
+{
+	bool after_blank = f->after_blank;
+
+	f->after_blank = !rtrim(line).len;
+	return after_blank && f->after_blank;
+}
+
 static void copy_masked(struct finder *f, struct span line)
 {
 	struct span text = unindent(line);
-	size_t at = copy_lead(f, line), start = (size_t)(text.at - line.at);
+	size_t at, start = (size_t)(text.at - line.at);
 
+	if (is_spare(f, line))
+		return;
+	at = copy_lead(f, line);
 	if (at == start && text.len && *text.at == '[') /* perhaps the definition of a link */
 		buf_putc(&f->copy, line.at[at++]);
 	for (; at < line.len; at++) {

@@ -56,7 +56,7 @@ struct job {
 	enum job_state state;
 	int64_t step;              /* index into the command's steps */
 	int64_t tries;             /* of the present step */
-	int64_t crashes;
+	int64_t crashes;           /* claims since the last committed result, the present one counted */
 	bool cancel;               /* somebody asked to stop it */
 	char *cancelled_by;        /* login, NULL */
 	enum wait_kind wait_kind;

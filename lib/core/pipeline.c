@@ -1,9 +1,10 @@
-/* pipeline.c - see pipeline.h: which format it is, what both formats share, and the graph's soundness.
+/* pipeline.c - see pipeline.h: which format it is, what both formats share, and the graph's
+ * soundness.
  *
- * The readers (pipeline_ir.c, pipeline_argo.c) only collect; linking afterwards is the one place that
- * decides whether the graph holds together: every dependency is a task of the same DAG, no tasks wait
- * for each other, no DAG contains itself, nothing is too deep. All walks have explicit stacks, since a
- * document from a pull request chooses the shape. */
+ * The readers (pipeline_ir.c, pipeline_argo.c) only collect; linking afterwards is the one place
+ * that decides whether the graph holds together: every dependency is a task of the same DAG, no
+ * tasks wait for each other, no DAG contains itself, nothing is too deep. All walks have explicit
+ * stacks, since a document from a pull request chooses the shape. */
 #include "lib/core/pipeline.h"
 
 #include <math.h>
@@ -67,8 +68,8 @@ void names_move(struct names *take_names, char ***out, size_t *out_count)
 
 static const char *json_kind(const json_t *value)
 {
-	static const char *const kinds[] = {"a map", "a list", "text", "a number",
-					    "a number", "true", "false", "null"};
+	static const char *const kinds[] = {"a map",	"a list", "text",  "a number",
+					    "a number", "true",	  "false", "null"};
 
 	return kinds[json_typeof(value)];
 }
@@ -76,8 +77,8 @@ static const char *json_kind(const json_t *value)
 enum err_class pipeline_member(json_t **out, const json_t *owner, const char *key, json_type type,
 			       const char *where, struct err *err)
 {
-	static const char *const wanted[] = {[JSON_OBJECT] = "a map", [JSON_ARRAY] = "a list",
-					     [JSON_STRING] = "text"};
+	static const char *const wanted[] = {
+		[JSON_OBJECT] = "a map", [JSON_ARRAY] = "a list", [JSON_STRING] = "text"};
 	json_t *value = json_object_get(owner, key);
 
 	*out = NULL;
@@ -120,8 +121,8 @@ static enum err_class check_name(const char *what, const char *name, struct err 
 
 	if (len && len <= PIPELINE_NAME_MAX)
 		return ERR_OK;
-	return PIPELINE_INVALID(err, len ? "a %s has a name longer than %d bytes"
-					 : "a %s has no name",
+	return PIPELINE_INVALID(err,
+				len ? "a %s has a name longer than %d bytes" : "a %s has no name",
 				what, PIPELINE_NAME_MAX);
 }
 
@@ -241,7 +242,8 @@ bool pipeline_dag_order(const struct pipeline_dag *dag, size_t *order)
 	return done == count;
 }
 
-static enum err_class check_dag(const struct pipeline_dag *dag, size_t *dependencies, struct err *err)
+static enum err_class check_dag(const struct pipeline_dag *dag, size_t *dependencies,
+				struct err *err)
 {
 	AUTO_FREE size_t *order = mem_new(dag->task_count, sizeof *order);
 
@@ -283,7 +285,7 @@ struct walk {
 
 /* Where a depth-first walk over DAGs stands; height counts the DAG itself. */
 struct heights {
-	enum { NOT_SEEN, OPEN, SEEN } *state;
+	enum { NOT_SEEN, OPEN, SEEN } * state;
 	int *height;
 	struct walk *open;
 	size_t depth;
@@ -410,15 +412,17 @@ static enum err_class sort_documents(const json_t *const *documents, size_t coun
 		const json_t **slot = is_platform ? platform : spec;
 
 		if (!json_is_object(document))
-			return PIPELINE_INVALID(err, "%s", count == 1 ? "the pipeline is empty"
-							    : "a document of the pipeline is empty");
+			return PIPELINE_INVALID(err, "%s",
+						count == 1 ? "the pipeline is empty"
+							   : "a document of the pipeline is empty");
 		if (*slot)
 			return PIPELINE_INVALID(err, "there are two documents of the same kind");
 		*slot = document;
 	}
 	if (!*spec)
-		return PIPELINE_INVALID(err, "%s", count ? "the document with pipelineInfo is missing"
-							 : "the pipeline is empty");
+		return PIPELINE_INVALID(err, "%s",
+					count ? "the document with pipelineInfo is missing"
+					      : "the pipeline is empty");
 	return ERR_OK;
 }
 

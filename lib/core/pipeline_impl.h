@@ -1,5 +1,5 @@
-/* pipeline_impl.h - what the files pipeline*.c share: growing lists of names, bounds, and the checks
- * that IR and Argo have in common. Nobody else includes it. Any thread. */
+/* pipeline_impl.h - what the files pipeline*.c share: growing lists of names, bounds, and the
+ * checks that IR and Argo have in common. Nobody else includes it. Any thread. */
 #ifndef KF_CORE_PIPELINE_IMPL_H
 #define KF_CORE_PIPELINE_IMPL_H
 
@@ -10,9 +10,9 @@ enum {
 	PIPELINE_COMPONENTS_MAX = 2000,
 	PIPELINE_PARAMS_MAX = 200,
 	PIPELINE_DEPENDENCIES_MAX = 20000, /* over all tasks */
-	PIPELINE_DEPTH_MAX = 16,           /* sub-DAGs inside each other */
-	PIPELINE_NAME_MAX = 1000,          /* bytes of any name */
-	PIPELINE_SHOWN_MAX = 80,           /* bytes of a foreign name in a message */
+	PIPELINE_DEPTH_MAX = 16,	   /* sub-DAGs inside each other */
+	PIPELINE_NAME_MAX = 1000,	   /* bytes of any name */
+	PIPELINE_SHOWN_MAX = 80,	   /* bytes of a foreign name in a message */
 };
 
 /* "%.*s" with a name cut on a code-point boundary. */
@@ -33,8 +33,8 @@ void names_dispose(struct names *names);
 /* Hands a finished list over to a field of a pipeline. */
 void names_move(struct names *take_names, char ***out, size_t *out_count);
 
-/* A member that may be absent (or null: *out is NULL), but must have this type if it is there. `where` is
- * the owner's name for the message. */
+/* A member that may be absent (or null: *out is NULL), but must have this type if it is there.
+ * `where` is the owner's name for the message. */
 enum err_class pipeline_member(json_t **out, const json_t *owner, const char *key, json_type type,
 			       const char *where, struct err *err) MUST_CHECK;
 
@@ -58,12 +58,13 @@ enum err_class pipeline_add_param(struct pipeline *pipeline, const char *name,
 const struct pipeline_param *pipeline_param_find(const struct pipeline *pipeline, const char *name);
 const struct pipeline_task *pipeline_task_find(const struct pipeline_dag *dag, const char *name);
 
-/* Writes the indices of the tasks in an order in which each comes after those it depends on; false when
- * there is none, because tasks wait for each other. */
+/* Writes the indices of the tasks in an order in which each comes after those it depends on; false
+ * when there is none, because tasks wait for each other. */
 bool pipeline_dag_order(const struct pipeline_dag *dag, size_t *order);
 
-/* Sorts everything, checks dependencies, and joins tasks of kind DAG with their DAGs. A DAG inside itself
- * is refused, except in Argo's format, which knows recursion: there the task becomes TASK_OTHER. */
+/* Sorts everything, checks dependencies, and joins tasks of kind DAG with their DAGs. A DAG inside
+ * itself is refused, except in Argo's format, which knows recursion: there the task becomes
+ * TASK_OTHER. */
 enum err_class pipeline_link(struct pipeline *pipeline, struct err *err) MUST_CHECK;
 
 enum err_class pipeline_read_ir(struct pipeline *pipeline, const json_t *spec,

@@ -1,9 +1,10 @@
 /* pipeline_ir.c - KFP v2 IR (PipelineSpec and its platform document) into struct pipeline.
  *
- * Member names as in api/v2alpha1/pipeline_spec.proto of kubeflow/pipelines. What the server would refuse
- * in a way that people understand badly is refused here in a sentence: an unknown member at the top, no
- * name, no root, a reference into nothing. What only newer servers know inside a component is left
- * alone. dependentTasks does not always name every producer of an input, so both are joined. */
+ * Member names as in api/v2alpha1/pipeline_spec.proto of kubeflow/pipelines. What the server would
+ * refuse in a way that people understand badly is refused here in a sentence: an unknown member at
+ * the top, no name, no root, a reference into nothing. What only newer servers know inside a
+ * component is left alone. dependentTasks does not always name every producer of an input, so both
+ * are joined. */
 #include <string.h>
 
 #include "lib/base/jval.h"
@@ -36,9 +37,8 @@ static const struct {
 
 static enum err_class check_top(const json_t *spec, struct err *err)
 {
-	static const char *const known[] = {"pipelineInfo",   "schemaVersion",
-					    "sdkVersion",     "defaultPipelineRoot",
-					    "root",           "components",
+	static const char *const known[] = {"pipelineInfo",	   "schemaVersion", "sdkVersion",
+					    "defaultPipelineRoot", "root",	    "components",
 					    "deploymentSpec"};
 	const char *key;
 	json_t *value;
@@ -93,7 +93,8 @@ static enum err_class read_param(struct ir *ir, const char *name, const json_t *
 		}
 	if (!is_known)
 		return PIPELINE_INVALID(ir->err, "the parameter %.*s has the unknown type %.*s",
-					PIPELINE_SHOWN(name), PIPELINE_SHOWN(type ? type : "(none)"));
+					PIPELINE_SHOWN(name),
+					PIPELINE_SHOWN(type ? type : "(none)"));
 	if (pipeline_member(&literals, definition, "literals", JSON_ARRAY, name, ir->err))
 		return ir->err->class;
 	param->default_value = json_is_null(fallback) ? NULL : json_incref(fallback);
@@ -163,8 +164,9 @@ static enum err_class read_depends(struct ir *ir, struct pipeline_task *task, co
 		if (json_is_string(each))
 			names_add(&names, json_string_value(each));
 		else
-			class = PIPELINE_INVALID(ir->err, "dependentTasks of %.*s has a member that "
-							  "is not text",
+			class = PIPELINE_INVALID(ir->err,
+						 "dependentTasks of %.*s has a member that "
+						 "is not text",
 						 PIPELINE_SHOWN(task->name));
 	}
 	if (!class)
@@ -182,8 +184,9 @@ static enum err_class read_kind(struct ir *ir, struct pipeline_task *task)
 	const char *label = json_string_value(json_object_get(component, "executorLabel"));
 
 	if (!json_is_object(component))
-		return PIPELINE_INVALID(ir->err, "the task %.*s uses the component %.*s, which is "
-						 "not there",
+		return PIPELINE_INVALID(ir->err,
+					"the task %.*s uses the component %.*s, which is "
+					"not there",
 					PIPELINE_SHOWN(task->name),
 					PIPELINE_SHOWN(task->component));
 	if (json_object_get(component, "dag")) {
@@ -192,8 +195,9 @@ static enum err_class read_kind(struct ir *ir, struct pipeline_task *task)
 	}
 	executor = label ? json_object_get(ir->executors, label) : NULL;
 	if (!json_is_object(executor))
-		return PIPELINE_INVALID(ir->err, "the component %.*s has neither a dag nor an "
-						 "executor",
+		return PIPELINE_INVALID(ir->err,
+					"the component %.*s has neither a dag nor an "
+					"executor",
 					PIPELINE_SHOWN(task->component));
 	if (json_object_get(executor, "container")) {
 		task->kind = TASK_CONTAINER;
@@ -211,7 +215,8 @@ static enum err_class read_task(struct ir *ir, struct pipeline_dag *dag, const c
 	json_t *trigger;
 
 	if (!json_is_object(json))
-		return PIPELINE_INVALID(ir->err, "the task %.*s is not a map", PIPELINE_SHOWN(name));
+		return PIPELINE_INVALID(ir->err, "the task %.*s is not a map",
+					PIPELINE_SHOWN(name));
 	if (pipeline_add_task(dag, &ir->tasks, name, &task, ir->err))
 		return ir->err->class;
 	task->component = pipeline_text(json_object_get(json, "componentRef"), "name");

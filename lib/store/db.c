@@ -1,10 +1,10 @@
 /* db.c - see db.h. Opening is recovery: nothing depends on how the last process stopped.
  *
- * One file lock, held for life, makes "leased by an older incarnation" the same as "orphaned", so no
- * lease needs a clock. One connection writes and checkpoints, which Debian 12's SQLite 3.40.1 needs (its
- * WAL-reset bug takes two) and which keeps checkpoints out of the way of commits: they run when the
- * writer is idle, or when the log has grown to 64 MiB. The log is not folded in at start, so a start
- * after kill -9 costs reading it once. */
+ * One file lock, held for life, makes "leased by an older incarnation" the same as "orphaned", so
+ * no lease needs a clock. One connection writes and checkpoints, which Debian 12's SQLite 3.40.1
+ * needs (its WAL-reset bug takes two) and which keeps checkpoints out of the way of commits: they
+ * run when the writer is idle, or when the log has grown to 64 MiB. The log is not folded in at
+ * start, so a start after kill -9 costs reading it once. */
 #include "lib/store/db.h"
 
 #include <errno.h>
@@ -20,7 +20,6 @@
 #include <unistd.h>
 
 #include "lib/base/clock.h"
-#include "lib/base/crash.h"
 #include "lib/base/log.h"
 #include "lib/base/str.h"
 #include "lib/store/store_impl.h"
@@ -28,8 +27,8 @@
 
 enum {
 	BUSY_TIMEOUT_MS = 5000,
-	WAL_PAGES_IDLE = 1000,          /* folded in when idle */
-	WAL_PAGES_MAX = 16000,          /* 64 MiB: folded in regardless */
+	WAL_PAGES_IDLE = 1000, /* folded in when idle */
+	WAL_PAGES_MAX = 16000, /* 64 MiB: folded in regardless */
 	TRUNCATE_AFTER_MS = 60000,
 };
 
@@ -63,8 +62,8 @@ static enum err_class refuse_network(const char *dir, struct err *err)
 		int64_t magic;
 		const char *name;
 	} refused[] = {
-		{NFS_SUPER_MAGIC, "NFS"},     {SMB_SUPER_MAGIC, "SMB"}, {0xff534d42, "CIFS"},
-		{0xfe534d42, "SMB2"},         {0x65735546, "FUSE"},     {AFS_SUPER_MAGIC, "AFS"},
+		{NFS_SUPER_MAGIC, "NFS"},   {SMB_SUPER_MAGIC, "SMB"}, {0xff534d42, "CIFS"},
+		{0xfe534d42, "SMB2"},	    {0x65735546, "FUSE"},     {AFS_SUPER_MAGIC, "AFS"},
 		{CODA_SUPER_MAGIC, "Coda"},
 	};
 	struct statfs fs;
@@ -144,9 +143,9 @@ static enum err_class connect(struct db *db, int flags, struct err *err)
 
 	must(db->sql);
 	if (code != SQLITE_OK)
-		return err_code(err, ERR_CONFIG, "store.path", "cannot open the database %s: %s (%s)",
-				db->path, sqlite3_errmsg(db->sql),
-				strerror(sqlite3_system_errno(db->sql)));
+		return err_code(err, ERR_CONFIG, "store.path",
+				"cannot open the database %s: %s (%s)", db->path,
+				sqlite3_errmsg(db->sql), strerror(sqlite3_system_errno(db->sql)));
 	sqlite3_extended_result_codes(db->sql, 1);
 	sqlite3_busy_timeout(db->sql, BUSY_TIMEOUT_MS);
 	sqlite3_db_config(db->sql, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
@@ -193,7 +192,8 @@ static enum err_class open_writer(struct db *db, int64_t now_ms, const struct mi
 	enum err_class class;
 
 	folder_of(dir, sizeof dir, db->path);
-	if ((class = refuse_network(dir, err)) != ERR_OK || (class = lock_file(db, err)) != ERR_OK ||
+	if ((class = refuse_network(dir, err)) != ERR_OK ||
+	    (class = lock_file(db, err)) != ERR_OK ||
 	    (class = connect(db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, err)) != ERR_OK)
 		return class;
 	/* Both count only for a file that is still empty. */
@@ -333,13 +333,11 @@ enum err_class db_commit(struct db *db, struct err *err)
 		return err_code(err, ERR_TRANSIENT, "store.undone",
 				"the database undid the batch; nothing of it is stored");
 	}
-	CRASH_POINT("store.commit.before");
 	class = store_plain(db, STMT_COMMIT, err);
 	if (class != ERR_OK) {
 		db_rollback(db);
 		return class == ERR_TRANSIENT ? class : (db->broken = ERR_CORRUPT);
 	}
-	CRASH_POINT("store.commit.after");
 	db->in_batch = false;
 	db->wal_grown = true;
 	db->committed_mono_ms = clock_mono_ms();
@@ -409,8 +407,8 @@ enum err_class db_check(struct db *db, struct err *err)
 		return store_fail(db, err, "quick_check");
 	if (str_eq(buf_text(&found), "ok"))
 		return ERR_OK;
-	return err_code(err, ERR_CORRUPT, "store.damaged", "the database %s is damaged: %s", db->path,
-			buf_text(&found));
+	return err_code(err, ERR_CORRUPT, "store.damaged", "the database %s is damaged: %s",
+			db->path, buf_text(&found));
 }
 
 enum err_class db_meta_get(struct db *db, const char *key, char *out, size_t size, struct err *err)

@@ -14,21 +14,23 @@
 struct db;
 
 /* Opens or creates the file, takes the lock, migrates (after a copy to <file>.v<N>.bak), counts the
- * incarnation up, makes every leased job READY again. Such a job comes out of queue_claim with the
- * number of processes it has killed in `crashes`; the worker ends it as DEAD from three on.
- * CONFIG: held by another process (with its pid), network file system, not writable, newer than this
+ * incarnation up, makes every leased job READY again. Such a job keeps counting its claims since
+ * its last committed result in `crashes`; from the fourth on the worker ends it as DEAD. CONFIG:
+ * held by another process (with its pid), network file system, not writable, newer than this
  * program or not ours. CORRUPT: damaged. */
-enum err_class db_open(struct db **out, const char *path, int64_t now_ms, struct err *err) MUST_CHECK;
+enum err_class db_open(struct db **out, const char *path, int64_t now_ms,
+		       struct err *err) MUST_CHECK;
 enum err_class db_open_reader(struct db **out, const char *path, struct err *err) MUST_CHECK;
 void db_close(struct db *take_db);
 
 int64_t db_incarnation(const struct db *db);
 
-/* False when the last process did not end with db_close: then db_check is worth its time, on a reader. */
+/* False when the last process did not end with db_close: then db_check is worth its time, on a
+ * reader. */
 bool db_was_clean(const struct db *db);
 
-/* One transaction of many operations. db_commit: on failure nothing of the batch counts; TRANSIENT =
- * disk full or busy (rolled back, go on), CORRUPT = I/O error or damage (leave the process). */
+/* One transaction of many operations. db_commit: on failure nothing of the batch counts; TRANSIENT
+ * = disk full or busy (rolled back, go on), CORRUPT = I/O error or damage (leave the process). */
 enum err_class db_begin(struct db *db, struct err *err) MUST_CHECK;
 enum err_class db_commit(struct db *db, struct err *err) MUST_CHECK;
 void db_rollback(struct db *db);
@@ -44,9 +46,9 @@ void db_checkpoint(struct db *db, bool idle);
 enum err_class db_check(struct db *db, struct err *err) MUST_CHECK;
 
 /* meta table: small named values. */
-enum err_class db_meta_get(struct db *db, const char *key, char *out, size_t size, struct err *err)
-	MUST_CHECK;
-enum err_class db_meta_set(struct db *db, const char *key, const char *value, struct err *err)
-	MUST_CHECK;
+enum err_class db_meta_get(struct db *db, const char *key, char *out, size_t size,
+			   struct err *err) MUST_CHECK;
+enum err_class db_meta_set(struct db *db, const char *key, const char *value,
+			   struct err *err) MUST_CHECK;
 
 #endif

@@ -1,9 +1,10 @@
 /* db_sql.c - statements: preparing, binding, stepping, and what SQLite's codes mean to us.
  *
- * Three answers to an error. The disk is full or somebody else holds the lock: TRANSIENT, the batch is
- * undone and may be tried again. I/O error or damage: CORRUPT, and the connection stays broken, because
- * after a failed fsync the kernel may have dropped the pages and report the next one as fine; only
- * reading again from disk, in a new process, tells the truth. Anything else is our mistake: BUG. */
+ * Three answers to an error. The disk is full or somebody else holds the lock: TRANSIENT, the batch
+ * is undone and may be tried again. I/O error or damage: CORRUPT, and the connection stays broken,
+ * because after a failed fsync the kernel may have dropped the pages and report the next one as
+ * fine; only reading again from disk, in a new process, tells the truth. Anything else is our
+ * mistake: BUG. */
 #include <string.h>
 
 #include "lib/base/jval.h"
@@ -16,17 +17,17 @@ static const char *const texts[STMT_COUNT] = {
 #undef STMT
 };
 
-struct bind B_TEXT_OR_NULL(const char *text)
-{
+struct bind B_TEXT_OR_NULL(const char *text) {
 	return str_is_empty(text) ? B_NULL : B_TEXT(text);
 }
 
-struct bind B_INT_OR_NULL(int64_t number)
-{
+struct bind
+B_INT_OR_NULL(int64_t number) {
 	return number ? B_INT(number) : B_NULL;
 }
 
-static enum err_class class_of(int code, const char **out_name)
+static enum err_class
+class_of(int code, const char **out_name)
 {
 	switch (code & 0xff) {
 	case SQLITE_FULL:
@@ -145,8 +146,8 @@ enum err_class store_next(struct db *db, sqlite3_stmt **row, struct err *err)
 	return class;
 }
 
-enum err_class store_first(struct db *db, sqlite3_stmt **row, enum stmt id, const struct bind *binds,
-			   size_t count, struct err *err)
+enum err_class store_first(struct db *db, sqlite3_stmt **row, enum stmt id,
+			   const struct bind *binds, size_t count, struct err *err)
 {
 	*row = ready(db, id, binds, count);
 	if (!*row)

@@ -1,9 +1,9 @@
 /* db_start.c - what happens to a file before the first operation: migrations and recovery.
  *
- * Migrations go forward only, each in one transaction with the new user_version, so a kill leaves the
- * old schema or the new one. Before an existing file is changed its copy is made by VACUUM INTO beside
- * it, under a temporary name until it is whole. Recovery is one transaction over small partial
- * indexes: its cost depends on what was under way, not on how much is stored. */
+ * Migrations go forward only, each in one transaction with the new user_version, so a kill leaves
+ * the old schema or the new one. Before an existing file is changed its copy is made by VACUUM INTO
+ * beside it, under a temporary name until it is whole. Recovery is one transaction over small
+ * partial indexes: its cost depends on what was under way, not on how much is stored. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -16,8 +16,9 @@
 #include "store_migrations.inc"
 
 enum {
-	APPLICATION_ID = 0x4b464f50,           /* "KFOP" */
-	DUE_AHEAD_MAX_MS = 2 * 3600 * 1000,    /* no back-off is longer; more means the clock was wrong */
+	APPLICATION_ID = 0x4b464f50, /* "KFOP" */
+	DUE_AHEAD_MAX_MS =
+		2 * 3600 * 1000, /* no back-off is longer; more means the clock was wrong */
 };
 
 const size_t store_migration_count = ARRAY_LEN(store_migrations);
@@ -57,8 +58,9 @@ static enum err_class migrate_one(struct db *db, const struct migration *step, s
 	char version[96];
 	enum err_class class;
 
-	snprintf(version, sizeof version, "PRAGMA user_version = %" PRId64 "; PRAGMA application_id = %d",
-		 step->version, (int)APPLICATION_ID);
+	snprintf(version, sizeof version,
+		 "PRAGMA user_version = %" PRId64 "; PRAGMA application_id = %d", step->version,
+		 (int)APPLICATION_ID);
 	CRASH_POINT("store.migrate.before");
 	if ((class = store_script(db, "BEGIN IMMEDIATE", err)) != ERR_OK)
 		return class;
@@ -83,7 +85,8 @@ enum err_class store_migrate(struct db *db, const struct migration *list, size_t
 
 	if ((class = pragma_number(db, "PRAGMA user_version", &version, err)) != ERR_OK ||
 	    (class = pragma_number(db, "PRAGMA application_id", &application, err)) != ERR_OK ||
-	    (class = pragma_number(db, "SELECT count(*) FROM sqlite_schema", &tables, err)) != ERR_OK)
+	    (class = pragma_number(db, "SELECT count(*) FROM sqlite_schema", &tables, err)) !=
+		    ERR_OK)
 		return class;
 	if (version > newest)
 		return err_code(err, ERR_CONFIG, "store.newer",
@@ -101,8 +104,8 @@ enum err_class store_migrate(struct db *db, const struct migration *list, size_t
 	return ERR_OK;
 }
 
-/* The last resort for a job that kills the process even while it is being ended: its people get plain
- * words from here, because the worker that would write better ones does not survive it. */
+/* The last resort for a job that kills the process even while it is being ended: its people get
+ * plain words from here, because the worker that would write better ones does not survive it. */
 static enum err_class bury(struct db *db, sqlite3_stmt *row, int64_t now_ms, const char *message,
 			   struct err *err)
 {
@@ -151,8 +154,8 @@ static enum err_class bury_hopeless(struct db *db, int64_t now_ms, struct err *e
 
 static enum err_class free_orphans(struct db *db, int64_t now_ms, struct err *err)
 {
-	enum err_class class = store_exec(db, STMT_ORPHANS_FREE, err, B_INT(now_ms),
-					  B_INT(db->was_clean ? 1 : 0));
+	enum err_class class =
+		store_exec(db, STMT_ORPHANS_FREE, err, B_INT(now_ms), B_INT(db->was_clean ? 1 : 0));
 	int64_t orphans = store_changes(db);
 
 	if (class != ERR_OK)
@@ -173,7 +176,8 @@ static enum err_class count_up(struct db *db, struct err *err)
 	if (class != ERR_OK && class != ERR_NOT_FOUND)
 		return class;
 	if (class == ERR_OK && !str_to_int64(&last, text))
-		return err_code(err, ERR_CORRUPT, "store.damaged", "meta.incarnation is \"%s\"", text);
+		return err_code(err, ERR_CORRUPT, "store.damaged", "meta.incarnation is \"%s\"",
+				text);
 	class = db_meta_get(db, "stopped", text, sizeof text, err);
 	if (class != ERR_OK && class != ERR_NOT_FOUND)
 		return class;
@@ -198,5 +202,8 @@ enum err_class store_recover(struct db *db, int64_t now_ms, struct err *err)
 		return class;
 	}
 	db->next_job_id = last_id + 1;
-	return db_commit(db, err);
+	CRASH_POINT("store.recover.before");
+	class = db_commit(db, err);
+	CRASH_POINT("store.recover.after");
+	return class;
 }

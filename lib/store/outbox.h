@@ -1,7 +1,8 @@
 /* outbox.h - what GitHub must come to show: one row a slot, holding the newest wish for it.
  *
- * A wish replaces an unsent older one of its slot, so ten progress updates while GitHub is slow become
- * one call. Writing functions run on the writer, in the transaction of the state that caused them. */
+ * A wish replaces an unsent older one of its slot, so ten progress updates while GitHub is slow
+ * become one call. Writing functions run on the writer, in the transaction of the state that caused
+ * them. */
 #ifndef KF_STORE_OUTBOX_H
 #define KF_STORE_OUTBOX_H
 
@@ -13,22 +14,22 @@
 #include "lib/store/db.h"
 
 enum slot_kind {
-	SLOT_REACTION = 1,   /* want {"comment_id","content"} plus "instead_of" */
-	SLOT_COMMENT = 2,    /* want {"body", "marker"} */
-	SLOT_CHECK_RUN = 3,  /* want as POST /check-runs, external_id = job uid */
+	SLOT_REACTION = 1,	/* want {"comment_id","content"} plus "instead_of" */
+	SLOT_COMMENT = 2,	/* want {"body", "marker"} */
+	SLOT_CHECK_RUN = 3,	/* want as POST /check-runs, external_id = job uid */
 	SLOT_COMMIT_STATUS = 4, /* want {"sha","state","context","description","target_url"} */
-	SLOT_MINIMIZE = 5,   /* want {"slot": slot of the comment to fold away} */
+	SLOT_MINIMIZE = 5,	/* want {"slot": slot of the comment to fold away} */
 };
 
 /* urgency: smaller goes first */
 enum { OUTBOX_NOW = 0, OUTBOX_FINAL = 1, OUTBOX_PROGRESS = 2 };
 
 struct outbox_wish {
-	char slot[96];             /* "status:<uid>", "eyes:<comment id>", "check:<uid>:run" */
+	char slot[96]; /* "status:<uid>", "eyes:<comment id>", "check:<uid>:run" */
 	enum slot_kind kind;
 	int urgency;
-	json_t *want;              /* owned by whoever made the wish */
-	int64_t not_before_ms;     /* pacing of progress; 0: at once */
+	json_t *want;	       /* owned by whoever made the wish */
+	int64_t not_before_ms; /* pacing of progress; 0: at once */
 };
 void outbox_wish_dispose(struct outbox_wish *wish);
 
@@ -42,9 +43,9 @@ struct outbox_row {
 	char *job_uid;
 	json_t *want;
 	int64_t version;
-	int64_t remote_id;         /* 0: not created yet, as far as we know */
-	char *remote_node_id;      /* NULL */
-	bool maybe_sent;           /* a create is in doubt: search before creating */
+	int64_t remote_id;    /* 0: not created yet, as far as we know */
+	char *remote_node_id; /* NULL */
+	bool maybe_sent;      /* a create is in doubt: search before creating */
 	int64_t tries;
 	int64_t wished_at_ms;
 };
@@ -52,13 +53,14 @@ void outbox_row_dispose(struct outbox_row *row);
 
 /* Puts a wish (inside queue_receive and queue_step_result). */
 enum err_class outbox_put(struct db *db, int64_t job_id, int64_t installation_id, int64_t repo_id,
-			  int64_t pr, const char *repo, const struct outbox_wish *wish, int64_t now_ms,
-			  struct err *err) MUST_CHECK;
+			  int64_t pr, const char *repo, const struct outbox_wish *wish,
+			  int64_t now_ms, struct err *err) MUST_CHECK;
 
-/* The next row to send: due, unsent, by urgency then age, of installations that are not in `paused`;
- * fair between installations. NOT_FOUND: none, then *next_due_ms. Reader. */
-enum err_class outbox_next(struct db *db, int64_t now_ms, const int64_t *paused, size_t paused_count,
-			   struct outbox_row *out, int64_t *next_due_ms, struct err *err) MUST_CHECK;
+/* The next row to send: due, unsent, by urgency then age, of installations that are not in
+ * `paused`; fair between installations. NOT_FOUND: none, then *next_due_ms. Reader. */
+enum err_class outbox_next(struct db *db, int64_t now_ms, const int64_t *paused,
+			   size_t paused_count, struct outbox_row *out, int64_t *next_due_ms,
+			   struct err *err) MUST_CHECK;
 
 /* Before a create: from now on it may have happened. */
 enum err_class outbox_mark(struct db *db, int64_t id, struct err *err) MUST_CHECK;

@@ -1,8 +1,9 @@
 /* queue.h - deliveries, jobs and their steps: every function is one operation of a transaction.
  *
- * Functions that write are called by the writer thread only, inside its transaction (see bot/writer.h);
- * those that read take any connection. Times are milliseconds UTC. Errors: TRANSIENT when the database
- * cannot write now, CORRUPT when it never will, CONFLICT when the row is not in the expected state. */
+ * Functions that write are called by the writer thread only, inside its transaction (see
+ * bot/writer.h); those that read take any connection. Times are milliseconds UTC. Errors: TRANSIENT
+ * when the database cannot write now, CORRUPT when it never will, CONFLICT when the row is not in
+ * the expected state. */
 #ifndef KF_STORE_QUEUE_H
 #define KF_STORE_QUEUE_H
 
@@ -21,62 +22,74 @@ enum queue_outcome { QUEUE_STORED, QUEUE_DUPLICATE, QUEUE_NOTED };
 struct queue_delivery {
 	unsigned char guid[16];
 	const struct event *event;
-	int source;                     /* 0 webhook, 1 deliveries API, 2 comment sweep */
+	int source; /* 0 webhook, 1 deliveries API, 2 comment sweep */
 	int64_t received_at_ms;
 };
 
 /* What one delivery wants: jobs for its calls (or one refusal). */
 struct queue_intake {
 	const struct queue_delivery *delivery;
-	const struct command_calls *calls;  /* NULL: none */
-	const char *refusal;            /* Markdown answer for a comment that did not parse; NULL: none */
-	int64_t deadline_ms;            /* from now, of the new jobs */
-	bool refuse_late;               /* comment older than the limit: jobs end EXPIRED with a comment */
+	const struct command_calls *calls; /* NULL: none */
+	const char *refusal; /* Markdown answer for a comment that did not parse; NULL: none */
+	int64_t deadline_ms; /* from now, of the new jobs */
+	bool refuse_late;    /* comment older than the limit: jobs end EXPIRED with a comment */
 };
 
-/* Stores a delivery, its jobs and their first outbox rows (the 👀; or 😕 and the refusal). A known GUID,
- * or comment and command number, changes nothing: QUEUE_DUPLICATE. Jobs of a pull request that already
- * has an unfinished one are BLOCKED, in order of (comment id, command number); a queued job of the same
- * command and pull request that has not started is superseded. pull_request events record the head. */
+/* Stores a delivery, its jobs and their first outbox rows: "eyes:<comment id>"; or for a refusal
+ * "end:<comment id>" and "refusal:<comment id>", whose body starts with its marker line. A known
+ * GUID, or comment and command number, changes nothing: QUEUE_DUPLICATE. Commands that change
+ * something go one after the other on a pull request, in order of (comment id, command number): the
+ * others in line are BLOCKED; read-only ones never wait. A queued job of the same command that has
+ * not started is superseded by a newer comment. pull_request events record the head; "closed" ends
+ * what has not started. check_run re-runs repeat the job of that uid. The rest is QUEUE_NOTED.
+ *
+ * The store never ends a job itself: superseded, too late, stopped with its group, cancelled or
+ * overtaken by its deadline before it started, it becomes READY with end_state, end_code and
+ * end_message, out of its line, for the worker to end where people see it. */
 enum err_class queue_receive(struct db *db, const struct queue_intake *intake,
 			     enum queue_outcome *out, struct err *err) MUST_CHECK;
 
 /* --- working --- */
 
-/* Leases the job that has been due longest, fills *out; NOT_FOUND when none is due, then *next_due_ms is
- * the time of the next one (INT64_MAX: none). The caller disposes of the job. */
+/* Leases the job that has been due longest, fills *out; NOT_FOUND when none is due, then
+ * *next_due_ms is the time of the next one (INT64_MAX: none). The caller disposes of the job.
+ * `crashes` counts claims since the last committed result, this one included: more than three
+ * means that three processes ended over this step. */
 enum err_class queue_claim(struct db *db, int64_t now_ms, struct job *out, int64_t *next_due_ms,
 			   struct err *err) MUST_CHECK;
 
-/* When the next job may be claimed (now or earlier: one is due), and when the next parked one is to be
- * looked at; INT64_MAX: none. Reader; a few microseconds. */
-enum err_class queue_next_due(struct db *db, int64_t *claim_ms, int64_t *parked_ms, struct err *err)
-	MUST_CHECK;
+/* When the next job may be claimed (now or earlier: one is due), and when the next parked one is to
+ * be looked at; INT64_MAX: none. Reader; a few microseconds. */
+enum err_class queue_next_due(struct db *db, int64_t *claim_ms, int64_t *parked_ms,
+			      struct err *err) MUST_CHECK;
 
 /* Commits the intent to run an effect for the job's present step. */
 enum err_class queue_step_intent(struct db *db, const struct job *job, const struct effect *effect,
 				 int64_t now_ms, struct err *err) MUST_CHECK;
 
-/* The intent of the job's present step that has no result yet: it may have happened. NOT_FOUND: none.
- * The caller drops out->args. */
+/* The intent of the job's present step that has no result yet: it may have happened. NOT_FOUND:
+ * none. The caller drops out->args. */
 enum err_class queue_step_open(struct db *db, const struct job *job, struct effect *out,
 			       struct err *err) MUST_CHECK;
 
-/* Stores what a step brought: the result of its effect (NULL: none ran), the job's new fields (state,
- * step, tries, data, wait, due, code, message, head_sha ... as in `job`) and the outbox rows, all at
- * once. Checks that this incarnation holds the lease and that the move is allowed. When the job has
- * ended: its group's later jobs end too if it failed and the comment did not say --keep-going, and the
- * next blocked job of the pull request becomes READY. */
+/* Stores what a step brought: the result of its effect (NULL: none ran), the job's new fields
+ * (state, step, tries, data, wait, due, code, message, head_sha ... as in `job`) and the outbox
+ * rows, all at once. CONFLICT when this incarnation does not hold the lease, BUG when the move is
+ * not in job_moves. RUNNING keeps the lease. A failed effect whose error is in doubt stays open. A
+ * cancel that came meanwhile is kept, and makes a job that would wait READY. Waits end at the
+ * job's deadline at the latest, unless that has passed. When the job has ended other than as DONE,
+ * its group's later jobs are stopped unless the comment said --keep-going; the next in line of the
+ * pull request becomes READY. */
 struct queue_result {
 	const struct job *job;
-	const struct effect *effect;            /* what ran, NULL */
-	const struct effect_result *result;     /* NULL */
+	const struct effect *effect;	    /* what ran, NULL */
+	const struct effect_result *result; /* NULL */
 	const struct outbox_wish *wishes;
 	size_t wish_count;
 	int64_t now_ms;
 };
-enum err_class queue_step_result(struct db *db, const struct queue_result *result, struct err *err)
-	MUST_CHECK;
+enum err_class queue_step_result(struct db *db, const struct queue_result *result,
+				 struct err *err) MUST_CHECK;
 
 /* --- waking --- */
 
@@ -84,12 +97,13 @@ enum err_class queue_step_result(struct db *db, const struct queue_result *resul
 enum err_class queue_wake(struct db *db, enum wait_kind kind, const char *const *refs, size_t count,
 			  int64_t now_ms, int64_t *woken, struct err *err) MUST_CHECK;
 
-/* Next batch of parked jobs with a due time up to now_ms becomes READY (at most `limit`). */
+/* Next batch of parked jobs with a due time up to now_ms becomes READY (at most `limit`). BLOCKED
+ * jobs whose deadline has passed do so too, with EXPIRED as their wanted end. */
 enum err_class queue_wake_due(struct db *db, int64_t now_ms, int64_t limit, int64_t *woken,
 			      struct err *err) MUST_CHECK;
 
-/* Parked references of a kind after `after_job_id`, in batches of at most 200, for sweeps. Each ref is
- * {job id, repo, wait_ref, namespace from data}; the callback returns false to stop. Reader. */
+/* Parked references of a kind after `after_job_id`, in batches of at most 200, for sweeps. Each ref
+ * is {job id, repo, wait_ref, namespace from data}; the callback returns false to stop. Reader. */
 struct queue_ref {
 	int64_t job_id;
 	const char *repo;
@@ -101,28 +115,36 @@ enum err_class queue_parked(struct db *db, enum wait_kind kind, int64_t after_jo
 
 /* --- commands about jobs --- */
 
-/* Marks jobs of the pull request to be cancelled by `by` (job_id 0: all unfinished others). Those that
- * have not started end at once. Returns ids and what became of them: [{"id":..,"command":..,
- * "was":"parked","now":"cancelling"}]. NOT_FOUND / CONFLICT when the named one is not there or final. */
+/* Marks jobs of the pull request to be cancelled by `by` (job_id 0: all unfinished others). Those
+ * that have not started get their end at once, others are made READY with `cancel` set. Returns
+ * what becomes of them: [{"id","command","was":"parked","now":"cancelling"}]. NOT_FOUND / CONFLICT
+ * when the named one is not there or final. Asked twice, it answers the same. */
 enum err_class queue_cancel(struct db *db, int64_t repo_id, int64_t pr, int64_t job_id,
 			    int64_t not_job_id, const char *by, int64_t now_ms, json_t **out,
 			    struct err *err) MUST_CHECK;
 
 /* A new job with the same command, arguments and SHA as a finished, unsuccessful one (job_id 0: the
- * newest such one of the pull request). `as` is the /retry job, whose comment it belongs to. */
+ * newest such one of the pull request). `as` is the /retry job, whose comment it belongs to; a
+ * comment gets one such job, however often it asks. {"id","uid","command","line","sha","retry_of"};
+ * the new job's data holds "retry_of" too. NOT_FOUND, CONFLICT (unfinished, or it succeeded). */
 enum err_class queue_retry(struct db *db, int64_t job_id, const struct job *as, int64_t now_ms,
 			   json_t **out, struct err *err) MUST_CHECK;
 
 /* --- looking (any connection) --- */
 
-/* Jobs of a repository (pr 0: all), unfinished first, then newest; [{"id","uid","pr","command","state",
- * "step","actor","sha","created_at_ms","finished_at_ms","position","run_id","code","message"}]. */
+/* Jobs of a repository (0: of all; pr 0: of all), unfinished first, then newest, at most 500:
+ * [{"id","uid","repo","pr","command","state","step","actor","sha","created_at_ms","started_at_ms",
+ * "finished_at_ms","position","run_id","code","message"}]; position counts those before a BLOCKED
+ * one. Without a pull request only the newest 100,000 jobs are looked at for finished ones. */
 enum err_class queue_list(struct db *db, int64_t repo_id, int64_t pr, int64_t limit, json_t **out,
 			  struct err *err) MUST_CHECK;
-enum err_class queue_load(struct db *db, int64_t job_id, struct job *out, struct err *err) MUST_CHECK;
+enum err_class queue_load(struct db *db, int64_t job_id, struct job *out,
+			  struct err *err) MUST_CHECK;
 
-/* Steps of a job with times and results: [{"no","name","phase","started_at_ms","ended_at_ms","tries",
- * "error","result"}]. */
+/* Effects of a job's steps with times and results: [{"no": index of the step, "name": of the
+ * effect, "phase": "open" | "done" | "failed",
+ * "started_at_ms","ended_at_ms","tries","error","result"}]. A result of more than 16 KiB is kept as
+ * {"left_out_bytes"}. */
 enum err_class queue_steps(struct db *db, int64_t job_id, json_t **out, struct err *err) MUST_CHECK;
 
 /* Jobs by state, overdue jobs, waiting outbox rows and the age of the oldest: for metrics. */
@@ -132,12 +154,12 @@ struct queue_counts {
 	int64_t outbox_waiting;
 	int64_t outbox_oldest_ms;
 };
-enum err_class queue_count(struct db *db, int64_t now_ms, struct queue_counts *out, struct err *err)
-	MUST_CHECK;
+enum err_class queue_count(struct db *db, int64_t now_ms, struct queue_counts *out,
+			   struct err *err) MUST_CHECK;
 
 /* The newest head recorded from pull_request events not newer than `at_ms`; NOT_FOUND: none. */
-enum err_class queue_head(struct db *db, int64_t repo_id, int64_t pr, int64_t at_ms, char out_sha[65],
-			  struct err *err) MUST_CHECK;
+enum err_class queue_head(struct db *db, int64_t repo_id, int64_t pr, int64_t at_ms,
+			  char out_sha[65], struct err *err) MUST_CHECK;
 
 /* Deletes old deliveries and final jobs, at most `limit` rows; for idle times. */
 enum err_class queue_prune(struct db *db, int64_t now_ms, int64_t delivery_days, int64_t job_days,

@@ -1,9 +1,9 @@
 /* queue_receive.c - see queue.h. What one delivery changes, in as few statements as it takes.
  *
- * The usual case, one command on an idle pull request, is four: the delivery, a look at the line, the
- * job, the eyes. Only when somebody is in line already do superseding and arranging cost more. Two keys
- * stop doubles: the GUID, and the comment with the number of the command, because the GUID is not covered
- * by the signature and two hooks send two of them. */
+ * The usual case, one command on an idle pull request, is four: the delivery, a look at the line,
+ * the job, the eyes. Only when somebody is in line already do superseding and arranging cost more.
+ * Two keys stop doubles: the GUID, and the comment with the number of the command, because the GUID
+ * is not covered by the signature and two hooks send two of them. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -32,7 +32,8 @@ int64_t store_uid_make(struct db *db, char uid[27], int64_t now_ms)
 	return id;
 }
 
-/* Crockford's base 32: ten characters of time, then sixteen of bytes; the id is the first eight of these. */
+/* Crockford's base 32: ten characters of time, then sixteen of bytes; the id is the first eight of
+ * these. */
 int64_t store_uid_job(const char *uid)
 {
 	static const char digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
@@ -69,8 +70,8 @@ static const char *event_word(enum event_kind kind)
 	return "irrelevant";
 }
 
-static enum err_class add_delivery(struct db *db, const struct queue_delivery *delivery, bool *is_new,
-				   struct err *err)
+static enum err_class add_delivery(struct db *db, const struct queue_delivery *delivery,
+				   bool *is_new, struct err *err)
 {
 	const struct event *event = delivery->event;
 	enum err_class class = store_exec(
@@ -107,15 +108,15 @@ static enum err_class add_job(struct db *db, const struct queue_intake *intake,
 	enum err_class class;
 
 	job->id = store_uid_make(db, uid, now_ms);
-	class = store_exec(
-		db, STMT_JOB_ADD, err, B_INT(job->id), B_TEXT(uid), B_INT(event->installation_id),
-		B_INT(event->repo_id), B_INT(event->pr), B_INT(event->comment_id), B_INT(job->cmd_no),
-		B_INT(job->state), B_INT(call->command->read_only), B_INT(intake->calls->keep_going),
-		B_INT(job->state == JOB_BLOCKED ? deadline : now_ms), B_INT(deadline),
-		B_INT(event->comment_at_ms), B_INT(now_ms), B_INT(event->sender_id), B_TEXT(event->repo),
-		B_TEXT(event->sender), B_TEXT(call->command->name), B_TEXT(call->line),
-		B_TEXT(args ? args : "{}"), B_INT(job->end_state), B_TEXT(job->end_code),
-		B_TEXT(job->end_message));
+	class = store_exec(db, STMT_JOB_ADD, err, B_INT(job->id), B_TEXT(uid),
+			   B_INT(event->installation_id), B_INT(event->repo_id), B_INT(event->pr),
+			   B_INT(event->comment_id), B_INT(job->cmd_no), B_INT(job->state),
+			   B_INT(call->command->read_only), B_INT(intake->calls->keep_going),
+			   B_INT(job->state == JOB_BLOCKED ? deadline : now_ms), B_INT(deadline),
+			   B_INT(event->comment_at_ms), B_INT(now_ms), B_INT(event->sender_id),
+			   B_TEXT(event->repo), B_TEXT(event->sender), B_TEXT(call->command->name),
+			   B_TEXT(call->line), B_TEXT(args ? args : "{}"), B_INT(job->end_state),
+			   B_TEXT(job->end_code), B_TEXT(job->end_message));
 	*is_new = store_changes(db) > 0;
 	if (!*is_new)
 		db->next_job_id--;
@@ -135,8 +136,8 @@ static enum err_class meet_newer(struct db *db, const struct event *event, struc
 
 	if (class != ERR_OK || !newer)
 		return class;
-	snprintf(message, 128, "A newer command, job %" PRId64 ", took its place before it started.",
-		 newer);
+	snprintf(message, 128,
+		 "A newer command, job %" PRId64 ", took its place before it started.", newer);
 	job->state = JOB_READY;
 	job->end_state = JOB_SUPERSEDED;
 	job->end_code = "job.superseded";
@@ -157,14 +158,15 @@ static enum err_class supersede_older(struct db *db, const struct queue_delivery
 			  B_INT(delivery->received_at_ms), B_TEXT(message));
 }
 
-static void refuse_late(struct newcomer *job, const struct queue_delivery *delivery, char message[128])
+static void refuse_late(struct newcomer *job, const struct queue_delivery *delivery,
+			char message[128])
 {
 	char said[21], heard[21];
 
 	clock_rfc3339(said, delivery->event->comment_at_ms);
 	clock_rfc3339(heard, delivery->received_at_ms);
-	snprintf(message, 128, "The comment of %s arrived at %s, too late to act on it unasked.", said,
-		 heard);
+	snprintf(message, 128, "The comment of %s arrived at %s, too late to act on it unasked.",
+		 said, heard);
 	job->state = JOB_READY;
 	job->end_state = JOB_EXPIRED;
 	job->end_code = "comment.late";
@@ -319,8 +321,9 @@ static enum err_class receive_pull(struct db *db, const struct queue_delivery *d
 		return class;
 	class = store_exec(db, STMT_LINE_CLOSE, err, B_INT(event->repo_id), B_INT(event->pr),
 			   B_INT(event->updated_at_ms), B_INT(delivery->received_at_ms),
-			   B_TEXT(event->merged ? "The pull request was merged before it started."
-						: "The pull request was closed before it started."));
+			   B_TEXT(event->merged
+					  ? "The pull request was merged before it started."
+					  : "The pull request was closed before it started."));
 	if (class != ERR_OK)
 		return class;
 	return store_arrange(db, event->repo_id, event->pr, delivery->received_at_ms, err);
@@ -332,7 +335,8 @@ static enum err_class receive_rerun(struct db *db, const struct queue_intake *in
 				    enum queue_outcome *out, struct err *err)
 {
 	const struct event *event = intake->delivery->event;
-	int64_t now_ms = intake->delivery->received_at_ms, other, id = store_uid_job(event->external_id);
+	int64_t now_ms = intake->delivery->received_at_ms, other,
+		id = store_uid_job(event->external_id);
 	struct store_repeat repeat = {.origin_id = id,
 				      .actor_id = event->sender_id,
 				      .actor = event->sender,

@@ -1,5 +1,6 @@
-/* queue_wake.c - see queue.h. Parked jobs become ready: reported, due, or looked through in batches.
- * Waking is an update that asks for the state it changes, so reports may come twice, late or early. */
+/* queue_wake.c - see queue.h. Parked jobs become ready: reported, due, or looked through in
+ * batches. Waking is an update that asks for the state it changes, so reports may come twice, late
+ * or early. */
 #include "lib/base/str.h"
 #include "lib/store/queue.h"
 #include "lib/store/store_impl.h"
@@ -11,8 +12,8 @@ enum err_class queue_wake(struct db *db, enum wait_kind kind, const char *const 
 {
 	*woken = 0;
 	for (size_t i = 0; i < count; i++) {
-		enum err_class class = store_exec(db, STMT_WAKE_REF, err, B_TEXT(refs[i]), B_INT(kind),
-						  B_INT(now_ms));
+		enum err_class class = store_exec(db, STMT_WAKE_REF, err, B_TEXT(refs[i]),
+						  B_INT(kind), B_INT(now_ms));
 
 		if (class != ERR_OK)
 			return class;
@@ -33,14 +34,23 @@ enum err_class queue_wake_due(struct db *db, int64_t now_ms, int64_t limit, int6
 	return class;
 }
 
+enum err_class queue_next_due(struct db *db, int64_t *claim_ms, int64_t *parked_ms, struct err *err)
+{
+	enum err_class class = store_number(db, claim_ms, INT64_MAX, STMT_CLAIM_NEXT, NULL, 0, err);
+
+	if (class != ERR_OK)
+		return class;
+	return store_number(db, parked_ms, INT64_MAX, STMT_WAITING_NEXT, NULL, 0, err);
+}
+
 struct parked {
 	int64_t id;
 	char *repo;
 	char *wait_ref;
 };
 
-/* The batch is copied first: a callback may take its time, and an open read keeps the log from being
- * folded in. */
+/* The batch is copied first: a callback may take its time, and an open read keeps the log from
+ * being folded in. */
 enum err_class queue_parked(struct db *db, enum wait_kind kind, int64_t after_job_id, size_t limit,
 			    bool (*each)(void *arg, const struct queue_ref *ref), void *arg,
 			    struct err *err)

@@ -1,8 +1,8 @@
 /* queue_work.c - see queue.h. Claiming a job and committing what its step brought.
  *
- * The claim counts a crash before there is one, and the next committed result takes it back; so a job
- * that kills the process is counted although nobody lives to count it. What others did to the row while
- * the step ran (a cancel) is never overwritten by the worker's older copy. */
+ * The claim counts a crash before there is one, and the next committed result takes it back; so a
+ * job that kills the process is counted although nobody lives to count it. What others did to the
+ * row while the step ran (a cancel) is never overwritten by the worker's older copy. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -28,7 +28,8 @@ enum err_class store_arrange(struct db *db, int64_t repo_id, int64_t pr, int64_t
 	if (class != ERR_OK || !first)
 		return class;
 	class = store_exec(db, STMT_LINE_HOLD_BACK, err, B_INT(repo_id), B_INT(pr), B_INT(first));
-	return class == ERR_OK ? store_exec(db, STMT_LINE_GO, err, B_INT(first), B_INT(now_ms)) : class;
+	return class == ERR_OK ? store_exec(db, STMT_LINE_GO, err, B_INT(first), B_INT(now_ms))
+			       : class;
 }
 
 enum err_class queue_claim(struct db *db, int64_t now_ms, struct job *out, int64_t *next_due_ms,
@@ -40,8 +41,8 @@ enum err_class queue_claim(struct db *db, int64_t now_ms, struct job *out, int64
 
 	if (class == ERR_OK) {
 		store_job_read(out, row);
-		out->crashes--; /* without this claim, which has not crashed yet */
-		class = store_next(db, &row, err); /* an update takes effect when its statement ends */
+		class = store_next(db, &row,
+				   err); /* an update takes effect when its statement ends */
 		if (class == ERR_NOT_FOUND)
 			return ERR_OK;
 		job_dispose(out);
@@ -65,8 +66,9 @@ enum err_class queue_step_intent(struct db *db, const struct job *job, const str
 {
 	char *args AUTO_FREE = effect->args ? jval_dump(effect->args) : NULL;
 	int64_t leased;
-	enum err_class class = store_number(db, &leased, 0, STMT_LEASED,
-					    STORE_BINDS(B_INT(job->id), B_INT(db->incarnation)), err);
+	enum err_class class =
+		store_number(db, &leased, 0, STMT_LEASED,
+			     STORE_BINDS(B_INT(job->id), B_INT(db->incarnation)), err);
 
 	if (class != ERR_OK)
 		return class;
@@ -120,7 +122,8 @@ static enum err_class store_result(struct db *db, const struct queue_result *res
 
 	return store_exec(db, STMT_STEP_RESULT, err, B_INT(result->job->id), B_INT(step),
 			  B_TEXT(effect_name(result->effect->kind)), B_INT(phase), B_INT(started),
-			  B_INT(result->now_ms), B_TEXT(text), B_TEXT(failed ? got->err.msg : NULL));
+			  B_INT(result->now_ms), B_TEXT(text),
+			  B_TEXT(failed ? got->err.msg : NULL));
 }
 
 /* The row as it is now, beside the worker's copy. */
@@ -129,7 +132,8 @@ struct present {
 	int64_t step, deadline_at_ms;
 };
 
-static enum err_class look(struct db *db, const struct job *job, struct present *out, struct err *err)
+static enum err_class look(struct db *db, const struct job *job, struct present *out,
+			   struct err *err)
 {
 	sqlite3_stmt *row AUTO_ROW = NULL;
 	enum err_class class =
@@ -148,8 +152,8 @@ static enum err_class look(struct db *db, const struct job *job, struct present 
 	return ERR_OK;
 }
 
-/* A wait ends at the deadline at the latest, so that every unfinished job has a time at which somebody
- * looks at it; a job that goes on beyond its deadline knows why. */
+/* A wait ends at the deadline at the latest, so that every unfinished job has a time at which
+ * somebody looks at it; a job that goes on beyond its deadline knows why. */
 static int64_t due_of(const struct job *job, const struct present *now, bool stop, int64_t now_ms)
 {
 	int64_t due = job->due_at_ms;
@@ -172,7 +176,8 @@ static enum err_class update_job(struct db *db, const struct queue_result *resul
 	return store_exec(db, STMT_JOB_UPDATE, err, B_INT(job->id), B_INT(db->incarnation),
 			  B_INT(job->state), B_INT(job->step), B_INT(job->tries), B_INT(stop),
 			  B_INT(due_of(job, now, stop, result->now_ms)), B_TEXT(data ? data : "{}"),
-			  B_TEXT_OR_NULL(job->head_sha), B_INT(job->wait_kind), B_TEXT(job->wait_ref),
+			  B_TEXT_OR_NULL(job->head_sha), B_INT(job->wait_kind),
+			  B_TEXT(job->wait_ref),
 			  job_state_is_final(job->state) ? B_INT(result->now_ms) : B_NULL,
 			  B_TEXT(job->code), B_TEXT(job->message));
 }
@@ -183,10 +188,12 @@ static enum err_class stop_group(struct db *db, const struct job *job, int64_t n
 	char message[160];
 
 	snprintf(message, sizeof message,
-		 "/%.40s of the same comment, job %" PRId64 ", ended as %s, so this was not started.",
+		 "/%.40s of the same comment, job %" PRId64
+		 ", ended as %s, so this was not started.",
 		 job->command, job->id, job_state_name(job->state));
 	return store_exec(db, STMT_GROUP_STOP, err, B_INT(job->repo_id), B_INT(job->pr),
-			  B_INT(job->comment_id), B_INT(job->cmd_no), B_INT(now_ms), B_TEXT(message));
+			  B_INT(job->comment_id), B_INT(job->cmd_no), B_INT(now_ms),
+			  B_TEXT(message));
 }
 
 static enum err_class after_end(struct db *db, const struct job *job, const struct present *now,
@@ -219,10 +226,11 @@ enum err_class queue_step_result(struct db *db, const struct queue_result *resul
 	if ((class = update_job(db, result, &now, err)) != ERR_OK)
 		return class;
 	for (size_t i = 0; i < result->wish_count; i++) {
-		class = outbox_put(db, job->id, job->installation_id, job->repo_id, job->pr, job->repo,
-				   &result->wishes[i], result->now_ms, err);
+		class = outbox_put(db, job->id, job->installation_id, job->repo_id, job->pr,
+				   job->repo, &result->wishes[i], result->now_ms, err);
 		if (class != ERR_OK)
 			return class;
 	}
-	return job_state_is_final(job->state) ? after_end(db, job, &now, result->now_ms, err) : ERR_OK;
+	return job_state_is_final(job->state) ? after_end(db, job, &now, result->now_ms, err)
+					      : ERR_OK;
 }

@@ -35,11 +35,11 @@ enum stmt {
 };
 
 enum {
-	STORE_CACHE_KIB = 4096,         /* of the writer */
+	STORE_CACHE_KIB = 4096, /* of the writer */
 	STORE_READER_CACHE_KIB = 512,
-	STORE_CRASHES_MAX = 6,          /* then the store ends a job that even its ending kills */
-	STORE_RESULT_MAX = 16 * 1024,   /* bytes of a step's result that are kept for people */
-	STORE_REFUSALS_MAX = 10,        /* permanent errors after which a wish is given up; in the index */
+	STORE_CRASHES_MAX = 6,	      /* then the store ends a job that even its ending kills */
+	STORE_RESULT_MAX = 16 * 1024, /* bytes of a step's result that are kept for people */
+	STORE_REFUSALS_MAX = 10, /* permanent errors after which a wish is given up; in the index */
 };
 
 struct db {
@@ -49,14 +49,14 @@ struct db {
 	bool was_clean;
 	bool in_batch;
 	int lock_fd;
-	int wal_pages;                  /* not folded in yet */
-	bool wal_grown;                 /* since the log was last emptied */
-	enum err_class broken;          /* ERR_CORRUPT once the disk failed us; never cleared */
+	int wal_pages;	       /* not folded in yet */
+	bool wal_grown;	       /* since the log was last emptied */
+	enum err_class broken; /* ERR_CORRUPT once the disk failed us; never cleared */
 	int64_t incarnation;
 	int64_t next_job_id;
 	int64_t committed_mono_ms;
-	int64_t outbox_turn[3];         /* installation served last, by urgency */
-	unsigned char prune_guid[16];   /* where walking the deliveries stopped */
+	int64_t outbox_turn[3];	      /* installation served last, by urgency */
+	unsigned char prune_guid[16]; /* where walking the deliveries stopped */
 	sqlite3_stmt *stmts[STMT_COUNT];
 };
 
@@ -68,9 +68,9 @@ struct bind {
 };
 #define B_INT(value_) ((struct bind){.type = BIND_INT, .number = (int64_t)(value_)})
 /* NULL and, for B_TEXT_OR_NULL, "" become null. */
-#define B_TEXT(text_) ((struct bind){.type = BIND_TEXT, .bytes = (const char *)(text_)})
+#define B_TEXT(text_)	     ((struct bind){.type = BIND_TEXT, .bytes = (const char *)(text_)})
 #define B_BLOB(bytes_, len_) ((struct bind){.type = BIND_BLOB, .bytes = (bytes_), .len = (len_)})
-#define B_NULL ((struct bind){.type = BIND_NULL})
+#define B_NULL		     ((struct bind){.type = BIND_NULL})
 struct bind B_TEXT_OR_NULL(const char *text);
 struct bind B_INT_OR_NULL(int64_t number);
 #define STORE_BINDS_(...) ((const struct bind[]){__VA_ARGS__})
@@ -80,14 +80,14 @@ struct bind B_INT_OR_NULL(int64_t number);
 /* Runs a statement that answers no rows. */
 enum err_class store_run(struct db *db, enum stmt id, const struct bind *binds, size_t count,
 			 struct err *err) MUST_CHECK;
-#define store_plain(db, id, err) store_run(db, id, NULL, 0, err)
+#define store_plain(db, id, err)     store_run(db, id, NULL, 0, err)
 #define store_exec(db, id, err, ...) store_run(db, id, STORE_BINDS(__VA_ARGS__), err)
 int64_t store_changes(const struct db *db);
 
-/* First row of a statement; NOT_FOUND (quietly) when there is none. *row is reset by store_row_end or, when
- * NOT_FOUND or an error came out, already. */
-enum err_class store_first(struct db *db, sqlite3_stmt **row, enum stmt id, const struct bind *binds,
-			   size_t count, struct err *err) MUST_CHECK;
+/* First row of a statement; NOT_FOUND (quietly) when there is none. *row is reset by store_row_end
+ * or, when NOT_FOUND or an error came out, already. */
+enum err_class store_first(struct db *db, sqlite3_stmt **row, enum stmt id,
+			   const struct bind *binds, size_t count, struct err *err) MUST_CHECK;
 #define store_query(db, row, id, err, ...) store_first(db, row, id, STORE_BINDS(__VA_ARGS__), err)
 enum err_class store_next(struct db *db, sqlite3_stmt **row, struct err *err) MUST_CHECK;
 void store_row_end(sqlite3_stmt **row);
@@ -122,7 +122,8 @@ enum err_class store_migrate(struct db *db, const struct migration *list, size_t
 /* Finds orphans, counts the incarnation up; inside its own transaction. */
 enum err_class store_recover(struct db *db, int64_t now_ms, struct err *err) MUST_CHECK;
 
-/* Gives the turn of a pull request to the first job in line, unless a job that has started holds it. */
+/* Gives the turn of a pull request to the first job in line, unless a job that has started holds
+ * it. */
 enum err_class store_arrange(struct db *db, int64_t repo_id, int64_t pr, int64_t now_ms,
 			     struct err *err) MUST_CHECK;
 
@@ -155,6 +156,7 @@ struct outbox_home {
 	const char *repo;
 };
 enum err_class store_wish(struct db *db, const struct outbox_home *home,
-			  const struct outbox_text *wish, int64_t now_ms, struct err *err) MUST_CHECK;
+			  const struct outbox_text *wish, int64_t now_ms,
+			  struct err *err) MUST_CHECK;
 
 #endif

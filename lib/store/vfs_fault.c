@@ -1,10 +1,10 @@
-/* vfs_fault.c - see vfs_fault.h. A thin layer in SQLite's own manner: a copy of the usual VFS whose files
- * carry the real file behind them and hand every call on, after counting those that can fail.
+/* vfs_fault.c - see vfs_fault.h. A thin layer in SQLite's own manner: a copy of the usual VFS whose
+ * files carry the real file behind them and hand every call on, after counting those that can fail.
  *
  * A power cut is played backwards: each write first notes what its sectors held; a sync of the file
- * forgets the notes; at the cut every noted sector gets its old content back or not, by the toss of a
- * seeded coin. So each sector ends as one of the versions it has had since the last sync, which is all
- * that a disk without a lying cache may leave behind. */
+ * forgets the notes; at the cut every noted sector gets its old content back or not, by the toss of
+ * a seeded coin. So each sector ends as one of the versions it has had since the last sync, which
+ * is all that a disk without a lying cache may leave behind. */
 #include "lib/store/vfs_fault.h"
 
 #if KFOPS_FAULTS
@@ -25,7 +25,7 @@ enum { SECTOR = 512, NOTES_MAX = 1 << 20 };
 
 struct fault_file {
 	sqlite3_file base;
-	sqlite3_file *real;     /* in the same block of memory, behind this struct */
+	sqlite3_file *real; /* in the same block of memory, behind this struct */
 };
 
 /* What a sector held before an unsynced write; a file that was shorter holds zeros there. */
@@ -43,7 +43,7 @@ static struct {
 	enum op op;
 	enum kind kind;
 	bool persistent;
-	int64_t at;             /* plays at this call of the op, from 1; 0: never */
+	int64_t at; /* plays at this call of the op, from 1; 0: never */
 	int64_t seen;
 	int64_t fired;
 	bool watching;
@@ -253,7 +253,8 @@ static const sqlite3_io_methods methods = {
 	.xShmUnmap = file_shm_unmap,
 };
 
-static int vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags, int *out_flags)
+static int vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags,
+		    int *out_flags)
 {
 	struct fault_file *opened = (struct fault_file *)file;
 	int code;
@@ -313,8 +314,8 @@ bool vfs_fault_arm(const char *spec)
 	third = strchr(second + 1, ':');
 	memcpy(number, first + 1, (size_t)(second - first) - 1);
 	op = word_index(spec, (size_t)(first - spec), ops, OP_COUNT);
-	kind = word_index(second + 1, third ? (size_t)(third - second) - 1 : strlen(second + 1), kinds,
-			  (int)ARRAY_LEN(kinds));
+	kind = word_index(second + 1, third ? (size_t)(third - second) - 1 : strlen(second + 1),
+			  kinds, (int)ARRAY_LEN(kinds));
 	if (op < 0 || kind < 1 || !str_to_int64(&at, number) || at < 1 ||
 	    (third && !str_eq(third, ":persistent")))
 		return false;

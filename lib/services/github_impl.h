@@ -1,0 +1,232 @@
+/* github_impl.h - what the files of the github module share; nobody else includes it.
+ *
+ * github_pace.c decides when something may be sent and github_answer.c what an answer means: both are
+ * pure, with time handed in as milliseconds of the monotonic clock. github_auth.c owns credentials,
+ * github_call.c carries one call out, and the other files are the operations. The lock of `struct
+ * github` is never held over a request. */
+#ifndef KF_SERVICES_GITHUB_IMPL_H
+#define KF_SERVICES_GITHUB_IMPL_H
+
+#include <pthread.h>
+
+#include "lib/base/jval.h"
+#include "lib/base/sign.h"
+#include "lib/services/github.h"
+
+/* --- github_pace.c: rate limits and pacing of one credential --- */
+
+enum github_kind {
+	GITHUB_READ,
+	GITHUB_WRITE,
+	GITHUB_NOTIFY, /* a write that sends people a mail: a new comment */
+	GITHUB_MINT,   /* asks for a token: POST, but creates no content */
+};
+
+enum github_resource { GITHUB_CORE, GITHUB_GRAPHQL, GITHUB_RESOURCES };
+
+struct github_limits {
+	int writes_per_minute, writes_per_hour, write_gap_ms;
+};
+
+struct github_pace {
+	struct github_pace *next;
+	int64_t key; /* installation id; 0: the App itself, or the token */
+	int64_t paused_until_ms[GITHUB_RESOURCES];
+	int strikes; /* secondary limits in a row without a time from GitHub */
+	int in_flight;
+	bool writing;
+	int64_t last_notify_ms;
+	bool has_notified;
+	int64_t *writes; /* ring of the times of the last writes, newest at `newest` */
+	int ring, count, newest;
+};
+
+/* Earliest time at which such a request may go out; at most `now_ms` when it may now. */
+int64_t github_pace_due_ms(const struct github_pace *pace, const struct github_limits *limits,
+			   enum github_kind kind, enum github_resource resource, int64_t now_ms);
+
+/* Counts a request that goes out now, and its end. */
+void github_pace_begin(struct github_pace *pace, const struct github_limits *limits,
+		       enum github_kind kind, int64_t now_ms);
+void github_pace_end(struct github_pace *pace, enum github_kind kind);
+void github_pace_dispose(struct github_pace *pace);
+
+/* What an answer says about limits; -1 where it says nothing. */
+struct github_facts {
+	int status;
+	enum github_resource resource;
+	int64_t retry_after_ms;
+	int64_t remaining;
+	int64_t reset_in_ms;
+	bool says_secondary;
+	bool says_limited; /* a GraphQL answer 200 with errors[].type RATE_LIMITED */
+};
+
+enum github_wait {
+	GITHUB_WAIT_NONE,
+	GITHUB_WAIT_RETRY_AFTER,
+	GITHUB_WAIT_PRIMARY,
+	GITHUB_WAIT_SECONDARY,
+};
+
+/* Reads the facts off an answer; `now_wall_ms` counts when it carries no Date. */
+void github_facts_read(struct github_facts *out, const struct http_response *response,
+		       enum github_resource resource, int64_t now_wall_ms);
+
+/* Whether this answer is a refusal because of a limit, in the order that GitHub documents. */
+enum github_wait github_wait_of(const struct github_facts *facts);
+const char *github_wait_name(enum github_wait wait);
+
+/* Sets the pauses that follow from an answer; returns what github_wait_of says. */
+enum github_wait github_pace_learn(struct github_pace *pace, const struct github_facts *facts,
+				   int64_t now_ms);
+
+/* --- github_answer.c: what an answer means --- */
+
+struct github_answer {
+	int status;
+	json_t *json;       /* NULL: 204, or nothing that is JSON */
+	char *next;         /* URL of Link rel="next", NULL: none */
+};
+void github_answer_dispose(struct github_answer *answer);
+#define AUTO_ANSWER __attribute__((cleanup(github_answer_dispose)))
+
+/* Class, code and sentence of an answer; ERR_OK fills *out. `secret` is kept out of the message. */
+enum err_class github_answer_read(struct github_answer *out, const struct http_response *response,
+				  enum github_kind kind, enum github_resource resource,
+				  const char *secret, struct err *err) MUST_CHECK;
+
+/* "message" of an answer as one line of text, "" when it has none. out: GITHUB_MESSAGE_MAX bytes. */
+enum { GITHUB_MESSAGE_MAX = 400 };
+const char *github_answer_message(const struct http_response *response, char *out);
+
+/* URL of the part with rel="next" of a Link header (RFC 8288), NULL when there is none. */
+char *github_link_next(const char *link) MUST_CHECK;
+
+/* Resolves `location` against the URL that was asked; NULL when it leaves its scheme, host or port. */
+char *github_same_origin(const char *asked, const char *location) MUST_CHECK;
+
+/* True for the three answers by which GitHub says that our clock is off. */
+bool github_is_clock_fault(const char *message);
+
+/* --- the handle --- */
+
+enum github_scope {
+	GITHUB_SCOPE_ALL, /* whatever the installation grants */
+	GITHUB_SCOPE_GIT, /* contents: read */
+};
+
+struct github_token {
+	struct github_token *next;
+	int64_t installation_id, repo_id;
+	enum github_scope scope;
+	char *text;                /* NULL: not minted yet */
+	int64_t minted_ms, renew_at_ms, expires_ms;
+	bool minting;
+	int waiting;               /* threads that wait for the mint under way */
+	enum err_class last;       /* how the last mint ended */
+	struct err last_err;
+};
+
+struct github_installation {
+	struct github_installation *next;
+	char *repo;
+	int64_t id, known_until_ms;
+};
+
+struct github {
+	char *api_url, *graphql_url, *api_version;
+	struct github_limits limits;
+	int fresh_wait_ms;         /* first wait after a 401 on a new token */
+
+	char *app_id;              /* NULL: token mode */
+	struct sign_key *key;
+	char *token_file;
+
+	pthread_mutex_t lock;      /* everything below */
+	pthread_cond_t minted;
+	int64_t clock_offset_ms;   /* GitHub's clock minus ours */
+	char *token;               /* token mode */
+	struct timespec token_mtime;
+	int64_t token_size, token_inode;
+	int64_t expiry_warned_ms;
+	struct github_token *tokens;
+	struct github_installation *installations;
+	struct github_pace *paces;
+	struct github_identity identity;
+	bool identity_known, identity_complete;
+};
+
+/* --- github_auth.c --- */
+
+struct github_credential {
+	int64_t key;               /* of its pace */
+	int64_t installation_id;
+	char *text;
+	int64_t minted_ms;
+	bool is_jwt;
+};
+void github_credential_dispose(struct github_credential *credential);
+
+/* The App's own (a new JWT), or the token of token mode. */
+enum err_class github_credential_own(struct github *gh, struct github_credential *out,
+				     struct err *err) MUST_CHECK;
+
+/* An installation token for the target, from the cache or minted; token mode: the token. */
+enum err_class github_credential_for(struct github *gh, struct http *http,
+				     const struct github_target *to, enum github_scope scope,
+				     struct github_credential *out, struct err *err) MUST_CHECK;
+
+/* Installation of the target; asks once an hour per repository when it is not named. */
+enum err_class github_installation_id(struct github *gh, struct http *http,
+				      const struct github_target *to, int64_t *out,
+				      struct err *err) MUST_CHECK;
+
+/* How often one call tried to mend its credential. */
+struct github_mending {
+	bool clock_set, dropped, reloaded;
+	int waits;
+};
+
+/* After a 401: waits, corrects the clock, drops or re-reads what was refused. True: repeat the call. */
+bool github_credential_mend(struct github *gh, const struct github_credential *credential,
+			    const struct http_response *response, struct github_mending *mending);
+
+/* --- github_call.c --- */
+
+struct github_call {
+	const char *method;
+	const char *url;
+	const json_t *body;              /* NULL: none */
+	enum github_kind kind;
+	enum github_resource resource;
+	const struct github_target *to;  /* NULL: as ourselves */
+	size_t response_max;             /* 0: 8 MiB */
+};
+
+/* One call with the App's own credential or the token of token mode. */
+enum err_class github_call_own(struct github *gh, struct http *http, const struct github_call *call,
+			       struct github_answer *out, struct err *err) MUST_CHECK;
+
+/* One call on behalf of call->to. */
+enum err_class github_call(struct github *gh, struct http *http, const struct github_call *call,
+			   struct github_answer *out, struct err *err) MUST_CHECK;
+
+/* "https://api.github.com/repos/o/r" and what `fmt` adds; its arguments are escaped already. */
+char *github_repo_url(const struct github *gh, const struct github_target *to, const char *fmt, ...)
+	MUST_CHECK __attribute__((format(printf, 3, 4)));
+
+/* One path segment, escaped, so that it can neither end nor climb; the caller frees. */
+char *github_segment(const char *text) MUST_CHECK;
+
+/* Sleeps; a signal may end it early. */
+void github_sleep_ms(int64_t ms);
+
+/* The pace of a credential, made when it is new. The lock is held. */
+struct github_pace *github_pace_of(struct github *gh, int64_t key);
+
+/* Identity from memory or GitHub, also when permissions are missing. */
+enum err_class github_identity_load(struct github *gh, struct http *http,
+				    struct github_identity *out, struct err *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,221 @@
+/* queue_commands.c - see queue.h. What /cancel and /retry do to other jobs.
+ *
+ * A job that has not started is given its end here and told by the worker; one that has started is
+ * only marked, because what it began outside has to be stopped by its own steps. Both functions may
+ * run twice for one command (a crash between their commit and the result's): the second time finds
+ * what the first did and answers the same. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/base/jval.h"
+#include "lib/base/str.h"
+#include "lib/store/queue.h"
+#include "lib/store/store_impl.h"
+
+enum { CANCEL_MAX = 500 };
+
+struct target {
+	int64_t id;
+	char command[64];
+	enum job_state state, end_state;
+	bool started;
+};
+
+static void read_target(struct target *out, sqlite3_stmt *row)
+{
+	out->id = sqlite3_column_int64(row, 0);
+	str_copy(out->command, sizeof out->command, (const char *)sqlite3_column_text(row, 1));
+	out->state = (enum job_state)sqlite3_column_int(row, 2);
+	out->started = sqlite3_column_int(row, 3) != 0;
+	out->end_state = (enum job_state)sqlite3_column_int(row, 4);
+}
+
+static void say(json_t *out, const struct target *job, const char *now)
+{
+	json_t *line = json_object();
+
+	jval_set_int(line, "id", job->id);
+	jval_set_str(line, "command", job->command);
+	jval_set_str(line, "was", job_state_name(job->state));
+	jval_set_str(line, "now", now);
+	json_array_append_new(out, line);
+}
+
+static enum err_class cancel_one(struct db *db, const struct target *job, const char *by,
+				 int64_t now_ms, json_t *out, struct err *err)
+{
+	char message[192];
+	enum err_class class;
+
+	if (job->end_state == JOB_READY && job->started) {
+		class = store_exec(db, STMT_CANCEL_STARTED, err, B_INT(job->id), B_TEXT(by),
+				   B_INT(now_ms));
+		say(out, job, "cancelling");
+		return class;
+	}
+	say(out, job, job_state_name(job->end_state ? job->end_state : JOB_CANCELLED));
+	if (job->end_state != JOB_READY)
+		return ERR_OK; /* on its way out already */
+	snprintf(message, sizeof message, "Cancelled by %.100s before it started.", by);
+	return store_exec(db, STMT_CANCEL_QUEUED, err, B_INT(job->id), B_TEXT(by), B_INT(now_ms),
+			  B_TEXT(message));
+}
+
+static enum err_class find_one(struct db *db, int64_t repo_id, int64_t pr, int64_t job_id,
+			       struct target *out, struct err *err)
+{
+	sqlite3_stmt *row AUTO_ROW = NULL;
+	enum err_class class = store_query(db, &row, STMT_CANCEL_ONE, err, B_INT(job_id),
+					   B_INT(repo_id), B_INT(pr));
+
+	if (class == ERR_NOT_FOUND)
+		return err_code(err, class, "job.unknown",
+				"there is no job %" PRId64 " on this pull request", job_id);
+	if (class != ERR_OK)
+		return class;
+	read_target(out, row);
+	if (job_state_is_final(out->state))
+		return err_code(err, ERR_CONFLICT, "job.ended",
+				"job %" PRId64 " has already ended: %s", job_id,
+				job_state_name(out->state));
+	return ERR_OK;
+}
+
+static enum err_class find_all(struct db *db, int64_t repo_id, int64_t pr, int64_t not_job_id,
+			       struct target *out, size_t *count, struct err *err)
+{
+	sqlite3_stmt *row AUTO_ROW = NULL;
+	enum err_class class = store_query(db, &row, STMT_CANCEL_ALL, err, B_INT(repo_id),
+					   B_INT(pr), B_INT(not_job_id));
+
+	*count = 0;
+	while (class == ERR_OK && *count < CANCEL_MAX) {
+		read_target(&out[(*count)++], row);
+		class = store_next(db, &row, err);
+	}
+	return class == ERR_NOT_FOUND ? ERR_OK : class;
+}
+
+enum err_class queue_cancel(struct db *db, int64_t repo_id, int64_t pr, int64_t job_id,
+			    int64_t not_job_id, const char *by, int64_t now_ms, json_t **out,
+			    struct err *err)
+{
+	struct target *jobs AUTO_FREE = mem_new(job_id ? 1 : CANCEL_MAX, sizeof *jobs);
+	json_t *said AUTO_JSON = json_array();
+	size_t count = 1;
+	enum err_class class = job_id ? find_one(db, repo_id, pr, job_id, &jobs[0], err)
+				      : find_all(db, repo_id, pr, not_job_id, jobs, &count, err);
+
+	for (size_t i = 0; class == ERR_OK && i < count; i++)
+		class = cancel_one(db, &jobs[i], by, now_ms, said, err);
+	if (class == ERR_OK)
+		class = store_arrange(db, repo_id, pr, now_ms, err);
+	if (class == ERR_OK)
+		*out = take(said);
+	return class;
+}
+
+/* A job with the command, arguments and commit of another, at the end of the comment's own. */
+enum err_class store_repeat(struct db *db, const struct store_repeat *repeat, int64_t now_ms,
+			    int64_t *out_id, struct err *err)
+{
+	char uid[27], data[64];
+	struct job job;
+	enum err_class class;
+
+	*out_id = store_uid_make(db, uid, now_ms);
+	snprintf(data, sizeof data, "{\"retry_of\":%" PRId64 "}", repeat->origin_id);
+	class = store_exec(db, STMT_REPEAT, err, B_INT(repeat->origin_id), B_INT(*out_id),
+			   B_TEXT(uid), B_INT(repeat->comment_id), B_INT(now_ms),
+			   B_INT(repeat->deadline_at_ms), B_INT(repeat->comment_at_ms),
+			   B_INT(repeat->actor_id), B_TEXT(repeat->actor), B_TEXT(data));
+	if (class != ERR_OK || (class = queue_load(db, *out_id, &job, err)) != ERR_OK)
+		return class;
+	class = store_arrange(db, job.repo_id, job.pr, now_ms, err);
+	job_dispose(&job);
+	return class;
+}
+
+/* Which job is meant; fills *origin. */
+static enum err_class find_origin(struct db *db, int64_t job_id, const struct job *as,
+				  struct job *origin, struct err *err)
+{
+	enum err_class class = ERR_OK;
+
+	if (!job_id)
+		class = store_number(
+			db, &job_id, 0, STMT_RETRY_NEWEST,
+			STORE_BINDS(B_INT(as->repo_id), B_INT(as->pr), B_TEXT(as->command)), err);
+	if (class != ERR_OK)
+		return class;
+	if (!job_id)
+		return err_code(err, ERR_NOT_FOUND, "job.none",
+				"no job of this pull request has failed");
+	class = queue_load(db, job_id, origin, err);
+	if (class == ERR_OK && (origin->repo_id != as->repo_id || origin->pr != as->pr)) {
+		job_dispose(origin);
+		class = ERR_NOT_FOUND;
+	}
+	if (class == ERR_NOT_FOUND)
+		err_code(err, class, "job.unknown",
+			 "there is no job %" PRId64 " on this pull request", job_id);
+	return class;
+}
+
+static enum err_class may_repeat(const struct job *origin, struct err *err)
+{
+	if (!job_state_is_final(origin->state))
+		return err_code(err, ERR_CONFLICT, "job.unfinished",
+				"job %" PRId64 " has not ended yet: %s", origin->id,
+				job_state_name(origin->state));
+	if (origin->state == JOB_DONE)
+		return err_code(err, ERR_CONFLICT, "job.succeeded",
+				"job %" PRId64 " succeeded; there is nothing to retry", origin->id);
+	return ERR_OK;
+}
+
+static enum err_class describe(struct db *db, int64_t id, json_t **out, struct err *err)
+{
+	struct job job;
+	enum err_class class = queue_load(db, id, &job, err);
+
+	if (class != ERR_OK)
+		return class;
+	*out = json_object();
+	jval_set_int(*out, "id", job.id);
+	jval_set_str(*out, "uid", job.uid);
+	jval_set_str(*out, "command", job.command);
+	jval_set_str(*out, "line", job.line);
+	jval_set_str(*out, "sha", job.head_sha);
+	jval_set_int(*out, "retry_of", jval_int(job.data, "retry_of", 0));
+	job_dispose(&job);
+	return ERR_OK;
+}
+
+enum err_class queue_retry(struct db *db, int64_t job_id, const struct job *as, int64_t now_ms,
+			   json_t **out, struct err *err)
+{
+	struct store_repeat repeat = {.comment_id = as->comment_id,
+				      .actor_id = as->actor_id,
+				      .actor = as->actor,
+				      .comment_at_ms = as->comment_at_ms};
+	struct job origin;
+	int64_t id;
+	enum err_class class = store_number(
+		db, &id, 0, STMT_RETRY_MADE,
+		STORE_BINDS(B_INT(as->repo_id), B_INT(as->pr), B_INT(as->comment_id)), err);
+
+	if (class != ERR_OK)
+		return class;
+	if (id)
+		return describe(db, id, out, err);
+	if ((class = find_origin(db, job_id, as, &origin, err)) != ERR_OK)
+		return class;
+	repeat.origin_id = origin.id;
+	repeat.deadline_at_ms = now_ms + (origin.deadline_at_ms - origin.created_at_ms);
+	if ((class = may_repeat(&origin, err)) == ERR_OK)
+		class = store_repeat(db, &repeat, now_ms, &id, err);
+	job_dispose(&origin);
+	return class == ERR_OK ? describe(db, id, out, err) : class;
+}

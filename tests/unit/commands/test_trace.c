@@ -1,0 +1,372 @@
+/* test_trace.c - whole jobs through the pure core with a fake clock and scripted answers; what happens is
+ * narrated line by line and compared as text. No network, no database, no threads. */
+#include "tests/unit/cases.h"
+
+#include <inttypes.h>
+
+#include "lib/base/buf.h"
+#include "lib/base/jval.h"
+#include "lib/base/str.h"
+#include "lib/commands/commands.h"
+#include "lib/commands/common.h"
+
+enum { LINES_MAX = 60 };
+static const char sha[] = "9f8e7d6a1b2c3d4e5f60718293a4b5c6d7e8f901";
+
+struct answer {
+	const char *effect;      /* what must be asked for */
+	const char *data;        /* JSON of the result */
+	enum err_class class;    /* instead of a result */
+	const char *code, *message;
+	int64_t advance_ms;      /* the clock, before the answer */
+	const char *cancel_by;   /* somebody cancels before the answer */
+};
+
+struct trace_case {
+	const char *name;
+	const char *command, *args;
+	struct answer answers[24];
+	const char *want;
+};
+
+#define ALLOWED {.effect = "github.permission", .data = "{\"user_id\":7,\"pull\":true,\"push\":true}"}
+#define PULL(extra)                                                                                \
+	{.effect = "github.pull",                                                                  \
+	 .data = "{\"open\":true,\"head_sha\":\"9f8e7d6a1b2c3d4e5f60718293a4b5c6d7e8f901\","       \
+		 "\"head_repo_id\":1,\"base_repo_id\":1" extra "}"}
+#define PINNED PULL(",\"recorded_sha\":\"9f8e7d6a1b2c3d4e5f60718293a4b5c6d7e8f901\"")
+#define CHECKED_OUT {.effect = "repo.checkout", .data = "{\"files\":3}", .advance_ms = 1000}
+#define SETTINGS                                                                                   \
+	{.effect = "repo.settings",                                                                \
+	 .data = "{\"pipeline\":{\"name\":\"iris\",\"namespace\":\"ml\",\"pipeline_path\":\"p.py\"}}"}
+#define COMPILED                                                                                   \
+	{.effect = "compile",                                                                      \
+	 .data = "{\"name\":\"iris\",\"tasks\":3,\"sha256\":\"ab\",\"parameters\":{\"k\":3}}",     \
+	 .advance_ms = 12000}
+#define PIPELINE {.effect = "kfp.pipeline", .data = "{\"pipeline_id\":\"p1\"}"}
+#define UPLOADED                                                                                   \
+	{.effect = "kfp.upload_version",                                                           \
+	 .data = "{\"version_id\":\"v1\",\"version_name\":\"pr-7-9f8e7d6a1b2c\"}"}
+#define EXPERIMENT {.effect = "kfp.experiment", .data = "{\"experiment_id\":\"e1\"}"}
+#define CREATED {.effect = "kfp.create_run", .data = "{\"run_id\":\"r1\"}"}
+#define RUN(state, ms) {.effect = "kfp.run", .data = state, .advance_ms = ms}
+#define TO_COMPILE ALLOWED, PINNED, CHECKED_OUT, SETTINGS
+#define TO_CREATE TO_COMPILE, COMPILED, ALLOWED, PIPELINE, UPLOADED, EXPERIMENT
+#define SUCCEEDED                                                                                  \
+	"{\"state\":\"SUCCEEDED\",\"final\":true,\"tasks\":{\"a\":\"SUCCEEDED\",\"b\":\"SUCCEEDED\"}}"
+#define RUNNING "{\"state\":\"RUNNING\",\"tasks\":{\"a\":\"SUCCEEDED\",\"b\":\"RUNNING\"}}"
+
+static const struct trace_case cases[] = {
+	{.name = "build_run from comment to success",
+	 .command = "build_run",
+	 .args = "{}",
+	 .answers = {TO_CREATE, CREATED, RUN(RUNNING, 5000), RUN(SUCCEEDED, 5000)},
+	 .want = "authorize asks github.permission\npin asks github.pull\ncheckout asks repo.checkout\n"
+		 "settings asks repo.settings\ncompile asks compile\ncompile part done: 3 tasks\n"
+		 "confirm asks github.permission\npipeline asks kfp.pipeline\nupload asks kfp.upload_version\n"
+		 "upload part done: version `pr-7-9f8e7d6a1b2c`\nexperiment asks kfp.experiment\n"
+		 "create_run asks kfp.create_run\nfollow asks kfp.run\n"
+		 "run part running: 1 of 2 tasks · `b` running\nfollow waits 5000 ms for r1\n"
+		 "follow asks kfp.run\nrun part done: 2 of 2 tasks\nend done: the run succeeded\n"},
+	{.name = "build stops after the upload",
+	 .command = "build",
+	 .args = "{}",
+	 .answers = {TO_COMPILE, COMPILED, ALLOWED, PIPELINE, UPLOADED},
+	 .want = "authorize asks github.permission\npin asks github.pull\ncheckout asks repo.checkout\n"
+		 "settings asks repo.settings\ncompile asks compile\ncompile part done: 3 tasks\n"
+		 "confirm asks github.permission\npipeline asks kfp.pipeline\nupload asks kfp.upload_version\n"
+		 "upload part done: version `pr-7-9f8e7d6a1b2c`\n"
+		 "end done: version pr-7-9f8e7d6a1b2c is in Kubeflow\n"},
+	{.name = "a reader may not build",
+	 .command = "build",
+	 .args = "{}",
+	 .answers = {{.effect = "github.permission", .data = "{\"user_id\":7,\"pull\":true}"}},
+	 .want = "authorize asks github.permission\nend failed denied.permission\n"},
+	{.name = "the same login with another id is somebody else",
+	 .command = "build",
+	 .args = "{}",
+	 .answers = {{.effect = "github.permission", .data = "{\"user_id\":8,\"pull\":true,\"push\":true}"}},
+	 .want = "authorize asks github.permission\nend failed denied.permission\n"},
+	{.name = "rights lost while it compiled",
+	 .command = "build",
+	 .args = "{}",
+	 .answers = {TO_COMPILE, COMPILED, {.effect = "github.permission", .data = "{\"user_id\":7}"}},
+	 .want = "authorize asks github.permission\npin asks github.pull\ncheckout asks repo.checkout\n"
+		 "settings asks repo.settings\ncompile asks compile\ncompile part done: 3 tasks\n"
+		 "confirm asks github.permission\nend failed denied.permission\n"},
+	{.name = "a fork is refused",
+	 .command = "build",
+	 .args = "{}",
+	 .answers = {ALLOWED,
+		     {.effect = "github.pull",
+		      .data = "{\"open\":true,\"head_repo_id\":2,\"base_repo_id\":1,\"head_sha\":"
+			      "\"9f8e7d6a1b2c3d4e5f60718293a4b5c6d7e8f901\"}"}},
+	 .want = "authorize asks github.permission\npin asks github.pull\nend failed fork.refused\n"},
+	{.name = "a fork that was deleted is refused",
+	 .command = "build",
+	 .args = "{}",
+	 .answers = {ALLOWED,
+		     {.effect = "github.pull",
+		      .data = "{\"open\":true,\"head_repo_id\":0,\"base_repo_id\":1,\"head_sha\":"
+			      "\"9f8e7d6a1b2c3d4e5f60718293a4b5c6d7e8f901\"}"}},
+	 .want = "authorize asks github.permission\npin asks github.pull\nend failed fork.refused\n"},
+	{.name = "a pull request that was closed meanwhile",
+	 .command = "build",
+	 .args = "{}",
+	 .answers = {ALLOWED, {.effect = "github.pull", .data = "{\"open\":false,\"merged\":true}"}},
+	 .want = "authorize asks github.permission\npin asks github.pull\nend failed pull.closed\n"},
+	{.name = "a sha that is not the head is refused",
+	 .command = "build",
+	 .args = "{\"sha\":\"abcdef1\"}",
+	 .answers = {ALLOWED, PINNED},
+	 .want = "authorize asks github.permission\npin asks github.pull\nend failed pin.not_this_pull\n"},
+	{.name = "their exception ends the job with its place",
+	 .command = "build_run",
+	 .args = "{}",
+	 .answers = {TO_COMPILE,
+		     {.effect = "compile",
+		      .class = ERR_USER,
+		      .code = "compile.failed",
+		      .message = "NameError: x",
+		      .data = "{\"annotation\":{\"path\":\"p.py\",\"line\":3}}"}},
+	 .want = "authorize asks github.permission\npin asks github.pull\ncheckout asks repo.checkout\n"
+		 "settings asks repo.settings\ncompile asks compile\ncompile part failed: failed\n"
+		 "end failed compile.failed\n"},
+	{.name = "a version name taken by other content gets a number",
+	 .command = "build",
+	 .args = "{}",
+	 .answers = {TO_COMPILE, COMPILED, ALLOWED, PIPELINE,
+		     {.effect = "kfp.upload_version", .class = ERR_CONFLICT, .message = "taken"}, UPLOADED},
+	 .want = "authorize asks github.permission\npin asks github.pull\ncheckout asks repo.checkout\n"
+		 "settings asks repo.settings\ncompile asks compile\ncompile part done: 3 tasks\n"
+		 "confirm asks github.permission\npipeline asks kfp.pipeline\nupload asks kfp.upload_version\n"
+		 "upload asks kfp.upload_version named pr-7-9f8e7d6a1b2c-2\n"
+		 "upload part done: version `pr-7-9f8e7d6a1b2c`\n"
+		 "end done: version pr-7-9f8e7d6a1b2c is in Kubeflow\n"},
+	{.name = "a run that is not found is waited for, then sent under a new id",
+	 .command = "run",
+	 .args = "{}",
+	 .answers = {TO_COMPILE,
+		     {.effect = "kfp.find_version",
+		      .data = "{\"sha\":\"9f8e7d6a1b2c3d4e5f60718293a4b5c6d7e8f901\",\"version\":{\"id\":"
+			      "\"v1\",\"name\":\"pr-7\"},\"compile\":{\"name\":\"iris\"}}"},
+		     ALLOWED, EXPERIMENT,
+		     {.effect = "kfp.create_run", .data = "{\"run_id\":\"r1\",\"absent\":true}"},
+		     RUN("{\"run_id\":\"r1\",\"absent\":true}", 200000), CREATED, RUN(SUCCEEDED, 1000)},
+	 .want = "authorize asks github.permission\npin asks github.pull\ncheckout asks repo.checkout\n"
+		 "settings asks repo.settings\nversion asks kfp.find_version\nversion part done: `pr-7`\n"
+		 "confirm asks github.permission\nexperiment asks kfp.experiment\n"
+		 "create_run asks kfp.create_run\ncreate_run waits 15001 ms for -\ncreate_run asks kfp.run\n"
+		 "create_run asks kfp.create_run\nfollow asks kfp.run\nrun part done: 2 of 2 tasks\n"
+		 "end done: the run succeeded\n"},
+	{.name = "cancelled while the run goes on: terminated, then cancelled",
+	 .command = "build_run",
+	 .args = "{}",
+	 .answers = {TO_CREATE, CREATED, RUN(RUNNING, 5000),
+		     {.effect = "kfp.run", .data = RUNNING, .cancel_by = "ann"},
+		     {.effect = "kfp.terminate", .data = "{\"terminated\":true}"},
+		     RUN("{\"state\":\"FAILED\",\"final\":true,\"was_canceling\":true}", 5000)},
+	 .want = "authorize asks github.permission\npin asks github.pull\ncheckout asks repo.checkout\n"
+		 "settings asks repo.settings\ncompile asks compile\ncompile part done: 3 tasks\n"
+		 "confirm asks github.permission\npipeline asks kfp.pipeline\nupload asks kfp.upload_version\n"
+		 "upload part done: version `pr-7-9f8e7d6a1b2c`\nexperiment asks kfp.experiment\n"
+		 "create_run asks kfp.create_run\nfollow asks kfp.run\n"
+		 "run part running: 1 of 2 tasks · `b` running\nfollow waits 5000 ms for r1\n"
+		 "follow asks kfp.run\nfollow asks kfp.terminate\nfollow waits 5000 ms for r1\n"
+		 "follow asks kfp.run\nrun part cancelled: stopped\nend cancelled cancelled\n"},
+	{.name = "a run over its --timeout is stopped and says so",
+	 .command = "build_run",
+	 .args = "{\"timeout\":60000}",
+	 .answers = {TO_CREATE, CREATED, RUN(RUNNING, 61000),
+		     {.effect = "kfp.terminate", .data = "{\"terminated\":true}"},
+		     RUN("{\"state\":\"FAILED\",\"final\":true,\"was_canceling\":true}", 5000)},
+	 .want = "authorize asks github.permission\npin asks github.pull\ncheckout asks repo.checkout\n"
+		 "settings asks repo.settings\ncompile asks compile\ncompile part done: 3 tasks\n"
+		 "confirm asks github.permission\npipeline asks kfp.pipeline\nupload asks kfp.upload_version\n"
+		 "upload part done: version `pr-7-9f8e7d6a1b2c`\nexperiment asks kfp.experiment\n"
+		 "create_run asks kfp.create_run\nfollow asks kfp.run\nfollow asks kfp.terminate\n"
+		 "follow waits 5000 ms for r1\nfollow asks kfp.run\n"
+		 "run part failed: stopped: out of time\nend failed run.timeout\n"},
+	{.name = "a failed run names its task",
+	 .command = "build_run",
+	 .args = "{}",
+	 .answers = {TO_CREATE, CREATED, RUN("{\"state\":\"FAILED\",\"final\":true}", 5000),
+		     {.effect = "kfp.causes",
+		      .data = "{\"causes\":[{\"task\":\"train\",\"message\":\"exit code 1\"}]}"}},
+	 .want = "authorize asks github.permission\npin asks github.pull\ncheckout asks repo.checkout\n"
+		 "settings asks repo.settings\ncompile asks compile\ncompile part done: 3 tasks\n"
+		 "confirm asks github.permission\npipeline asks kfp.pipeline\nupload asks kfp.upload_version\n"
+		 "upload part done: version `pr-7-9f8e7d6a1b2c`\nexperiment asks kfp.experiment\n"
+		 "create_run asks kfp.create_run\nfollow asks kfp.run\ncauses asks kfp.causes\n"
+		 "run part failed: failed\nend failed run.failed\n"},
+	{.name = "a run that somebody deleted",
+	 .command = "build_run",
+	 .args = "{}",
+	 .answers = {TO_CREATE, CREATED, RUN("{\"absent\":true}", 5000)},
+	 .want = "authorize asks github.permission\npin asks github.pull\ncheckout asks repo.checkout\n"
+		 "settings asks repo.settings\ncompile asks compile\ncompile part done: 3 tasks\n"
+		 "confirm asks github.permission\npipeline asks kfp.pipeline\nupload asks kfp.upload_version\n"
+		 "upload part done: version `pr-7-9f8e7d6a1b2c`\nexperiment asks kfp.experiment\n"
+		 "create_run asks kfp.create_run\nfollow asks kfp.run\nrun part failed: gone\n"
+		 "end failed run.gone\n"},
+	{.name = "help asks nobody",
+	 .command = "help",
+	 .args = "{}",
+	 .want = "end done: answered\n"},
+};
+
+struct player {
+	struct job job;
+	const struct trace_case *script;
+	size_t next_answer;
+	int64_t now_ms;
+	struct buf said;
+	struct effect_result result;
+	bool has_result;
+};
+
+static const char *last_part(struct player *player, const char *name, char *out, size_t size)
+{
+	json_t *parts = json_object_get(player->job.data, "parts"), *part;
+	size_t i;
+
+	out[0] = '\0';
+	json_array_foreach(parts, i, part) if (str_eq(jval_str(part, "name", ""), name))
+		snprintf(out, size, "%s: %s", jval_str(part, "state", ""), jval_str(part, "text", ""));
+	return out;
+}
+
+/* Says which rows changed, as people would see them; rows that only begin are left out. */
+static void tell_parts(struct player *player, json_t *before)
+{
+	static const char *const names[] = {"compile", "upload", "version", "run"};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		struct player old = {.job = {.data = before}};
+		char was[200], is[200];
+
+		last_part(&old, names[i], was, sizeof was);
+		last_part(player, names[i], is, sizeof is);
+		if (strcmp(was, is) && (!str_starts(is, "running") || strstr(is, "tasks")))
+			buf_printf(&player->said, "%s part %s\n", names[i], is);
+	}
+}
+
+static void take_answer(struct player *player, const struct effect *effect)
+{
+	const struct answer *answer = &player->script->answers[player->next_answer];
+	const char *name = jval_str(effect->args, "name", "");
+	struct err err;
+
+	buf_printf(&player->said, "%s asks %s%s%s\n",
+		   command_by_name(&commands, player->job.command)->steps[player->job.step].name,
+		   effect_name(effect->kind), strstr(name, "-2") ? " named " : "",
+		   strstr(name, "-2") ? name : "");
+	if (!answer->effect || strcmp(answer->effect, effect_name(effect->kind)))
+		fail_msg("%s: unexpected %s after:\n%s", player->script->name, effect_name(effect->kind),
+			 buf_text(&player->said));
+	player->next_answer++;
+	player->now_ms += answer->advance_ms;
+	if (answer->cancel_by) {
+		player->job.cancel = true;
+		player->job.cancelled_by = str_dup(answer->cancel_by);
+	}
+	json_decref(player->result.data);
+	player->result = (struct effect_result){0};
+	if (answer->data)
+		assert_int_equal(jval_parse(&player->result.data, answer->data, strlen(answer->data), &err), 0);
+	if (answer->class)
+		err_code(&player->result.err, answer->class, answer->code ? answer->code : "", "%s",
+			 answer->message);
+	player->has_result = true;
+}
+
+/* One decide, carried out as the worker would. False when the job has ended. */
+static bool play_step(struct player *player)
+{
+	const struct command *command = command_by_name(&commands, player->job.command);
+	const struct step *step = &command->steps[player->job.step];
+	json_t *before = json_deep_copy(player->job.data);
+	struct update update = {0};
+	bool go_on = true;
+
+	assert_non_null(step->name);
+	if (player->has_result && player->result.err.class)
+		assert_true(step->handles_errors);
+	step->decide(&player->job, player->has_result ? &player->result : NULL, player->now_ms, &update);
+	if (update.data)
+		json_object_update(player->job.data, update.data);
+	if (update.head_sha[0])
+		str_copy(player->job.head_sha, sizeof player->job.head_sha, update.head_sha);
+	tell_parts(player, before);
+	player->has_result = false;
+	if (update.kind == UPDATE_EFFECT) {
+		take_answer(player, &update.effect);
+	} else if (update.kind == UPDATE_NEXT) {
+		player->job.step = update.step;
+	} else if (update.kind == UPDATE_WAIT) {
+		buf_printf(&player->said, "%s waits %" PRId64 " ms for %s\n", step->name,
+			   update.due_at_ms - player->now_ms, update.wait_ref ? update.wait_ref : "-");
+	} else {
+		assert_true(job_state_is_final(update.state));
+		buf_printf(&player->said, "end %s%s%s\n", job_state_name(update.state),
+			   update.code ? " " : ": ", update.code ? update.code : update.message);
+		go_on = false;
+	}
+	json_decref(before);
+	update_dispose(&update);
+	return go_on;
+}
+
+static void play(void **state)
+{
+	static const struct job_rules rules = {5000, 1800000, 150000};
+	const struct trace_case *script = *state;
+	struct player player = {.script = script, .now_ms = 1000000, .said = buf_make(1 << 16)};
+	struct err err;
+
+	player.job = (struct job){.id = 42, .uid = "01J00000000000000000000000", .repo = str_dup("o/r"), .pr = 7,
+				  .actor = str_dup("ann"), .actor_id = 7, .command = str_dup(script->command),
+				  .line = str_dup("/x"), .data = json_object(), .rules = &rules,
+				  .deadline_at_ms = INT64_MAX};
+	assert_int_equal(jval_parse(&player.job.args, script->args, strlen(script->args), &err), 0);
+	for (int i = 0; i < LINES_MAX && play_step(&player); i++)
+		;
+	assert_string_equal(buf_text(&player.said), script->want);
+	assert_null(script->answers[player.next_answer].effect);
+	if (player.job.head_sha[0])
+		assert_string_equal(player.job.head_sha, sha);
+	job_dispose(&player.job);
+	json_decref(player.result.data);
+	buf_dispose(&player.said);
+}
+
+/* Every command's table is whole: names, sentences, an end, a help text. */
+static void tables_are_whole(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < commands.count; i++) {
+		const struct command *command = commands.items[i];
+		AUTO_FREE char *usage = command_usage(command);
+
+		assert_true(str_starts(usage, "/"));
+		assert_non_null(command->summary);
+		assert_non_null(command->steps[0].name);
+		for (const struct step *step = command->steps; step->name; step++)
+			assert_true(step->decide && step->sentence);
+		assert_ptr_equal(command_by_name(&commands, command->name), command);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	struct CMUnitTest tests[ARRAY_LEN(cases) + 1];
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+		tests[i] = (struct CMUnitTest){.name = cases[i].name, .test_func = play,
+					       .initial_state = (void *)(uintptr_t)&cases[i]};
+	tests[ARRAY_LEN(cases)] = (struct CMUnitTest){.name = "tables are whole", .test_func = tables_are_whole};
+	if (argc > 1)
+		cmocka_set_test_filter(argv[1]);
+	return cmocka_run_group_tests_name("trace", tests, NULL, NULL);
+}
