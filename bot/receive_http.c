@@ -377,6 +377,13 @@ static bool is_authentic(struct request *request)
 
 /* --- the whole request --- */
 
+static enum err_class writer_run(struct db *db, void *arg, struct err *err)
+{
+	struct request *request = arg;
+
+	return intake_run(db, &request->intake, err);
+}
+
 static void writer_done(void *arg, enum err_class class, const struct err *err)
 {
 	struct request *request = arg;
@@ -393,9 +400,9 @@ static enum answer submit(struct request *request)
 
 	if (!writer_is_healthy(receive->writer) || receive->is_leaving)
 		return ANSWER_BUSY;
-	request->op.run = intake_run;
+	request->op.run = writer_run;
 	request->op.done = writer_done;
-	request->op.arg = &request->intake;
+	request->op.arg = request;
 	CRASH_POINT("receive.before_queue");
 	request->at_writer = true;
 	if (writer_submit(receive->writer, &request->op, &err) == ERR_OK)

@@ -1,9 +1,9 @@
 /* crash.h - places at which a test ends the process as kill -9 would.
  *
- * One before and one after every commit and every call to a far side. In builds without KFOPS_FAULTS
- * the macro is nothing. With it: KFOPS_CRASH_AT=n in the environment ends the process with exit code
- * 137 at the n-th point passed, counted over all threads; KFOPS_CRASH_LOG=FILE appends "n name" for
- * each point passed, so a test can list them. Any thread. */
+ * One before and one after every commit and every call to a far side. In builds without
+ * KFOPS_FAULTS the macro is nothing. With it: KFOPS_CRASH_AT=n in the environment ends the process
+ * with exit code 137 at the n-th point passed, counted over all threads; KFOPS_CRASH_LOG=FILE
+ * appends "n name" for each point passed, so a test can list them. Any thread. */
 #ifndef KF_BASE_CRASH_H
 #define KF_BASE_CRASH_H
 

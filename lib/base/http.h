@@ -1,9 +1,9 @@
 /* http.h - HTTP out: one blocking request with every bound set. The only file that knows libcurl.
  *
- * One `struct http` per thread (it keeps connections alive); not locked. Redirects are never followed
- * here: the caller sees 3xx and decides. TLS is always verified. Only https, and http when the client
- * was made with `allow_http`. Proxy settings come from the usual environment variables. Nothing of a
- * request or an answer is logged except method, host, path, status and time. */
+ * One `struct http` per thread (it keeps connections alive); not locked. Redirects are never
+ * followed here: the caller sees 3xx and decides. TLS is always verified. Only https, and http when
+ * the client was made with `allow_http`. Proxy settings come from the usual environment variables.
+ * Nothing of a request or an answer is logged except method, host, path, status and time. */
 #ifndef KF_BASE_HTTP_H
 #define KF_BASE_HTTP_H
 
@@ -20,9 +20,9 @@ struct http;
 
 struct http_options {
 	const char *user_agent;
-	const char *ca_file;      /* NULL: the system's */
-	bool allow_http;          /* plain http, for in-cluster addresses and loopback */
-	int connect_timeout_ms;   /* 0: 5000 */
+	const char *ca_file;	/* NULL: the system's */
+	bool allow_http;	/* plain http, for in-cluster addresses and loopback */
+	int connect_timeout_ms; /* 0: 5000 */
 };
 
 /* Process-wide set-up, once before any thread. */
@@ -37,35 +37,37 @@ struct http_header {
 
 /* A file sent as multipart/form-data, one part. */
 struct http_upload {
-	const char *field;        /* "uploadfile" */
-	const char *filename;     /* "pipeline.yaml" */
+	const char *field;    /* "uploadfile" */
+	const char *filename; /* "pipeline.yaml" */
 	const char *content_type;
 	const char *data;
 	size_t len;
 };
 
 struct http_request {
-	const char *method;       /* "GET" */
+	const char *method; /* "GET" */
 	const char *url;
 	struct http_header headers[HTTP_HEADERS_MAX]; /* up to the first without a name */
-	const char *body;         /* NULL: none */
+	const char *body;			      /* NULL: none */
 	size_t body_len;
 	const struct http_upload *upload; /* instead of body */
-	int timeout_ms;           /* whole request; 0: 30000 */
-	size_t response_max;      /* bytes after decoding; 0: 8 MiB. More is an error, not a cut */
+	int timeout_ms;			  /* whole request; 0: 30000 */
+	size_t response_max; /* bytes after decoding; 0: 8 MiB. More is an error, not a cut */
 };
 
 struct http_response {
 	int status;
 	struct buf body;
-	struct buf headers;       /* "name: value\n", names lower case, of the final answer */
+	struct buf headers; /* "name: value\n", names lower case, of the final answer */
 	int64_t took_ms;
 };
 
 /* Sends the request. Any HTTP status is ERR_OK here; errors are those of the transport:
- * TRANSIENT (name, connect, reset, time-out, cut or oversized answer), CONFIG (TLS verification, bad
- * URL or scheme). err->in_doubt says that the far side may have acted: the request was sent in full.
- * The caller disposes of *out in every case. */
+ * TRANSIENT (name, connect, reset, time-out, cut or oversized answer), CONFIG (TLS verification,
+ * bad URL or scheme). err->in_doubt says that the far side may have acted: the request was sent in
+ * full and its method is neither GET nor HEAD, which act on nothing (RFC 9110, 9.2.1). A request of
+ * another method is never sent a second time by itself. The caller disposes of *out in every case.
+ */
 enum err_class http_do(struct http *http, const struct http_request *request,
 		       struct http_response *out, struct err *err) MUST_CHECK;
 void http_response_dispose(struct http_response *response);

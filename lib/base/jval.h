@@ -1,9 +1,10 @@
 /* jval.h - the few ways in which kfops touches JSON values.
  *
  * The only file beside lib/core and the services that knows jansson's rules: parsing with bounds
- * (size, depth, embedded NUL kept), reading members by a dotted path without a chain of NULL checks,
- * and writing. `json_t` values are reference counted as in jansson; AUTO_JSON drops one. The event
- * path does not use this (see core/event.h): a DOM is too dear before the 202. Any thread. */
+ * (size, depth, embedded NUL kept), reading members by a dotted path without a chain of NULL
+ * checks, and writing. `json_t` values are reference counted as in jansson; AUTO_JSON drops one.
+ * The event path does not use this (see core/event.h): a DOM is too dear before the 202. Any
+ * thread. */
 #ifndef KF_BASE_JVAL_H
 #define KF_BASE_JVAL_H
 

@@ -14,9 +14,10 @@
 enum type { COUNTER, GAUGE, HISTOGRAM };
 enum { SLOTS = 48 };
 
-static const int64_t bounds_ms[] = {1,	   2,	   5,	   10,	   20,	    50,	    100,
-				    200,   500,	   1000,   2000,   5000,    10000,  30000,
-				    60000, 120000, 300000, 600000, 1800000, 3600000};
+static const int64_t bounds_ms[] = {
+	1,    2,    5,	   10,	  20,	 50,	 100,	 200,	 500,	  1000,
+	2000, 5000, 10000, 30000, 60000, 120000, 300000, 600000, 1800000, 3600000,
+};
 enum { BOUNDS = ARRAY_LEN(bounds_ms) };
 
 struct histogram {

@@ -26,8 +26,8 @@ void sign_random(void *out, size_t len);
 
 /* An RSA private key for RS256 (PKCS#1 or PKCS#8 PEM; "\n" written as two characters is mended). */
 struct sign_key;
-enum err_class sign_key_load(struct sign_key **out, const char *pem, size_t len, struct err *err)
-	MUST_CHECK;
+enum err_class sign_key_load(struct sign_key **out, const char *pem, size_t len,
+			     struct err *err) MUST_CHECK;
 void sign_key_free(struct sign_key *take_key);
 
 /* A JWT (RFC 7519) of one claims object, signed RS256; the caller frees *out. */
@@ -35,7 +35,8 @@ enum err_class sign_jwt_rs256(char **out, struct sign_key *key, const char *clai
 			      struct err *err) MUST_CHECK;
 
 /* Reads a secret file of at most 64 KiB, strips one trailing newline; CONFIG when missing, empty,
- * a directory, or readable by others than owner and group. The caller ends with sign_secret_free. */
+ * a directory, or readable by others than owner and group. The caller ends with sign_secret_free.
+ */
 enum err_class sign_secret_read(char **out, const char *path, struct err *err) MUST_CHECK;
 void sign_secret_free(char *take_secret); /* wipes it first */
 

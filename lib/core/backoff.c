@@ -1,5 +1,5 @@
-/* backoff.c - see backoff.h. The random bits are scaled by a 128-bit product: a remainder would favour
- * the short waits. */
+/* backoff.c - see backoff.h. The random bits are scaled by a 128-bit product: a remainder would
+ * favour the short waits. */
 #include "lib/core/backoff.h"
 
 int64_t backoff_ms(int tries, int64_t base_ms, int64_t cap_ms, uint64_t random)
@@ -13,5 +13,6 @@ int64_t backoff_ms(int tries, int64_t base_ms, int64_t cap_ms, uint64_t random)
 			ceiling = cap_ms;
 	if (ceiling > cap_ms)
 		ceiling = cap_ms;
-	return (int64_t)(((__extension__(unsigned __int128)random) * ((uint64_t)ceiling + 1)) >> 64);
+	return (int64_t)(((__extension__(unsigned __int128) random) * ((uint64_t)ceiling + 1)) >>
+			 64);
 }

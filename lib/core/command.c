@@ -1,10 +1,10 @@
 /* command.c - see command.h.
  *
- * A line is first looked at for its word alone: what is nobody's must stay unanswered, however odd the
- * rest of the line is. Then words.c cuts it, and each word is a flag, the value of one, the one
- * argument, or, after "--", a parameter. Values are checked by type here, by meaning in the command's
- * first step. Everything wrong is one sentence with the nearest right word and the usage; text of the
- * person goes into it as inline code only. */
+ * A line is first looked at for its word alone: what is nobody's must stay unanswered, however odd
+ * the rest of the line is. Then words.c cuts it, and each word is a flag, the value of one, the one
+ * argument, or, after "--", a parameter. Values are checked by type here, by meaning in the
+ * command's first step. Everything wrong is one sentence with the nearest right word and the usage;
+ * text of the person goes into it as inline code only. */
 #include "lib/core/command.h"
 
 #include <string.h>
@@ -33,7 +33,7 @@ struct parse {
 	const struct command_table *table;
 	const struct command *command;
 	struct words words;
-	size_t at;            /* next word */
+	size_t at; /* next word */
 	json_t *args;
 	bool keep_going;
 	struct err *err;
@@ -41,7 +41,8 @@ struct parse {
 
 const char *right_name(enum right right)
 {
-	static const char *const names[] = {"anyone", "read", "triage", "write", "maintain", "admin"};
+	static const char *const names[] = {"anyone", "read",	  "triage",
+					    "write",  "maintain", "admin"};
 
 	return (size_t)right < ARRAY_LEN(names) ? names[right] : "unknown";
 }
@@ -86,18 +87,19 @@ static char *shown(const char *text)
 /* Ends the reading of a line: code, sentence, usage of the command. */
 static enum err_class refuse(struct parse *p, const char *code, const char *sentence)
 {
-	char *usage AUTO_FREE = command_usage(p->command);
-	struct buf shown_usage AUTO_BUF = buf_make((size_t)2 * USAGE_SHOWN_MAX);
+	AUTO_FREE char *usage = command_usage(p->command);
+	AUTO_BUF struct buf shown_usage = buf_make((size_t)2 * USAGE_SHOWN_MAX);
 
 	markdown_code(&shown_usage, usage, USAGE_SHOWN_MAX);
 	return err_code(p->err, ERR_USER, code, "%s Usage: %s", sentence, buf_text(&shown_usage));
 }
 
-/* The same with one word of the person in the sentence: `fmt` has one %s for it. */
-__attribute__((format(printf, 3, 0))) static enum err_class
-refuse_word(struct parse *p, const char *code, const char *fmt, const char *word)
+/* The same with a word of the person inside the sentence. */
+static enum err_class refuse_word(struct parse *p, const char *code, const char *before,
+				  const char *word, const char *after)
 {
-	char *quoted AUTO_FREE = shown(word), *sentence AUTO_FREE = str_printf(fmt, quoted);
+	AUTO_FREE char *quoted = shown(word);
+	AUTO_FREE char *sentence = str_printf("%s%s%s", before, quoted, after);
 
 	return refuse(p, code, sentence);
 }
@@ -142,9 +144,19 @@ static size_t word_len(const char *text)
 	return strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-");
 }
 
+/* Printable, and not a path: only such a word can be a slip of the fingers. */
+static bool is_plain(const char *token)
+{
+	const char *p = token;
+
+	while (*p > ' ' && *p < 0x7f && *p != '/')
+		p++;
+	return p > token && !*p;
+}
+
 static enum err_class unknown_command(const char *word, const char *near, struct err *err)
 {
-	char *quoted AUTO_FREE = str_printf("/%s", word), *code AUTO_FREE = shown(quoted);
+	AUTO_FREE char *quoted = str_printf("/%s", word), *code = shown(quoted);
 
 	if (near)
 		return err_code(err, ERR_USER, "command.unknown",
@@ -154,8 +166,8 @@ static enum err_class unknown_command(const char *word, const char *near, struct
 			code);
 }
 
-/* Finds the command that the text (behind the slash) begins with. `named` is the /kfops form, in which
- * a word that is nobody's is an error. */
+/* Finds the command that the text (behind the slash) begins with. `named` is the /kfops form, in
+ * which a word that is nobody's is an error. */
 static enum err_class find_by_text(const struct command **out, const struct command_table *table,
 				   const char *text, bool named, struct err *err)
 {
@@ -166,13 +178,14 @@ static enum err_class find_by_text(const struct command **out, const struct comm
 	*out = fold_word(folded, text, len) ? find_command(table, folded) : NULL;
 	if (*out && (len == token_len || (unsigned char)text[len] < 0x20 ||
 		     (unsigned char)text[len] >= 0x7f))
-		return ERR_OK; /* an odd byte behind the word is refused with the rest of the line */
+		return ERR_OK; /* an odd byte behind the word is refused with the rest of the line
+				*/
 	*out = NULL;
 	if (!fold_word(token, text, token_len))
 		token[0] = '\0';
-	near = token[0] && !strchr(token, '/') ? nearest_command(table, token) : NULL;
+	near = is_plain(token) ? nearest_command(table, token) : NULL;
 	if (near || named) {
-		char *word AUTO_FREE = str_dup_len(text, token_len);
+		AUTO_FREE char *word = str_dup_len(text, token_len);
 
 		return unknown_command(word, near, err);
 	}
@@ -269,12 +282,11 @@ static enum err_class store_value(struct parse *p, const char *key, const char *
 	json_t *value = value_types[type].read ? value_types[type].read(text) : NULL;
 
 	if (!value) {
-		char *quoted AUTO_FREE = shown(text);
-		char *sentence AUTO_FREE =
-			*text ? str_printf("`%s` takes %s, not %s.", label, value_types[type].wanted,
-					   quoted)
-			      : str_printf("`%s` is empty; it takes %s.", label,
-					   value_types[type].wanted);
+		AUTO_FREE char *quoted = shown(text);
+		AUTO_FREE char *sentence = *text ? str_printf("`%s` takes %s, not %s.", label,
+							      value_types[type].wanted, quoted)
+						 : str_printf("`%s` is empty; it takes %s.", label,
+							      value_types[type].wanted);
 
 		return refuse(p, "command.value", sentence);
 	}
@@ -283,11 +295,12 @@ static enum err_class store_value(struct parse *p, const char *key, const char *
 }
 
 /* "k=v" into the object of parameters. */
-static enum err_class store_param(struct parse *p, const struct command_flag *flag, const char *text)
+static enum err_class store_param(struct parse *p, const struct command_flag *flag,
+				  const char *text)
 {
 	json_t *params = json_object_get(p->args, flag->name);
 	const char *equals = strchr(text, '=');
-	char *name AUTO_FREE = NULL;
+	AUTO_FREE char *name = NULL;
 
 	if (!params) {
 		params = json_object();
@@ -295,13 +308,14 @@ static enum err_class store_param(struct parse *p, const struct command_flag *fl
 	}
 	if (!equals)
 		return refuse_word(p, "command.value",
-				   "A parameter has the form `name=value`, not %s.", text);
+				   "A parameter has the form `name=value`, not ", text, ".");
 	name = str_dup_len(text, (size_t)(equals - text));
 	if (!*name || strlen(name) > PARAM_NAME_MAX || *name == '-' || !has_only(name, "-_."))
-		return refuse_word(p, "command.value", "%s is not the name of a parameter.", name);
+		return refuse_word(p, "command.value", "", name,
+				   " is not the name of a parameter.");
 	if (json_object_get(params, name))
-		return refuse_word(p, "command.doubled_flag", "The parameter %s is given twice.",
-				   name);
+		return refuse_word(p, "command.doubled_flag", "The parameter ", name,
+				   " is given twice.");
 	if (json_object_size(params) == PARAMS_MAX)
 		return refuse(p, "command.value", "There are more than 50 parameters.");
 	must(json_object_set_new(params, name, json_string(equals + 1)) == 0);
@@ -330,8 +344,8 @@ static enum err_class unknown_flag(struct parse *p, const char *name)
 {
 	const char *names[NAMES_MAX], *near;
 	size_t count = 0;
-	char *written AUTO_FREE = str_printf("--%s", name), *code AUTO_FREE = shown(written);
-	char *sentence AUTO_FREE = NULL;
+	AUTO_FREE char *written = str_printf("--%s", name), *code = shown(written);
+	AUTO_FREE char *sentence = NULL;
 
 	for (const struct command_flag *f = p->command->flags; f && f->name; f++)
 		if (count < NAMES_MAX - 2)
@@ -362,12 +376,12 @@ static const char *take_value(struct parse *p, const char *equals)
 
 static enum err_class read_bool(struct parse *p, const char *name, bool has_value)
 {
-	char *label AUTO_FREE = str_printf("--%s", name);
+	AUTO_FREE char *label = str_printf("--%s", name);
 
 	if (has_value)
-		return refuse_word(p, "command.value", "%s takes no value.", label);
+		return refuse_word(p, "command.value", "", label, " takes no value.");
 	if (str_eq(name, keep_going_name) ? p->keep_going : json_object_get(p->args, name) != NULL)
-		return refuse_word(p, "command.doubled_flag", "%s is given twice.", label);
+		return refuse_word(p, "command.doubled_flag", "", label, " is given twice.");
 	if (str_eq(name, keep_going_name))
 		p->keep_going = true;
 	else
@@ -379,7 +393,7 @@ static enum err_class read_flag(struct parse *p, const char *text)
 {
 	const char *equals = strchr(text, '='), *value;
 	size_t len = equals ? (size_t)(equals - text) : strlen(text);
-	char *name AUTO_FREE = str_dup_len(text, len), *label AUTO_FREE = NULL;
+	AUTO_FREE char *name = str_dup_len(text, len), *label = NULL;
 	char folded[WORD_MAX + 1];
 	const struct command_flag *flag;
 
@@ -394,10 +408,10 @@ static enum err_class read_flag(struct parse *p, const char *text)
 		return read_bool(p, flag->name, equals != NULL);
 	label = str_printf("--%s", flag->name);
 	if (flag->type != FLAG_PARAM && json_object_get(p->args, flag->name))
-		return refuse_word(p, "command.doubled_flag", "%s is given twice.", label);
+		return refuse_word(p, "command.doubled_flag", "", label, " is given twice.");
 	value = take_value(p, equals);
 	if (!value)
-		return refuse_word(p, "command.value", "%s needs a value.", label);
+		return refuse_word(p, "command.value", "", label, " needs a value.");
 	return flag->type == FLAG_PARAM ? store_param(p, flag, value)
 					: store_value(p, flag->name, label, flag->type, value);
 }
@@ -407,20 +421,18 @@ static enum err_class read_argument(struct parse *p, const struct word *word)
 	const struct command *c = p->command;
 
 	if (!word->quoted && *word->text == '-' && word->text[1])
-		return refuse_word(p, "command.unknown_flag", "Flags start with two dashes; %s does not.",
-				   word->text);
+		return refuse_word(p, "command.unknown_flag", "Flags start with two dashes; ",
+				   word->text, " does not.");
 	if (strchr(word->text, '=') && find_param_flag(c))
-		return refuse_word(p, "command.value",
-				   "%s looks like a parameter; write `--param` before it, or `--` "
-				   "before all of them.",
-				   word->text);
+		return refuse_word(p, "command.value", "", word->text,
+				   " looks like a parameter; write `--param` before it, or `--` "
+				   "before all of them.");
 	if (!c->arg_name)
-		return refuse_word(p, "command.value", "This command takes no argument; %s is one.",
-				   word->text);
+		return refuse_word(p, "command.value", "This command takes no argument; ",
+				   word->text, " is one.");
 	if (json_object_get(p->args, "arg"))
-		return refuse_word(p, "command.value",
-				   "This command takes one argument; %s is one too many.",
-				   word->text);
+		return refuse_word(p, "command.value", "This command takes one argument; ",
+				   word->text, " is one too many.");
 	return store_value(p, "arg", c->arg_name, c->arg_type, word->text);
 }
 
@@ -452,11 +464,12 @@ static enum err_class read_words(struct parse *p)
 			class = read_argument(p, word);
 	}
 	if (!class && p->command->arg_required && !json_object_get(p->args, "arg"))
-		return refuse_word(p, "command.missing", "%s is missing.", p->command->arg_name);
+		return refuse_word(p, "command.missing", "", p->command->arg_name, " is missing.");
 	return class;
 }
 
-/* "--help" among the flags turns the line into /help of this command, if there is such a command. */
+/* "--help" among the flags turns the line into /help of this command, if there is such a command.
+ */
 static bool turn_into_help(struct parse *p)
 {
 	const struct command *help = command_by_name(p->table, help_name);
@@ -469,7 +482,8 @@ static bool turn_into_help(struct parse *p)
 		if (!word->quoted && str_eq(word->text, "--"))
 			return false;
 		if (!word->quoted && str_eq_nocase(word->text, "--help")) {
-			must(json_object_set_new(p->args, "arg", json_string(p->command->name)) == 0);
+			must(json_object_set_new(p->args, "arg", json_string(p->command->name)) ==
+			     0);
 			p->command = help;
 			return true;
 		}
@@ -483,7 +497,7 @@ static enum err_class parse_line(struct command_call *out, bool *keep_going,
 				 struct err *err)
 {
 	struct parse p = {.table = table, .err = err};
-	const char *rest;
+	const char *rest = line;
 	enum err_class class = find_command_of_line(&p.command, &rest, table, line, err);
 
 	*out = (struct command_call){0};
@@ -492,11 +506,10 @@ static enum err_class parse_line(struct command_call *out, bool *keep_going,
 	if (strlen(line) > COMMENT_LINE_MAX)
 		return err_code(err, ERR_USER, "command.too_long",
 				"The line `/%s ...` is longer than 4,096 bytes.", p.command->name);
-	if (*rest && !strchr(" \t", *rest) && (unsigned char)*rest >= 0x20)
-		class = ERR_USER;
-	if (words_split(&p.words, rest, err))
-		return ERR_USER;
-	if (class) {
+	class = words_split(&p.words, rest, err);
+	if (class)
+		return class;
+	if (*rest && *rest != ' ' && *rest != '\t') {
 		words_dispose(&p.words);
 		return refuse(&p, "command.value", "The command is not followed by a space.");
 	}
@@ -543,9 +556,10 @@ static enum err_class add_call(struct command_calls *out, const struct command_t
 	out->items[out->count++] = call;
 	for (size_t i = 0; i + 1 < out->count; i++)
 		if (out->items[i].command == call.command)
-			return err_code(err, ERR_USER, "command.repeated",
-					"`/%s` is in this comment twice; give each its own comment.",
-					call.command->name);
+			return err_code(
+				err, ERR_USER, "command.repeated",
+				"`/%s` is in this comment twice; give each its own comment.",
+				call.command->name);
 	return ERR_OK;
 }
 
@@ -559,16 +573,16 @@ enum err_class command_parse_all(struct command_calls *out, const struct command
 	out->items = mem_new(lines->count, sizeof *out->items);
 	while (!class && i < lines->count)
 		class = add_call(out, table, &lines->items[i++], err);
-	if (!class && out->count && lines->count > COMMENT_COMMANDS_MAX)
-		return command_calls_dispose(out),
-		       err_code(err, ERR_USER, "command.too_many",
-				"There are more than %d command lines in this comment. None was run.",
-				COMMENT_COMMANDS_MAX);
-	if (!class && !out->count)
-		class = err_set(err, ERR_NOT_FOUND, "no command of ours");
-	else if (class && lines->count > 1)
+	if (class && lines->count > 1)
 		err_wrap(err, "Line %d, so no command of this comment was run",
 			 lines->items[i - 1].line);
+	else if (!class && !out->count)
+		class = err_set(err, ERR_NOT_FOUND, "no command of ours");
+	else if (!class && lines->count > COMMENT_COMMANDS_MAX)
+		class = err_code(err, ERR_USER, "command.too_many",
+				 "There are more than %d command lines in this comment. None was "
+				 "run.",
+				 COMMENT_COMMANDS_MAX);
 	if (class)
 		command_calls_dispose(out);
 	return class;

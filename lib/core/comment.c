@@ -1,16 +1,17 @@
 /* comment.c - see comment.h.
  *
- * libcmark is not given the comment itself but a copy in which everything is masked that cannot change
- * what we want to know. Lines that may be commands, or marks of an e-mail reply, get a token in front
- * (an SOH byte and a number, which the masked text cannot contain). A token that comes back as text is
- * a line that people see as text; one in code, in an HTML comment or in the title of a link does not
- * come back as text at all. So nothing depends on source positions, which libcmark 0.30 gets wrong
- * after link definitions.
+ * libcmark is not given the comment itself but a copy in which everything is masked that cannot
+ * change what we want to know. Lines that may be commands, or marks of an e-mail reply, get a token
+ * in front (an SOH byte and a number, which the masked text cannot contain). A token that comes
+ * back as text is a line that people see as text; one in code, in an HTML comment or in the title
+ * of a link does not come back as text at all. So nothing depends on source positions, which
+ * libcmark 0.30 gets wrong after link definitions.
  *
- * Masking also keeps libcmark linear: only the first LEAD_MAX bytes of structure of a line are kept, so
- * containers cannot nest deeply (its cost is depth times lines), and one of several blank lines; emphasis and links, which cannot
- * hide a line, are gone; constructs that make it search to the end of the text each time (`<!`, `<?`)
- * are masked too after the first HTML_OPENERS_MAX inside lines. */
+ * Masking also keeps libcmark linear: only the first LEAD_MAX bytes of structure of a line are
+ * kept, so containers cannot nest deeply (its cost is depth times lines), and one of several blank
+ * lines; emphasis and links, which cannot hide a line, are gone; constructs that make it search to
+ * the end of the text each time (`<!`, `<?`) are masked too after the first HTML_OPENERS_MAX inside
+ * lines. */
 #include "lib/core/comment.h"
 
 #include <cmark.h>
@@ -24,7 +25,7 @@ enum {
 	LEAD_MAX = 32,
 	HTML_OPENERS_MAX = 64,
 	MARK_LINE_MAX = 500, /* lines of e-mail marks are short */
-	MARK_LINES = 4,      /* the longest mark: From, Sent, To, Subject */
+	MARK_LINES = 4,	     /* the longest mark: From, Sent, To, Subject */
 	TOKEN = 1,
 };
 
@@ -141,10 +142,16 @@ static bool is_attribution(struct span text, const char *next, const char *end)
 	static const struct {
 		const char *start, *verb;
 	} forms[] = {
-		{"On ", "wrote"},         {"Am ", "schrieb"},      {"Le ", "a \xc3\xa9"
-									   "crit"},
-		{"El ", "escribi\xc3\xb3"}, {"Il ", "ha scritto"}, {"Op ", "schreef"},
-		{"Em ", "escreveu"},      {"W dniu ", "napisa"},   {"Den ", "skrev"},
+		{"On ", "wrote"},
+		{"Am ", "schrieb"},
+		{"Le ", "a \xc3\xa9"
+			"crit"},
+		{"El ", "escribi\xc3\xb3"},
+		{"Il ", "ha scritto"},
+		{"Op ", "schreef"},
+		{"Em ", "escreveu"},
+		{"W dniu ", "napisa"},
+		{"Den ", "skrev"},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(forms); i++) {
@@ -189,8 +196,8 @@ static bool is_header_block(struct span text, const char *next, const char *end)
 static bool is_divider(struct span text)
 {
 	static const char *const words[] = {"Original Message", "Forwarded message",
-					    "Urspr\xc3\xbcngliche Nachricht",
-					    "Message d'origine", "Mensaje original"};
+					    "Urspr\xc3\xbcngliche Nachricht", "Message d'origine",
+					    "Mensaje original"};
 	size_t dashes = 0;
 
 	while (text.len && (*text.at == '-' || *text.at == ' ')) {
@@ -236,10 +243,12 @@ static void add_candidate(struct finder *f, struct candidate item)
 	f->items[f->count++] = item;
 }
 
-/* The byte stays in the copy when it can start, end or hide a block or a span of inline code or HTML. */
+/* The byte stays in the copy when it can start, end or hide a block or a span of inline code or
+ * HTML. */
 static char mask(char c, const char *line, const char *at)
 {
-	bool cdata = c == '[' && at - line >= 8 && !memcmp(at - 8, "<![CDATA", 8);
+	bool cdata = c == '[' && ((at - line >= 2 && !memcmp(at - 2, "<!", 2)) ||
+				  (at - line >= 8 && !memcmp(at - 8, "<![CDATA", 8)));
 
 	if ((unsigned char)c < 0x20 && c != '\t')
 		return 'x';
@@ -349,7 +358,8 @@ static const struct candidate *token_of(const struct finder *f, const char *lite
 	return number < f->count ? &f->items[number] : NULL;
 }
 
-/* Walks the blocks in order; stops at the mark of an e-mail reply or when there are enough lines. */
+/* Walks the blocks in order; stops at the mark of an e-mail reply or when there are enough lines.
+ */
 static void collect(struct comment_lines *out, const struct finder *f, cmark_node *document)
 {
 	cmark_iter *iter = cmark_iter_new(document);

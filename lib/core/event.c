@@ -1,12 +1,12 @@
 /* event.c - see event.h.
  *
  * Each event name that is read has a table of the members that matter; scan.c finds them in one
- * pass, and a function per event judges them. What makes an event irrelevant is looked at before what
- * makes it faulty, so a payload that we would not act on anyway is never an error, however odd it is.
- * Names that end up in URLs and answers are checked against the characters GitHub gives them, and no
- * text with a NUL byte gets into a fixed field: it would be cut there. An unpaired surrogate in a
- * comment becomes U+FFFD rather than an error, because a 400 would lose the comment without a word to
- * its author; the command parser refuses that character in arguments. */
+ * pass, and a function per event judges them. What makes an event irrelevant is looked at before
+ * what makes it faulty, so a payload that we would not act on anyway is never an error, however odd
+ * it is. Names that end up in URLs and answers are checked against the characters GitHub gives
+ * them, and no text with a NUL byte gets into a fixed field: it would be cut there. An unpaired
+ * surrogate in a comment becomes U+FFFD rather than an error, because a 400 would lose the comment
+ * without a word to its author; the command parser refuses that character in arguments. */
 #include "lib/core/event.h"
 
 #include <string.h>
@@ -82,10 +82,12 @@ WANTS installation_wants[] = {SCAN_WANT("id", INSTALLATION_ID, NULL), SCAN_END};
 WANTS author_wants[] = {SCAN_WANT("id", AUTHOR_ID, NULL), SCAN_WANT("login", AUTHOR_LOGIN, NULL),
 			SCAN_WANT("type", AUTHOR_TYPE, NULL), SCAN_END};
 WANTS via_app_wants[] = {SCAN_WANT("id", VIA_APP_ID, NULL), SCAN_END};
-WANTS comment_wants[] = {SCAN_WANT("id", COMMENT_ID, NULL), SCAN_WANT("body", COMMENT_BODY, NULL),
+WANTS comment_wants[] = {SCAN_WANT("id", COMMENT_ID, NULL),
+			 SCAN_WANT("body", COMMENT_BODY, NULL),
 			 SCAN_WANT("created_at", COMMENT_AT, NULL),
 			 SCAN_WANT("user", AUTHOR, author_wants),
-			 SCAN_WANT("performed_via_github_app", VIA_APP, via_app_wants), SCAN_END};
+			 SCAN_WANT("performed_via_github_app", VIA_APP, via_app_wants),
+			 SCAN_END};
 WANTS issue_pr_wants[] = {SCAN_WANT("merged_at", ISSUE_MERGED_AT, NULL), SCAN_END};
 WANTS issue_wants[] = {SCAN_WANT("number", ISSUE_NUMBER, NULL),
 		       SCAN_WANT("state", ISSUE_STATE, NULL),
@@ -97,10 +99,10 @@ WANTS head_repo_wants[] = {SCAN_WANT("id", PR_HEAD_REPO_ID, NULL), SCAN_END};
 WANTS head_wants[] = {SCAN_WANT("sha", PR_HEAD_SHA, NULL),
 		      SCAN_WANT("repo", PR_HEAD_REPO, head_repo_wants), SCAN_END};
 WANTS base_wants[] = {SCAN_WANT("ref", PR_BASE_REF, NULL), SCAN_END};
-WANTS pr_wants[] = {SCAN_WANT("state", PR_STATE, NULL), SCAN_WANT("merged", PR_MERGED, NULL),
-		    SCAN_WANT("updated_at", PR_UPDATED_AT, NULL),
-		    SCAN_WANT("head", PR_HEAD, head_wants), SCAN_WANT("base", PR_BASE, base_wants),
-		    SCAN_END};
+WANTS pr_wants[] = {
+	SCAN_WANT("state", PR_STATE, NULL),	      SCAN_WANT("merged", PR_MERGED, NULL),
+	SCAN_WANT("updated_at", PR_UPDATED_AT, NULL), SCAN_WANT("head", PR_HEAD, head_wants),
+	SCAN_WANT("base", PR_BASE, base_wants),	      SCAN_END};
 WANTS changes_wants[] = {SCAN_WANT("base", CHANGES_BASE, NULL), SCAN_END};
 WANTS pr_event_wants[] = {COMMON_WANTS, SCAN_WANT("number", NUMBER, NULL),
 			  SCAN_WANT("pull_request", PR, pr_wants),
@@ -125,13 +127,6 @@ static enum err_class bad(struct reading *r, const char *what)
 	return err_code(r->err, ERR_USER, "event.field", "The event's %s.", what);
 }
 
-static enum err_class irrelevant(struct reading *r, const char *why)
-{
-	r->out->kind = EVENT_IRRELEVANT;
-	r->out->why_irrelevant = why;
-	return ERR_OK;
-}
-
 static bool is_absent(const struct reading *r, int slot)
 {
 	return r->values[slot].type <= SCAN_NULL;
@@ -146,7 +141,8 @@ static bool is_word(const struct reading *r, int slot, const char *word)
 	       !memcmp(value->at, word, value->len);
 }
 
-/* Copies a string of at most size - 1 bytes without NUL bytes; "" and false when it is anything else. */
+/* Copies a string of at most size - 1 bytes without NUL bytes; "" and false when it is anything
+ * else. */
 static bool copy_text(const struct reading *r, int slot, char *out, size_t size)
 {
 	const struct scan_value *value = &r->values[slot];
@@ -172,6 +168,17 @@ static bool copy_name(const struct reading *r, int slot, char *out, size_t size,
 	for (const char *p = out; *p; p++)
 		if (!((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') ||
 		      (*p >= '0' && *p <= '9') || strchr(extra, *p)))
+			return false;
+	return true;
+}
+
+/* The name of a branch; git allows neither blanks nor controls in it. */
+static bool copy_branch(const struct reading *r, int slot, char *out, size_t size)
+{
+	if (!copy_text(r, slot, out, size) || !*out)
+		return false;
+	for (const char *p = out; *p; p++)
+		if ((unsigned char)*p <= ' ' || *p == 0x7f)
 			return false;
 	return true;
 }
@@ -247,11 +254,12 @@ static enum err_class read_repo(struct reading *r)
 
 	if (!read_id(r, REPO_ID, &e->repo_id))
 		return bad(r, "repository.id is missing or not an id");
-	if (!copy_name(r, REPO_NAME, e->repo, sizeof e->repo, "-_./") || !repo_name_is_good(e->repo))
+	if (!copy_name(r, REPO_NAME, e->repo, sizeof e->repo, "-_./") ||
+	    !repo_name_is_good(e->repo))
 		return bad(r, "repository.full_name is missing or not owner/name");
-	if (!copy_text(r, REPO_BRANCH, e->default_branch, sizeof e->default_branch) &&
+	if (!copy_branch(r, REPO_BRANCH, e->default_branch, sizeof e->default_branch) &&
 	    !is_absent(r, REPO_BRANCH))
-		return bad(r, "repository.default_branch is not a name");
+		return bad(r, "repository.default_branch is not the name of a branch");
 	if (!read_optional_id(r, INSTALLATION, INSTALLATION_ID, &e->installation_id))
 		return bad(r, "installation.id is not an id");
 	return ERR_OK;
@@ -268,6 +276,24 @@ static enum err_class read_sender(struct reading *r)
 	return ERR_OK;
 }
 
+/* Ends the reading of an event that we do not act on. Repository and sender are kept for the log if
+ * they are what they should be. */
+static enum err_class irrelevant(struct reading *r, const char *why)
+{
+	struct event *e = r->out;
+	struct err ignored, *err = r->err;
+
+	r->err = &ignored;
+	if (read_repo(r))
+		e->repo[0] = e->default_branch[0] = '\0';
+	if (read_sender(r))
+		e->sender[0] = '\0';
+	r->err = err;
+	e->kind = EVENT_IRRELEVANT;
+	e->why_irrelevant = why;
+	return ERR_OK;
+}
+
 /* The comment's text; kept with its length, since it may hold NUL bytes. */
 static enum err_class read_comment_body(struct reading *r)
 {
@@ -277,7 +303,8 @@ static enum err_class read_comment_body(struct reading *r)
 	if (value->type != SCAN_STRING && value->type != SCAN_NULL)
 		return bad(r, "comment.body is missing or not text");
 	e->comment_body = mem_new(value->len + 1, 1);
-	e->comment_body_len = value->type == SCAN_STRING ? scan_unescape(e->comment_body, value) : 0;
+	e->comment_body_len =
+		value->type == SCAN_STRING ? scan_unescape(e->comment_body, value) : 0;
 	e->comment_body[e->comment_body_len] = '\0';
 	if (e->comment_body_len > EVENT_BODY_MAX)
 		return bad(r, "comment.body is longer than a comment can be");
@@ -360,8 +387,8 @@ static enum err_class read_pull_request(struct reading *r)
 	if (!copy_text(r, PR_HEAD_SHA, e->head_sha, sizeof e->head_sha) ||
 	    !str_is_object_name(e->head_sha))
 		return bad(r, "pull_request.head.sha is missing or not an object name");
-	if (!copy_text(r, PR_BASE_REF, e->base_ref, sizeof e->base_ref) || !*e->base_ref)
-		return bad(r, "pull_request.base.ref is missing or not a name");
+	if (!copy_branch(r, PR_BASE_REF, e->base_ref, sizeof e->base_ref))
+		return bad(r, "pull_request.base.ref is missing or not the name of a branch");
 	if (!read_optional_id(r, PR_HEAD_REPO, PR_HEAD_REPO_ID, &e->head_repo_id))
 		return bad(r, "pull_request.head.repo.id is not an id");
 	if (!read_time(r, PR_UPDATED_AT, &e->updated_at_ms))
@@ -452,8 +479,8 @@ static enum err_class read_event(struct reading *r, const struct reader *reader,
 				"The event is not well-formed JSON: %s at byte %zu.", why, offset);
 	if (r->values[TOP].type != SCAN_OBJECT)
 		return err_code(r->err, ERR_USER, "event.json", "The event is not a JSON object.");
-	if (!copy_text(r, ACTION, r->out->action, sizeof r->out->action) && reader->read != read_ping &&
-	    r->values[ACTION].type != SCAN_STRING)
+	if (!copy_text(r, ACTION, r->out->action, sizeof r->out->action) &&
+	    reader->read != read_ping && r->values[ACTION].type != SCAN_STRING)
 		return bad(r, "action is missing or not text");
 	return reader->read(r);
 }

@@ -40,7 +40,6 @@ const struct job_move job_moves[] = {
 	{JOB_RUNNING, JOB_READY, "its step is done and there are more, or the process died"},
 	{JOB_RUNNING, JOB_PARKED, "it waits for something outside"},
 	{JOB_RUNNING, JOB_BACKOFF, "its step failed for a reason that may pass"},
-	{JOB_RUNNING, JOB_BLOCKED, "it waits for another job"},
 	{JOB_RUNNING, JOB_DONE, "its last step is done"},
 	{JOB_RUNNING, JOB_FAILED, "a step failed for good"},
 	{JOB_RUNNING, JOB_CANCELLED, "somebody asked to stop it, or the pull request was closed"},

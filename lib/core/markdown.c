@@ -1,10 +1,11 @@
 /* markdown.c - see markdown.h.
  *
- * Two stages that everything goes through: clean_lines makes the bytes harmless to read (github.md of
- * the reference has the list: UTF-8, controls, ANSI, bidi), then redact.c takes out secrets; in
- * this order, because a colour code in the middle of a token must not hide it. The forms for comments
- * (fence, inline code, plain text) are built from the result, so nothing that is cut or escaped later
- * can bring back what was removed. Runs of backticks are shortened at RUN_MAX, which bounds fences. */
+ * Two stages that everything goes through: clean_lines makes the bytes harmless to read (github.md
+ * of the reference has the list: UTF-8, controls, ANSI, bidi), then redact.c takes out secrets; in
+ * this order, because a colour code in the middle of a token must not hide it. The forms for
+ * comments (fence, inline code, plain text) are built from the result, so nothing that is cut or
+ * escaped later can bring back what was removed. Runs of backticks are shortened at RUN_MAX, which
+ * bounds fences. */
 #include "lib/core/markdown.h"
 
 #include <stdbool.h>
@@ -130,7 +131,8 @@ static void trim_partial(struct buf *buf)
 	size_t back = 1;
 	uint32_t code;
 
-	while (back < 4 && back < buf->len && ((unsigned char)buf->data[buf->len - back] & 0xc0) == 0x80)
+	while (back < 4 && back < buf->len &&
+	       ((unsigned char)buf->data[buf->len - back] & 0xc0) == 0x80)
 		back++;
 	if (back > buf->len)
 		return;
@@ -142,7 +144,8 @@ static void trim_partial(struct buf *buf)
 
 void markdown_clean(struct buf *out, const char *bytes, size_t len)
 {
-	struct buf plain AUTO_BUF = buf_make(3 * len + 16); /* worst: a bad byte is three bytes then */
+	/* At worst every byte is a bad one, which takes three. */
+	AUTO_BUF struct buf plain = buf_make(3 * len + 16);
 
 	clean_lines(&plain, bytes, len);
 	redact_add(out, buf_text(&plain), plain.len);
@@ -235,9 +238,9 @@ static void add_head_and_tail(struct buf *out, const char *text, size_t len, siz
 
 void markdown_fence(struct buf *out, const char *info, const char *bytes, size_t len, size_t max)
 {
-	struct buf plain AUTO_BUF = cleaned(bytes, len);
-	struct buf cut AUTO_BUF = buf_make(plain.len + NOTE_MAX);
-	struct buf body AUTO_BUF = buf_make(plain.len + NOTE_MAX);
+	AUTO_BUF struct buf plain = cleaned(bytes, len);
+	AUTO_BUF struct buf cut = buf_make(plain.len + NOTE_MAX);
+	AUTO_BUF struct buf body = buf_make(plain.len + NOTE_MAX);
 	size_t fence;
 
 	while (plain.len && plain.data[plain.len - 1] == '\n')
@@ -253,7 +256,8 @@ void markdown_fence(struct buf *out, const char *info, const char *bytes, size_t
 		buf_putc(out, '\n');
 	add_repeated(out, '`', fence);
 	for (; info && *info; info++)
-		if ((*info >= 'a' && *info <= 'z') || (*info >= '0' && *info <= '9') || *info == '-')
+		if ((*info >= 'a' && *info <= 'z') || (*info >= '0' && *info <= '9') ||
+		    *info == '-')
 			buf_putc(out, *info);
 	buf_putc(out, '\n');
 	buf_add(out, buf_text(&body), body.len);
@@ -280,8 +284,8 @@ static struct buf one_line(const char *text, size_t max)
 	return plain;
 }
 
-/* In a table a pipe ends the cell unless a backslash stands before it; whether two backslashes count
- * as one is answered differently by GitHub's versions, so a blank keeps them apart. */
+/* In a table a pipe ends the cell unless a backslash stands before it; whether two backslashes
+ * count as one is answered differently by GitHub's versions, so a blank keeps them apart. */
 static void add_code_text(struct buf *out, const char *text, size_t len)
 {
 	for (size_t i = 0; i < len; i++) {
@@ -295,8 +299,8 @@ static void add_code_text(struct buf *out, const char *text, size_t len)
 
 void markdown_code(struct buf *out, const char *text, size_t max)
 {
-	struct buf plain AUTO_BUF = one_line(text, max);
-	struct buf body AUTO_BUF = buf_make(plain.len);
+	AUTO_BUF struct buf plain = one_line(text, max);
+	AUTO_BUF struct buf body = buf_make(plain.len);
 	size_t ticks = add_ticks_bounded(&body, buf_text(&plain), plain.len) + 1;
 	bool pad = !body.len || *body.data == '`' || body.data[body.len - 1] == '`' ||
 		   (*body.data == ' ' && body.data[body.len - 1] == ' ');
@@ -363,7 +367,7 @@ static bool needs_backslash(const char *text, size_t at, size_t blanks, size_t d
 
 void markdown_text(struct buf *out, const char *text, size_t max)
 {
-	struct buf plain AUTO_BUF = one_line(text, max);
+	AUTO_BUF struct buf plain = one_line(text, max);
 	const char *p = buf_text(&plain);
 	size_t blanks = strspn(p, " "), digits = strspn(p, " 0123456789"), commit = 0;
 

@@ -99,28 +99,37 @@ static size_t sequence(const char *text, bool *drop)
 	return len;
 }
 
+/* One sign that is not a letter or a digit. Mermaid takes "direction LR" for a statement wherever
+ * it stands in a line, so there the blank is written as an entity too. */
+static void put_sign(struct buf *out, char sign, bool first, bool mermaid)
+{
+	static const char plain[] = " _.,/()='+*-";
+	bool harmless = !first && strchr(plain, sign);
+
+	if (sign == ' ' && str_ends(buf_text(out), "direction"))
+		harmless = false;
+	if (mermaid && !harmless)
+		buf_printf(out, "#%d;", sign);
+	else
+		buf_putc(out, sign == '`' ? '\'' : sign);
+}
+
 /* At most `max` code points of a text. For Mermaid every sign becomes an entity; else only the
  * backtick is changed, so that no fence around the text can be left. */
 static void put_foreign(struct buf *out, const char *text, size_t max, bool mermaid)
 {
-	static const char plain[] = " _.,/()='+*-";
 	size_t shown = 0;
 
-	while (*text && shown < max) {
+	for (; *text && shown < max; shown++) {
 		bool drop;
 		size_t len = sequence(text, &drop);
 
-		if (drop) {
-			if (*text == '\n' || *text == '\t')
-				buf_putc(out, ' ');
-		} else if (len > 1 || isalnum((unsigned char)*text)) {
+		if (*text == '\n' || *text == '\t')
+			put_sign(out, ' ', !shown, mermaid);
+		else if (!drop && (len > 1 || isalnum((unsigned char)*text)))
 			buf_add(out, text, len);
-		} else if (mermaid && (!shown || !strchr(plain, *text))) {
-			buf_printf(out, "#%d;", *text);
-		} else {
-			buf_putc(out, *text == '`' ? '\'' : *text);
-		}
-		shown++;
+		else if (!drop)
+			put_sign(out, *text, !shown, mermaid);
 		text += len;
 	}
 	if (*text)
@@ -392,13 +401,9 @@ static void put_note(struct drawing *drawing)
 {
 	if (!drawing->left_out && !drawing->edges_left_out)
 		return;
-	buf_puts(drawing->out, "  note[\"too large to draw:");
-	if (drawing->left_out)
-		buf_printf(drawing->out, " %zu more tasks", drawing->left_out);
-	if (drawing->edges_left_out)
-		buf_printf(drawing->out, "%s %zu more arrows", drawing->left_out ? "," : "",
-			   drawing->edges_left_out);
-	buf_puts(drawing->out, "\"]\n");
+	buf_printf(drawing->out,
+		   "  note[\"too large to draw; left out: %zu of the tasks, %zu of the arrows\"]\n",
+		   drawing->left_out, drawing->edges_left_out);
 }
 
 /* One try; false when the graph does not fit with sub-DAGs opened so deep. */

@@ -64,7 +64,7 @@ static bool text_to_double(double *out, const char *text)
 
 static json_t *whole_number(double value)
 {
-	if (fabs(value) > whole_max || floor(value) < value)
+	if (fabs(value) >= whole_max || floor(value) < value)
 		return NULL;
 	return json_integer((json_int_t)value);
 }

@@ -1,5 +1,5 @@
-/* policy.c - see policy.h. Each right is read from its own boolean and none is derived from another: an
- * answer with "admin" but without "push" does not allow what needs write permission. */
+/* policy.c - see policy.h. Each right is read from its own boolean and none is derived from
+ * another: an answer with "admin" but without "push" does not allow what needs write permission. */
 #include "lib/core/policy.h"
 
 #include <stddef.h>
@@ -16,7 +16,8 @@ static const char *missing(enum right needed, const struct policy_person *person
 	case RIGHT_WRITE:
 		return person->push ? NULL : "This needs write permission on this repository.";
 	case RIGHT_MAINTAIN:
-		return person->maintain ? NULL : "This needs maintain permission on this repository.";
+		return person->maintain ? NULL
+					: "This needs maintain permission on this repository.";
 	case RIGHT_ADMIN:
 		return person->admin ? NULL : "This needs admin permission on this repository.";
 	}

@@ -1,5 +1,5 @@
-/* policy.h - who may give a command: a person's rights on the base repository against the right that
- * the command needs.
+/* policy.h - who may give a command: a person's rights on the base repository against the right
+ * that the command needs.
  *
  * The rights are GitHub's answer about the person, the user id is the one of the webhook: both must
  * speak of the same account, because a login can change hands. Whatever is missing counts as "no".
@@ -13,7 +13,7 @@
 #include "lib/core/command.h"
 
 struct policy_person {
-	int64_t user_id;                          /* 0: GitHub did not say */
+	int64_t user_id;			  /* 0: GitHub did not say */
 	bool pull, triage, push, maintain, admin; /* false when absent from GitHub's answer */
 };
 

@@ -1,9 +1,10 @@
 /* redact.c - see redact.h.
  *
- * One walk over the text; the byte at hand says which forms can begin there. A form that fails after a
- * long look remembers how far it looked, so that a text made of half secrets costs no more than any
- * other. Regular expressions were not used: the library's backtrack, and the forms are few. What is
- * redacted too much (a sentence after the word "authorization:") is the price of the rest. */
+ * One walk over the text; the byte at hand says which forms can begin there. A form that fails
+ * after a long look remembers how far it looked, so that a text made of half secrets costs no more
+ * than any other. Regular expressions were not used: the library's backtrack, and the forms are
+ * few. What is redacted too much (a sentence after the word "authorization:") is the price of the
+ * rest. */
 #include "lib/core/redact.h"
 
 #include <stdbool.h>
@@ -28,7 +29,7 @@ struct text {
 	const char *at; /* of the whole text */
 	size_t len;
 	size_t jwt_not_before; /* no JWT starts before this place */
-	size_t pem_end;        /* start of the next "-----END ", or len */
+	size_t pem_end;	       /* start of the next "-----END ", or len */
 };
 
 /* Keep so many bytes from the place at hand, then leave out so many. */
@@ -131,8 +132,8 @@ static size_t line_end(const struct text *t, size_t i)
 	return newline ? (size_t)(newline - t->at) : t->len;
 }
 
-/* From the place behind a name: over quotes, blanks and one ':' or '=', to the value. The value ends
- * with its quote, or else with the line (or, for words, the first blank). */
+/* From the place behind a name: over quotes, blanks and one ':' or '=', to the value. The value
+ * ends with its quote, or else with the line (or, for words, the first blank). */
 static struct hit value_of(const struct text *t, size_t i, size_t name_len, bool word)
 {
 	size_t at = i + name_len, end;

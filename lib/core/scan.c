@@ -1,11 +1,11 @@
 /* scan.c - see scan.h.
  *
- * A loop with an explicit stack, one byte of lookahead and no recursion. Nearly all bytes of a webhook
- * are inside strings that nobody wants, so the one hot place is plain_run: it passes over 16 bytes
- * at a time while they are neither a quote, a backslash, a control character nor the start of a
- * multi-byte sequence; one signed comparison covers the last two. Finding the structure of the whole
- * text first with wide bit masks would be faster still on long texts, but not on the short strings
- * that payloads are made of, and it is hard to read. */
+ * A loop with an explicit stack, one byte of lookahead and no recursion. Nearly all bytes of a
+ * webhook are inside strings that nobody wants, so the one hot place is plain_run: it passes over
+ * 16 bytes at a time while they are neither a quote, a backslash, a control character nor the start
+ * of a multi-byte sequence; one signed comparison covers the last two. Finding the structure of the
+ * whole text first with wide bit masks would be faster still on long texts, but not on the short
+ * strings that payloads are made of, and it is hard to read. */
 #include "lib/core/scan.h"
 
 #include <string.h>
@@ -208,7 +208,8 @@ static inline bool read_word(struct scanner *s, struct scan_value *out)
 }
 
 /* The wanted member of this name; a key with escapes is compared by what it stands for. */
-static const struct scan_want *find_want(const struct scan_want *wants, const struct scan_value *key)
+static const struct scan_want *find_want(const struct scan_want *wants,
+					 const struct scan_value *key)
 {
 	char plain[KEY_RAW_MAX];
 	const char *text = key->at;
@@ -343,7 +344,8 @@ const char *scan_json(const char *text, size_t len, const struct scan_want *want
 	return s.why;
 }
 
-/* One \u escape or pair at `p` (behind the backslash and the u); returns the bytes read after the u. */
+/* One \u escape or pair at `p` (behind the backslash and the u); returns the bytes read after the
+ * u. */
 static size_t unescape_unicode(uint32_t *code, const char *p, const char *end)
 {
 	int32_t high = hex4(p, end), low;
@@ -351,7 +353,8 @@ static size_t unescape_unicode(uint32_t *code, const char *p, const char *end)
 	*code = high < 0 ? UTF8_REPLACEMENT : (uint32_t)high;
 	if (*code < 0xd800 || *code > 0xdfff)
 		return 4;
-	low = *code < 0xdc00 && end - p >= 10 && p[4] == '\\' && p[5] == 'u' ? hex4(p + 6, end) : -1;
+	low = *code < 0xdc00 && end - p >= 10 && p[4] == '\\' && p[5] == 'u' ? hex4(p + 6, end)
+									     : -1;
 	if (low < 0xdc00 || low > 0xdfff) {
 		*code = UTF8_REPLACEMENT;
 		return 4;

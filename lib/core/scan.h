@@ -1,9 +1,10 @@
 /* scan.h - one validating pass over a JSON text that remembers where the wanted values stand.
  *
  * No tree is built and nothing is allocated: a table names the members that matter, and the pass
- * records for each the span of its raw text. The whole text is checked against RFC 8259 all the same:
- * grammar, UTF-8, nesting of at most SCAN_DEPTH_MAX. A wanted member that comes twice is refused,
- * because two readers could take different ones. Private to lib/core (event.c). Pure; any thread. */
+ * records for each the span of its raw text. The whole text is checked against RFC 8259 all the
+ * same: grammar, UTF-8, nesting of at most SCAN_DEPTH_MAX. A wanted member that comes twice is
+ * refused, because two readers could take different ones. Private to lib/core (event.c). Pure; any
+ * thread. */
 #ifndef KF_CORE_SCAN_H
 #define KF_CORE_SCAN_H
 
@@ -25,10 +26,10 @@ enum scan_type {
 };
 
 struct scan_value {
-	const char *at;       /* borrowed from the text; a string's first byte inside the quotes */
-	size_t len;           /* raw bytes; 0 for arrays and objects */
+	const char *at; /* borrowed from the text; a string's first byte inside the quotes */
+	size_t len;	/* raw bytes; 0 for arrays and objects */
 	enum scan_type type;
-	bool escaped;         /* a string with backslashes in it */
+	bool escaped; /* a string with backslashes in it */
 };
 
 /* A wanted member of an object; `members` are those wanted of its own value. Tables end with a NULL
@@ -36,7 +37,7 @@ struct scan_value {
 struct scan_want {
 	const char *key;
 	size_t key_len;
-	int slot;             /* index into the values */
+	int slot; /* index into the values */
 	const struct scan_want *members;
 };
 
@@ -49,8 +50,8 @@ struct scan_want {
 		NULL, 0, 0, NULL                                                                   \
 	}
 
-/* Reads the text; `values` must be zero, and slot 0 is the text's own value. NULL when it is well-formed, else what is wrong, as static
- * text, and the offset of the place. */
+/* Reads the text; `values` must be zero, and slot 0 is the text's own value. NULL when it is
+ * well-formed, else what is wrong, as static text, and the offset of the place. */
 const char *scan_json(const char *text, size_t len, const struct scan_want *wants,
 		      struct scan_value *values, size_t *offset);
 

@@ -1,6 +1,6 @@
-/* signature.c - see signature.h. The header's form is checked first, in time that depends only on what
- * the sender wrote; then every secret is tried, also after one has matched, so that the time tells
- * nothing about which one is in use. */
+/* signature.c - see signature.h. The header's form is checked first, in time that depends only on
+ * what the sender wrote; then every secret is tried, also after one has matched, so that the time
+ * tells nothing about which one is in use. */
 #include "lib/core/signature.h"
 
 #include <string.h>

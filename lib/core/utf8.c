@@ -1,5 +1,5 @@
-/* utf8.c - see utf8.h. The ranges of the second byte are checked by comparing the decoded value with
- * the smallest one of its length, which is the same thing and needs no table. */
+/* utf8.c - see utf8.h. The ranges of the second byte are checked by comparing the decoded value
+ * with the smallest one of its length, which is the same thing and needs no table. */
 #include "lib/core/utf8.h"
 
 #include "lib/base/mem.h"
@@ -61,15 +61,16 @@ bool utf8_is_hidden(uint32_t code)
 	static const struct {
 		uint32_t first, last;
 	} ranges[] = {
-		{0x00ad, 0x00ad},   /* soft hyphen */
-		{0x034f, 0x034f},   /* combining grapheme joiner */
-		{0x061c, 0x061c},   /* Arabic letter mark */
-		{0x115f, 0x1160},   /* Hangul fillers */
-		{0x17b4, 0x17b5},   /* Khmer inherent vowels */
-		{0x180e, 0x180e},   /* Mongolian vowel separator */
-		{0x200b, 0x200f},   /* zero-width characters, left-to-right and right-to-left marks */
-		{0x2028, 0x202e},   /* separators, embeddings, overrides */
-		{0x2060, 0x206f},   /* word joiner, invisible operators, isolates, deprecated controls */
+		{0x00ad, 0x00ad}, /* soft hyphen */
+		{0x034f, 0x034f}, /* combining grapheme joiner */
+		{0x061c, 0x061c}, /* Arabic letter mark */
+		{0x115f, 0x1160}, /* Hangul fillers */
+		{0x17b4, 0x17b5}, /* Khmer inherent vowels */
+		{0x180e, 0x180e}, /* Mongolian vowel separator */
+		{0x200b, 0x200f}, /* zero-width characters, left-to-right and right-to-left marks */
+		{0x2028, 0x202e}, /* separators, embeddings, overrides */
+		{0x2060,
+		 0x206f}, /* word joiner, invisible operators, isolates, deprecated controls */
 		{0x3164, 0x3164},   /* Hangul filler */
 		{0xfeff, 0xfeff},   /* byte order mark */
 		{0xffa0, 0xffa0},   /* half-width Hangul filler */

@@ -1,5 +1,5 @@
-/* words.c - see words.h. What looks like something else is refused with a hint, never repaired: the only
- * repair is the dash, because a flag cannot start with a long one anyway. */
+/* words.c - see words.h. What looks like something else is refused with a hint, never repaired: the
+ * only repair is the dash, because a flag cannot start with a long one anyway. */
 #include "lib/core/words.h"
 
 #include <string.h>
@@ -116,9 +116,10 @@ static enum err_class read_plain(struct splitter *s)
 	size_t len = utf8_decode(&code, s->p, s->end);
 
 	if (is_typographic_quote(code))
-		return err_code(s->err, ERR_USER, "command.quote",
-				"The line has typographic quotes. Please use straight ones (' or \") "
-				"around values with spaces.");
+		return err_code(
+			s->err, ERR_USER, "command.quote",
+			"The line has typographic quotes. Please use straight ones (' or \") "
+			"around values with spaces.");
 	if (is_odd_space(code))
 		return err_code(s->err, ERR_USER, "command.value",
 				"The line has a space of a special kind, U+%04X, where a plain one "

@@ -2,8 +2,8 @@
  * lib/core (command.c).
  *
  * Blanks separate words; 'single' and "double" quotes hold them together, and inside double quotes
- * \" and \\ stand for the second byte. Nothing else is special: $, `, *, ~, ; and | are themselves. Pure;
- * any thread. */
+ * \" and \\ stand for the second byte. Nothing else is special: $, `, *, ~, ; and | are themselves.
+ * Pure; any thread. */
 #ifndef KF_CORE_WORDS_H
 #define KF_CORE_WORDS_H
 
@@ -13,8 +13,8 @@
 #include "lib/base/err.h"
 
 struct word {
-	char *text;   /* without quotes; owned */
-	bool quoted;  /* starts with a quote, so it is never a flag */
+	char *text;  /* without quotes; owned */
+	bool quoted; /* starts with a quote, so it is never a flag */
 };
 
 struct words {

@@ -1,8 +1,9 @@
 /* github_answer.c - what an answer of GitHub means: class, reason code and a sentence for people.
  *
- * Pure. One table maps a status and, where the status alone does not tell, a short lower-case part of
- * the message; texts drift, so the status is looked at first and every status has a row without a text.
- * A body is parsed only when its type is JSON. Rate limits are recognised before (github_pace.c). */
+ * Pure. One table maps a status and, where the status alone does not tell, a short lower-case part
+ * of the message; texts drift, so the status is looked at first and every status has a row without
+ * a text. A body is parsed only when its type is JSON. Rate limits are recognised before
+ * (github_pace.c). */
 #include <inttypes.h>
 #include <string.h>
 #include <strings.h>
@@ -13,8 +14,8 @@
 enum { HEADER_MAX = 8192, URL_MAX = 8192 };
 
 static const struct {
-	int low, high;       /* statuses */
-	const char *part;    /* of the message, lower case; NULL: any */
+	int low, high;	  /* statuses */
+	const char *part; /* of the message, lower case; NULL: any */
 	enum err_class class;
 	const char *code;
 	const char *sentence;
@@ -101,9 +102,9 @@ static void put_details(struct buf *out, const json_t *errors)
 	for (size_t i = 0; i < count && i < 5; i++) {
 		const json_t *error = json_array_get(errors, i);
 		const char *field = jval_str(error, "field", NULL);
-		const char *what = json_is_string(error)
-					   ? json_string_value(error)
-					   : jval_str(error, "message", jval_str(error, "code", NULL));
+		const char *what = json_is_string(error) ? json_string_value(error)
+							 : jval_str(error, "message",
+								    jval_str(error, "code", NULL));
 
 		if (!what)
 			continue;
@@ -120,7 +121,8 @@ static json_t *parse_body(const struct http_response *response)
 {
 	json_t *json = NULL;
 
-	if (is_json(response) && jval_parse(&json, buf_text(&response->body), response->body.len, NULL))
+	if (is_json(response) &&
+	    jval_parse(&json, buf_text(&response->body), response->body.len, NULL))
 		json = NULL;
 	return json;
 }
@@ -193,7 +195,8 @@ static enum err_class refuse(const struct http_response *response, enum github_k
 		 *sso ? "; the token has to be authorised for single sign-on" : "",
 		 response->status, *id ? ", request id " : "", id);
 	if (err)
-		err->in_doubt = class == ERR_TRANSIENT && kind != GITHUB_READ && kind != GITHUB_MINT;
+		err->in_doubt =
+			class == ERR_TRANSIENT && kind != GITHUB_READ && kind != GITHUB_MINT;
 	return class;
 }
 
@@ -300,7 +303,8 @@ char *github_same_origin(const char *asked, const char *location)
 		return NULL;
 	if (location[0] == '/' && location[1] != '/')
 		return str_printf("%.*s%s", (int)origin, asked, location);
-	/* The character after the host has to end it: "api.github.com.evil" and "...@evil" do not. */
+	/* The character after the host has to end it: "api.github.com.evil" and "...@evil" do not.
+	 */
 	if (strncasecmp(location, asked, origin) || (location[origin] && location[origin] != '/'))
 		return NULL;
 	return str_dup(location);

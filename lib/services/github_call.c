@@ -1,9 +1,10 @@
-/* github_call.c - one call to GitHub: may it go out, with which credential, where does it lead, what
- * is to be learned from the answer.
+/* github_call.c - one call to GitHub: may it go out, with which credential, where does it lead,
+ * what is to be learned from the answer.
  *
- * A call that has to wait is not sent at all; the caller gets the time. Redirects (a renamed repository)
- * are followed here with the same method and body, on the same host only, so a credential never leaves
- * it. Apart from a refused credential nothing is repeated here: the worker knows better when. */
+ * A call that has to wait is not sent at all; the caller gets the time. Redirects (a renamed
+ * repository) are followed here with the same method and body, on the same host only, so a
+ * credential never leaves it. Apart from a refused credential nothing is repeated here: the worker
+ * knows better when. */
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -126,14 +127,16 @@ static enum err_class admit(struct github *gh, int64_t key, enum github_kind kin
 			return ERR_OK;
 		if (due_ms - now_ms > SHORT_WAIT_MS || slept)
 			return throttled(due_ms - now_ms,
-					 paused_ms >= due_ms ? "GitHub asked us to wait"
-							     : "Calls to GitHub are paced; the next may go out",
+					 paused_ms >= due_ms
+						 ? "GitHub asked us to wait"
+						 : "Calls to GitHub are paced; the next may go out",
 					 err);
 		github_sleep_ms(due_ms - now_ms);
 	}
 }
 
-/* Ends the booking and remembers what the answer says about limits; how long the credential pauses. */
+/* Ends the booking and remembers what the answer says about limits; how long the credential pauses.
+ */
 static enum github_wait settle(struct github *gh, int64_t key, const struct github_call *call,
 			       enum github_kind booked, const struct http_response *response,
 			       int64_t *pause_ms)
@@ -147,7 +150,7 @@ static enum github_wait settle(struct github *gh, int64_t key, const struct gith
 		github_facts_read(&facts, response, call->resource, clock_now_ms());
 	pthread_mutex_lock(&gh->lock);
 	pace = github_pace_of(gh, key);
-	github_pace_end(pace, booked);
+	github_pace_end(pace, booked, now_ms);
 	if (response)
 		wait = github_pace_learn(pace, &facts, now_ms);
 	*pause_ms = pace->paused_until_ms[call->resource] - now_ms;
@@ -177,7 +180,8 @@ static void record(const struct github_call *call, const char *url, enum err_cla
 	metrics_add(METRIC_CALLS, label, 1);
 	metrics_observe_ms(METRIC_CALL_SECONDS, "github", response->took_ms);
 	log_debug("github_call", LOG_S("method", call->method), LOG_S("path", path_of(url)),
-		  LOG_I("status", class ? 0 : response->status), LOG_I("took_ms", response->took_ms),
+		  LOG_I("status", class ? 0 : response->status),
+		  LOG_I("took_ms", response->took_ms),
 		  LOG_S("request_id",
 			http_response_header(response, "x-github-request-id", id, sizeof id)));
 }
@@ -189,8 +193,9 @@ static void watch_expiry(struct github *gh, const struct http_response *response
 	char value[64];
 	bool warn;
 
-	if (gh->app_id || strlen(http_response_header(response, "github-authentication-token-expiration",
-						      value, sizeof value)) < 19)
+	if (gh->app_id ||
+	    strlen(http_response_header(response, "github-authentication-token-expiration", value,
+					sizeof value)) < 19)
 		return;
 	str_copy(value + 19, 2, "Z"); /* "2026-12-01 10:00:00 UTC" */
 	if (!clock_parse(&ends_ms, value) || ends_ms - now_ms > EXPIRY_WARN_MS)
@@ -204,8 +209,8 @@ static void watch_expiry(struct github *gh, const struct http_response *response
 		log_warn("github_token_expires", LOG_S("at", value));
 }
 
-static void set_headers(const struct github *gh, const struct github_credential *credential,
-			const char *authorization, struct http_request *request)
+static void set_headers(const struct github *gh, const char *authorization,
+			struct http_request *request)
 {
 	struct http_header headers[] = {
 		{"Authorization", authorization},
@@ -214,7 +219,6 @@ static void set_headers(const struct github *gh, const struct github_credential 
 		{request->body ? "Content-Type" : NULL, "application/json"},
 	};
 
-	(void)credential;
 	memcpy(request->headers, headers, sizeof headers);
 }
 
@@ -231,9 +235,10 @@ static enum err_class next_hop(char **url, const struct http_response *response,
 		*url, http_response_header(response, "location", location, sizeof location));
 
 	if (!next)
-		return err_code(err, ERR_CONFIG, "github.redirect",
-				"GitHub redirected to another host (HTTP %d); check the API address",
-				response->status);
+		return err_code(
+			err, ERR_CONFIG, "github.redirect",
+			"GitHub redirected to another host (HTTP %d); check the API address",
+			response->status);
 	mem_free(*url);
 	*url = next;
 	return ERR_OK;
@@ -255,7 +260,7 @@ static enum err_class exchange(struct github *gh, struct http *http, const struc
 	};
 	enum err_class class;
 
-	set_headers(gh, credential, authorization, &request);
+	set_headers(gh, authorization, &request);
 	for (int hop = 0;; hop++) {
 		request.url = url;
 		class = http_do(http, &request, response, err);
@@ -271,9 +276,10 @@ static enum err_class exchange(struct github *gh, struct http *http, const struc
 	return class;
 }
 
-/* One request with one credential, booked and settled. `is_repeat`: the first was refused with 401, so
- * it created nothing and costs the write budget nothing. */
-static enum err_class send_once(struct github *gh, struct http *http, const struct github_call *call,
+/* One request with one credential, booked and settled. `is_repeat`: the first was refused with 401,
+ * so it created nothing and costs the write budget nothing. */
+static enum err_class send_once(struct github *gh, struct http *http,
+				const struct github_call *call,
 				const struct github_credential *credential, bool is_repeat,
 				struct http_response *response, struct err *err)
 {
@@ -294,7 +300,7 @@ static enum err_class send_once(struct github *gh, struct http *http, const stru
 		return throttled(pause_ms, "GitHub's rate limit is reached; wait", err);
 	if (!class)
 		watch_expiry(gh, response);
-	else if (call->kind == GITHUB_READ || call->kind == GITHUB_MINT)
+	else if (err && (call->kind == GITHUB_READ || call->kind == GITHUB_MINT))
 		err->in_doubt = false;
 	return class;
 }
@@ -326,8 +332,9 @@ enum err_class github_call_own(struct github *gh, struct http *http, const struc
 }
 
 /* Says so when the installation has to wait, before a token is minted for nothing. */
-static enum err_class check_pause(struct github *gh, struct http *http, const struct github_call *call,
-				  struct github_target *resolved, struct err *err)
+static enum err_class check_pause(struct github *gh, struct http *http,
+				  const struct github_call *call, struct github_target *resolved,
+				  struct err *err)
 {
 	enum err_class class =
 		github_installation_id(gh, http, call->to, &resolved->installation_id, err);
@@ -361,7 +368,8 @@ enum err_class github_call(struct github *gh, struct http *http, const struct gi
 		AUTO_RESPONSE struct http_response response = {0};
 		struct github_credential credential;
 
-		class = github_credential_for(gh, http, &resolved, GITHUB_SCOPE_ALL, &credential, err);
+		class = github_credential_for(gh, http, &resolved, GITHUB_SCOPE_ALL, &credential,
+					      err);
 		if (class)
 			return class;
 		class = send_once(gh, http, call, &credential, repeat, &response, err);

@@ -45,10 +45,11 @@ struct github_pace {
 int64_t github_pace_due_ms(const struct github_pace *pace, const struct github_limits *limits,
 			   enum github_kind kind, enum github_resource resource, int64_t now_ms);
 
-/* Counts a request that goes out now, and its end. */
+/* Counts a request that goes out now, and its end; the gap to the next write begins at the end, so
+ * that two cannot arrive closer than that when the first was slow. */
 void github_pace_begin(struct github_pace *pace, const struct github_limits *limits,
 		       enum github_kind kind, int64_t now_ms);
-void github_pace_end(struct github_pace *pace, enum github_kind kind);
+void github_pace_end(struct github_pace *pace, enum github_kind kind, int64_t now_ms);
 void github_pace_dispose(struct github_pace *pace);
 
 /* What an answer says about limits; -1 where it says nothing. */

@@ -1,11 +1,12 @@
 /* github_pace.c - when something may be sent to GitHub: rate limits and pacing of one credential.
  *
- * Pure: time comes in as milliseconds of a clock that never jumps. GitHub's limits cannot be asked for,
- * only run into, and running on after a refusal can get an App banned; so a refusal sets a pause in
- * which nothing goes out for that credential, and writes are spaced below the documented 80 a minute
- * and 500 an hour before they are refused. A ring holds the times of the last writes: the n-th newest
- * tells in one look whether n fit into a window. The primary budgets of REST and GraphQL are separate;
- * every other refusal stops both. Source: "Rate limits for the REST API" and "Best practices". */
+ * Pure: time comes in as milliseconds of a clock that never jumps. GitHub's limits cannot be asked
+ * for, only run into, and running on after a refusal can get an App banned; so a refusal sets a
+ * pause in which nothing goes out for that credential, and writes are spaced below the documented
+ * 80 a minute and 500 an hour before they are refused. A ring holds the times of the last writes:
+ * the n-th newest tells in one look whether n fit into a window. The primary budgets of REST and
+ * GraphQL are separate; every other refusal stops both. Source: "Rate limits for the REST API" and
+ * "Best practices". */
 #include <string.h>
 
 #include "lib/base/clock.h"
@@ -15,10 +16,10 @@
 enum {
 	IN_FLIGHT_MAX = 10,
 	BUSY_RETRY_MS = 100,
-	NOTIFY_GAPS = 3,          /* gaps between two writes that send mail */
+	NOTIFY_GAPS = 3, /* gaps between two writes that send mail */
 	MINUTE_MS = 60000,
 	HOUR_MS = 3600000,
-	SECONDARY_MS = 60000,     /* without a time from GitHub; doubled each time */
+	SECONDARY_MS = 60000, /* without a time from GitHub; doubled each time */
 	STRIKES_MAX = 6,
 	RESET_SLACK_MS = 1000,
 	PAUSE_MAX_MS = 2 * HOUR_MS,
@@ -57,7 +58,8 @@ int64_t github_pace_due_ms(const struct github_pace *pace, const struct github_l
 	if (nth_write(pace, 1, &at))
 		due = later(due, at + limits->write_gap_ms);
 	if (kind == GITHUB_NOTIFY && pace->has_notified)
-		due = later(due, pace->last_notify_ms + (int64_t)NOTIFY_GAPS * limits->write_gap_ms);
+		due = later(due,
+			    pace->last_notify_ms + (int64_t)NOTIFY_GAPS * limits->write_gap_ms);
 	if (nth_write(pace, limits->writes_per_minute, &at))
 		due = later(due, at + MINUTE_MS);
 	if (nth_write(pace, limits->writes_per_hour, &at))
@@ -89,12 +91,16 @@ void github_pace_begin(struct github_pace *pace, const struct github_limits *lim
 	}
 }
 
-void github_pace_end(struct github_pace *pace, enum github_kind kind)
+void github_pace_end(struct github_pace *pace, enum github_kind kind, int64_t now_ms)
 {
 	must(pace->in_flight > 0);
 	pace->in_flight--;
-	if (is_write(kind))
-		pace->writing = false;
+	if (!is_write(kind))
+		return;
+	pace->writing = false;
+	pace->writes[pace->newest] = now_ms;
+	if (kind == GITHUB_NOTIFY)
+		pace->last_notify_ms = now_ms;
 }
 
 void github_pace_dispose(struct github_pace *pace)
@@ -109,8 +115,11 @@ void github_facts_read(struct github_facts *out, const struct http_response *res
 	char value[128], message[GITHUB_MESSAGE_MAX];
 	int64_t number, at_ms;
 
-	*out = (struct github_facts){.status = response->status, .resource = resource,
-				     .retry_after_ms = -1, .remaining = -1, .reset_in_ms = -1};
+	*out = (struct github_facts){.status = response->status,
+				     .resource = resource,
+				     .retry_after_ms = -1,
+				     .remaining = -1,
+				     .reset_in_ms = -1};
 	/* GitHub's own clock decides how long "until" is. */
 	if (clock_parse(&at_ms, http_response_header(response, "date", value, sizeof value)))
 		now_wall_ms = at_ms;
@@ -168,7 +177,8 @@ static void pause_all(struct github_pace *pace, int64_t ms, int64_t now_ms)
 enum github_wait github_pace_learn(struct github_pace *pace, const struct github_facts *facts,
 				   int64_t now_ms)
 {
-	int64_t reset_ms = (facts->reset_in_ms < 0 ? MINUTE_MS : facts->reset_in_ms) + RESET_SLACK_MS;
+	int64_t reset_ms =
+		(facts->reset_in_ms < 0 ? MINUTE_MS : facts->reset_in_ms) + RESET_SLACK_MS;
 	enum github_wait wait = github_wait_of(facts);
 
 	switch (wait) {

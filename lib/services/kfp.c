@@ -1,9 +1,10 @@
 /* kfp.c - a server: address, token, probe, links.
  *
- * The state of a server is small: where it is and the token last read. Kubernetes replaces a projected
- * token by swapping a symbolic link, so the file is looked at before every call and read again when
- * any of inode, size or time differ. The probe asks v2beta1 first; a server that answers only under
- * v1beta1 is a 1.x server, which makes run ids of its own and could not be used safely. */
+ * The state of a server is small: where it is and the token last read. Kubernetes replaces a
+ * projected token by swapping a symbolic link, so the file is looked at before every call and read
+ * again when any of inode, size or time differ. The probe asks v2beta1 first; a server that answers
+ * only under v1beta1 is a 1.x server, which makes run ids of its own and could not be used safely.
+ */
 #include "lib/services/kfp.h"
 
 #include <errno.h>
@@ -54,7 +55,6 @@ static bool is_url(const char *url)
 
 enum err_class kfp_new(struct kfp **out, const struct kfp_options *options, struct err *err)
 {
-	AUTO_FREE char *ui_url = NULL;
 	char *token = NULL;
 	enum err_class class;
 	struct kfp *kfp;

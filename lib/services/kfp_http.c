@@ -2,8 +2,8 @@
  *
  * The server speaks through three mouths: gRPC's gateway ({code, message, details[0].message}), the
  * upload handlers ({error_message, error_details}, some text/plain), and whatever stands before it
- * (Envoy, the UI's proxy, a login page). All end as one sentence. A 404 counts as "not there" only when
- * the gateway itself says so, because a proxy without a route answers 404 as well, and a run
+ * (Envoy, the UI's proxy, a login page). All end as one sentence. A 404 counts as "not there" only
+ * when the gateway itself says so, because a proxy without a route answers 404 as well, and a run
  * that is taken for absent would be created twice. */
 #include <string.h>
 #include <strings.h>
@@ -26,7 +26,7 @@ static const char *words_of(const json_t *body)
 {
 	const json_t *first = json_array_get(json_object_get(body, "details"), 0);
 	const char *candidates[] = {
-		jval_str(first, "message", NULL),	 jval_str(first, "error_message", NULL),
+		jval_str(first, "message", NULL),      jval_str(first, "error_message", NULL),
 		jval_str(body, "error_message", NULL), jval_str(body, "message", NULL),
 		jval_str(body, "error", NULL),
 	};
@@ -145,16 +145,14 @@ void kfp_query(struct buf *path, const char *key, const char *value)
 	http_escape(path, value);
 }
 
-void kfp_filter(struct buf *path, const json_t *predicates)
+void kfp_filter(struct buf *path, json_t *take_predicates)
 {
 	AUTO_BUF struct buf once = buf_make(KFP_FILTER_MAX);
-	json_t *filter = json_object();
-	char *text;
+	AUTO_JSON json_t *filter = json_object();
+	AUTO_FREE char *text = NULL;
 
-	json_object_set(filter, "predicates", json_incref((json_t *)(uintptr_t)predicates));
-	json_decref((json_t *)(uintptr_t)predicates);
+	jval_set(filter, "predicates", take_predicates);
 	text = jval_dump(filter);
-	json_decref(filter);
 	for (const char *at = text; *at; at++) {
 		if (*at == '%')
 			buf_puts(&once, "%25");
@@ -163,7 +161,6 @@ void kfp_filter(struct buf *path, const json_t *predicates)
 		else
 			buf_putc(&once, *at);
 	}
-	mem_free(text);
 	must(!once.truncated);
 	kfp_query(path, "filter", buf_text(&once));
 }
@@ -198,6 +195,13 @@ void kfp_predicate_in(json_t *predicates, const char *key, json_t *take_values)
 
 	jval_set(values, "values", take_values);
 	jval_set(add_predicate(predicates, "IN", key), "string_values", values);
+}
+
+void kfp_path(struct buf *path, const char *before, const char *id, const char *after)
+{
+	buf_puts(path, before);
+	http_escape(path, id);
+	buf_puts(path, after);
 }
 
 /* --- calls --- */
@@ -271,7 +275,8 @@ enum err_class kfp_send(struct kfp *kfp, struct http *http, const struct kfp_cal
 	if (class)
 		return class;
 	if (body)
-		request.headers[headers++] = (struct http_header){"Content-Type", "application/json"};
+		request.headers[headers++] =
+			(struct http_header){"Content-Type", "application/json"};
 	if (*token) {
 		bearer = str_printf("Bearer %s", token);
 		request.headers[headers++] = (struct http_header){"Authorization", bearer};
@@ -279,8 +284,10 @@ enum err_class kfp_send(struct kfp *kfp, struct http *http, const struct kfp_cal
 	class = do_request(http, call, &request, out, err);
 	sign_secret_free(bearer);
 	sign_secret_free(token);
-	if (class)
-		return err_wrap(err, "Kubeflow Pipelines");
+	if (class) {
+		err_wrap(err, "Kubeflow Pipelines");
+		return class;
+	}
 	if (out->status >= 200 && out->status < 300)
 		return ERR_OK;
 	return kfp_error(err, out->status, buf_text(&out->body), out->body.len, retry_at(out),

@@ -1,5 +1,5 @@
-/* kfp_impl.h - what the files of the module kfp share. Nobody else includes this, except the tests and
- * fuzz targets of its parsers.
+/* kfp_impl.h - what the files of the module kfp share. Nobody else includes this, except the tests
+ * and fuzz targets of its parsers.
  *
  * kfp.c           a server: address, token, probe, links
  * kfp_http.c      one call: encoding, answer, error bodies as sentences, counting
@@ -17,8 +17,8 @@
 #include "lib/services/kfp.h"
 
 enum {
-	KFP_PAGE_SIZE = 200,		    /* the server's own maximum */
-	KFP_ANSWER_MAX = 32 * 1024 * 1024,  /* bytes; also the server's limit for uploads */
+	KFP_PAGE_SIZE = 200,		   /* the server's own maximum */
+	KFP_ANSWER_MAX = 32 * 1024 * 1024, /* bytes; also the server's limit for uploads */
 	KFP_UPLOAD_TIMEOUT_MS = 120 * 1000,
 	KFP_PATH_MAX = 32 * 1024,
 	KFP_FILTER_MAX = 24 * 1024,
@@ -36,7 +36,7 @@ struct kfp {
 	char *url;    /* without a slash at the end */
 	char *ui_url; /* "" when there is none */
 	bool dashboard;
-	char *token_file; /* NULL: no authentication */
+	char *token_file;     /* NULL: no authentication */
 	pthread_mutex_t lock; /* guards what follows */
 	char *token;
 	struct kfp_stamp stamp;
@@ -46,16 +46,16 @@ struct kfp {
 
 struct kfp_call {
 	const char *method;
-	const char *path;		 /* "/apis/..." with its query */
-	const json_t *body;		 /* NULL: none */
+	const char *path;		  /* "/apis/..." with its query */
+	const json_t *body;		  /* NULL: none */
 	const struct http_upload *upload; /* NULL: none */
-	size_t response_max;		 /* 0: KFP_ANSWER_MAX */
-	int timeout_ms;			 /* 0: that of http.h */
+	size_t response_max;		  /* 0: KFP_ANSWER_MAX */
+	int timeout_ms;			  /* 0: that of http.h */
 	bool mutates;
 };
 
-/* Any answer of the server is an error unless it is 2xx. out->body.truncated says that the answer was
- * larger than response_max. The caller disposes of *out in every case. */
+/* Any answer of the server is an error unless it is 2xx. out->body.truncated says that the answer
+ * was larger than response_max. The caller disposes of *out in every case. */
 enum err_class kfp_send(struct kfp *kfp, struct http *http, const struct kfp_call *call,
 			struct http_response *out, struct err *err) MUST_CHECK;
 
@@ -63,8 +63,8 @@ enum err_class kfp_send(struct kfp *kfp, struct http *http, const struct kfp_cal
 enum err_class kfp_send_json(struct kfp *kfp, struct http *http, const struct kfp_call *call,
 			     json_t **out, struct err *err) MUST_CHECK;
 
-/* The bearer token ("" when there is none), read again when the file has changed. The caller ends with
- * sign_secret_free. */
+/* The bearer token ("" when there is none), read again when the file has changed. The caller ends
+ * with sign_secret_free. */
 enum err_class kfp_token(struct kfp *kfp, char **out, struct err *err) MUST_CHECK;
 
 /* Class and sentence of an answer that is not 2xx. `retry_at_ms` is 0 when it carries none. */
@@ -76,7 +76,10 @@ void kfp_query(struct buf *path, const char *key, const char *value);
 
 /* Appends the filter of these predicates. The server unescapes the value of `filter` once more than
  * HTTP does, so '%' and '+' inside are encoded twice. */
-void kfp_filter(struct buf *path, const json_t *predicates);
+void kfp_filter(struct buf *path, json_t *take_predicates);
+
+/* Appends `before`, the id encoded, and `after` ("" for none). */
+void kfp_path(struct buf *path, const char *before, const char *id, const char *after);
 
 /* One predicate more for kfp_filter. */
 void kfp_predicate_text(json_t *predicates, const char *operation, const char *key,
@@ -104,7 +107,8 @@ void kfp_version_parse(struct kfp_version *out, const json_t *answer);
 void kfp_digest_word(char out[65], const char *description);
 
 /* Causes from the answer of GET /apis/v1beta1/runs/ID: an array, most telling first. The pod of the
- * first is also given by its other possible name, "" when there is none. The caller drops the array. */
+ * first is also given by its other possible name, "" when there is none. The caller drops the
+ * array. */
 json_t *kfp_causes_parse(const json_t *answer, char *other_pod, size_t size);
 
 /* Keeps the last lines of a log that fit into `max` bytes. */

@@ -1,9 +1,9 @@
 /* kfp_list.c - list answers read without building them in memory.
  *
  * A page of 200 runs can hold each run's whole pipeline and task list: megabytes of which three
- * members are wanted. One pass over the text, an explicit stack of open brackets, no allocation. The
- * grammar is followed exactly enough that a cut or garbled answer is refused; whether numbers and
- * escapes are well formed does not matter for members that are skipped. */
+ * members are wanted. One pass over the text, an explicit stack of open brackets, no allocation.
+ * The grammar is followed exactly enough that a cut or garbled answer is refused; whether numbers
+ * and escapes are well formed does not matter for members that are skipped. */
 #include <string.h>
 
 #include "lib/base/jval.h"
@@ -116,7 +116,8 @@ static bool read_plain(struct scan *scan)
 {
 	const char *start = scan->at;
 
-	while (scan->at < scan->end && *scan->at && strchr("+-.0123456789abcdefghijklmnopqrstuvwxyzE", *scan->at))
+	while (scan->at < scan->end && *scan->at &&
+	       strchr("+-.0123456789abcdefghijklmnopqrstuvwxyzE", *scan->at))
 		scan->at++;
 	scan->want = WANT_COMMA;
 	return scan->at > start;
@@ -168,8 +169,8 @@ static bool read_token(struct scan *scan)
 bool kfp_list_scan(const char *text, size_t len, kfp_run_seen *seen, void *arg,
 		   char next_token[KFP_TOKEN_MAX])
 {
-	struct scan scan = {.at = text, .end = text + len, .next_token = next_token, .seen = seen,
-			    .arg = arg};
+	struct scan scan = {
+		.at = text, .end = text + len, .next_token = next_token, .seen = seen, .arg = arg};
 	bool started = false;
 
 	next_token[0] = '\0';

@@ -218,35 +218,49 @@ static bool is_plain_url(const char *url)
 	return len <= URL_MAX && !strpbrk(url, "?#@\\");
 }
 
+/* Lower case, and nothing but what a host name or an address is made of. */
+static bool clean_host(char *host, bool is_v6)
+{
+	static const char signs[] = "-._", signs_v6[] = ".:";
+
+	for (char *at = host; *at; at++) {
+		if (*at >= 'A' && *at <= 'Z')
+			*at = (char)(*at + 32);
+		if (!(*at >= 'a' && *at <= 'z') && !(*at >= '0' && *at <= '9') &&
+		    !strchr(is_v6 ? signs_v6 : signs, *at))
+			return false;
+	}
+	return *host && *host != '.' && *host != '-';
+}
+
+/* ":8443", or nothing for the scheme's own. */
+static bool take_port(struct repo_address *out, const char *text, size_t len)
+{
+	int64_t number;
+
+	if (!len)
+		return str_copy(out->port, sizeof out->port, out->is_tls ? "443" : "80");
+	if (text[0] != ':' || len < 2 || len > sizeof out->port)
+		return false;
+	memcpy(out->port, text + 1, len - 1);
+	out->port[len - 1] = '\0';
+	return out->port[0] > '0' && str_to_int64(&number, out->port) && number < 65536;
+}
+
 /* Splits "HOST[:PORT]" or "[V6][:PORT]"; false when it is neither. */
 static bool split_authority(struct repo_address *out, const char *text, size_t len)
 {
 	bool is_v6 = len && text[0] == '[';
-	const char *end = is_v6 ? memchr(text, ']', len) : memchr(text, ':', len);
-	size_t host_len = end ? (size_t)(end - text) - is_v6 : len;
-	const char *port = end ? end + is_v6 : NULL;
-	int64_t number;
+	const char *host = text + is_v6, *limit = text + len;
+	const char *end = memchr(host, is_v6 ? ']' : ':', (size_t)(limit - host));
+	size_t host_len = (size_t)((end ? end : limit) - host);
 
-	if ((is_v6 && !end) || !host_len || host_len >= sizeof out->host)
+	if ((is_v6 && !end) || host_len >= sizeof out->host)
 		return false;
-	memcpy(out->host, text + is_v6, host_len);
+	memcpy(out->host, host, host_len);
 	out->host[host_len] = '\0';
-	for (char *at = out->host; *at; at++) {
-		*at = (char)(*at >= 'A' && *at <= 'Z' ? *at + 32 : *at);
-		if (!((*at >= 'a' && *at <= 'z') || (*at >= '0' && *at <= '9') ||
-		      strchr(is_v6 ? ".:" : "-._", *at)))
-			return false;
-	}
-	if (out->host[0] == '.' || out->host[0] == '-')
-		return false;
-	if (!port || port == text + len)
-		return str_copy(out->port, sizeof out->port, out->is_tls ? "443" : "80");
-	if (*port != ':' || (size_t)(text + len - port - 1) >= sizeof out->port)
-		return false;
-	memcpy(out->port, port + 1, (size_t)(text + len - port - 1));
-	out->port[text + len - port - 1] = '\0';
-	return str_to_int64(&number, out->port) && out->port[0] != '0' && number > 0 &&
-	       number < 65536;
+	end = end ? end + is_v6 : limit;
+	return clean_host(out->host, is_v6) && take_port(out, end, (size_t)(limit - end));
 }
 
 enum err_class repo_address_parse(struct repo_address *out, const char *url, bool allow_http,

@@ -138,8 +138,10 @@ static enum repo_leads step_down(struct walk *walk, const char *name)
 		return REPO_LEADS_ROUND;
 	if (target[0] == '/' || (size_t)got + strlen(walk->todo) + 2 > sizeof rest)
 		return REPO_LEADS_OUTSIDE;
-	snprintf(rest, sizeof rest, "%s/%s", target, walk->todo);
-	memcpy(walk->todo, rest, strlen(rest) + 1);
+	memcpy(rest, walk->todo, strlen(walk->todo) + 1);
+	memcpy(walk->todo, target, (size_t)got);
+	walk->todo[got] = '/';
+	memcpy(walk->todo + got + 1, rest, strlen(rest) + 1);
 	return REPO_LEADS_INSIDE;
 }
 

@@ -248,6 +248,17 @@ static void *scripted_accept(void *arg)
 	return NULL;
 }
 
+/* Requests that came so far; what is read of the server after this call is seen as it was then. */
+static inline int scripted_count(struct scripted_server *server)
+{
+	int count;
+
+	pthread_mutex_lock(&server->lock);
+	count = server->request_count;
+	pthread_mutex_unlock(&server->lock);
+	return count;
+}
+
 /* Starts with this script; scripted_stop ends it. */
 static struct scripted_server *scripted_start(const struct scripted_answer *answers, size_t count)
 {

@@ -4,8 +4,9 @@ The file is imported, which runs it. So this is meant to be called inside a sand
 nothing: its own modules are loaded before theirs, their code cannot shadow them, whatever their code
 raises (SystemExit too) becomes error.json, and nothing of theirs runs after the result is written.
 
-With --stream FD the result also goes to that descriptor: "name length\\n" and the bytes for each
-file, then "end\\n"; so nothing need be read from a folder that their code can still write to.
+With --stream FD the result also goes to that descriptor: "kfops 1\\n" before anything of theirs
+runs, "name length\\n" and the bytes for each file, then "end\\n"; so nothing need be read from a
+folder that their code can still write to. --check only says whether kfp is there.
 """
 
 import argparse
@@ -117,24 +118,31 @@ def _line_of(module, name):
     return code.co_firstlineno if code else None
 
 
-def compile_pipeline(source, path, function, out):
-    """Writes pipeline.yaml and pipeline.json."""
+def tools():
+    """kfp's compiler and PyYAML; loaded before their folder can hide them."""
     try:
-        # Loaded before their folder can hide them.
         from kfp import compiler
         import yaml
     except ImportError as error:
         raise CompileError("no_kfp", f"the interpreter has no usable kfp: {error}") from error
+    return compiler, yaml
+
+
+def compile_pipeline(source, path, function, out):
+    """Writes pipeline.yaml and pipeline.json; returns the bytes of the first."""
+    compiler, yaml = tools()
     full = resolve(source, path)
     os.chdir(source)
     os.environ["KFOPS_SOURCE"] = source
     pipeline = choose(load(source, full), full, path, function)
     target = os.path.join(out, "pipeline.yaml")
     compiler.Compiler().compile(pipeline, package_path=target)
-    with open(target, encoding="utf-8") as text:
-        documents = [doc for doc in yaml.safe_load_all(text) if doc is not None]
+    with open(target, "rb") as file:
+        data = file.read()
+    documents = [doc for doc in yaml.safe_load_all(data) if doc is not None]
     with open(os.path.join(out, "pipeline.json"), "w", encoding="utf-8") as text:
         json.dump(documents, text, sort_keys=True)
+    return data
 
 
 def place(error, source):
@@ -192,29 +200,42 @@ def describe(error, source):
             "traceback": text[-TRACEBACK_MAX:]}
 
 
-def stream(fd, out):
-    """The files of the result, framed, to a descriptor."""
-    for name in ("pipeline.yaml", "pipeline.json", "error.json"):
-        full = os.path.join(out, name)
-        if not os.path.isfile(full) or os.path.islink(full):
-            continue
-        with open(full, "rb") as source:
-            data = source.read()
-        for part in (f"{name} {len(data)}\n".encode(), data):
-            view = memoryview(part)
-            while view:
-                view = view[os.write(fd, view):]
-    os.write(fd, b"end\n")
+def stream(fd, name, data):
+    """One file of the result, framed, to a descriptor."""
+    for part in (f"{name} {len(data)}\n".encode(), data):
+        view = memoryview(part)
+        while view:
+            view = view[os.write(fd, view):]
+
+
+def fail(error, source, out):
+    """error.json: its bytes; the file too, unless their code has filled the disk."""
+    value = describe(error, source)
+    sys.stderr.write(value["traceback"])
+    data = json.dumps(value).encode()
+    for name in ("pipeline.yaml", "pipeline.json"):
+        if os.path.lexists(os.path.join(out, name)):
+            os.unlink(os.path.join(out, name))
+    try:
+        with open(os.path.join(out, "error.json"), "wb") as target:
+            target.write(data)
+    except OSError as problem:
+        sys.stderr.write(f"error.json: {problem}\n")
+    return data
 
 
 def arguments(argv):
     parser = argparse.ArgumentParser(prog="kfops.compile", description=__doc__.split("\n")[0])
-    parser.add_argument("--source", required=True, help="folder of the repository's files")
-    parser.add_argument("--path", required=True, help="pipeline file, relative to --source")
+    parser.add_argument("--source", default=".", help="folder of the repository's files")
+    parser.add_argument("--path", help="pipeline file, relative to --source")
     parser.add_argument("--function", help="pipeline function; default: the only one of the file")
     parser.add_argument("--out", required=True, help="folder for the result")
     parser.add_argument("--stream", type=int, help="descriptor that also gets the result")
-    return parser.parse_args(argv)
+    parser.add_argument("--check", action="store_true", help="only see whether kfp is there")
+    args = parser.parse_args(argv)
+    if not args.path and not args.check:
+        parser.error("the following arguments are required: --path")
+    return args
 
 
 def main(argv=None):
@@ -222,20 +243,22 @@ def main(argv=None):
     source = os.path.realpath(args.source)
     out = os.path.realpath(args.out)
     os.makedirs(out, exist_ok=True)
-    code = EXIT_OK
-    try:
-        compile_pipeline(source, args.path, args.function, out)
-    except BaseException as error:  # their code may raise anything
-        code = EXIT_THEIRS
-        for name in ("pipeline.yaml", "pipeline.json"):
-            if os.path.lexists(os.path.join(out, name)):
-                os.unlink(os.path.join(out, name))
-        value = describe(error, source)
-        sys.stderr.write(value["traceback"])
-        with open(os.path.join(out, "error.json"), "w", encoding="utf-8") as target:
-            json.dump(value, target)
     if args.stream is not None:
-        stream(args.stream, out)
+        os.closerange(3, args.stream)
+        os.closerange(args.stream + 1, 1024)
+        os.write(args.stream, b"kfops 1\n")
+    code, name, data = EXIT_OK, None, None
+    try:
+        if args.check:
+            tools()
+        else:
+            name, data = "pipeline.yaml", compile_pipeline(source, args.path, args.function, out)
+    except BaseException as error:  # their code may raise anything
+        code, name, data = EXIT_THEIRS, "error.json", fail(error, source, out)
+    if args.stream is not None:
+        if name:
+            stream(args.stream, name, data)
+        os.write(args.stream, b"end\n")
     sys.stdout.flush()
     sys.stderr.flush()
     return code

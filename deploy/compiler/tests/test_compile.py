@@ -150,14 +150,21 @@ def test_stream_carries_the_files_framed(repository):
         assert repository.compile("p.py", fd=sink.fileno()).returncode == 0
         sink.seek(0)
         data = sink.read()
+    assert data.startswith(b"kfops 1\n")
+    data = data[len(b"kfops 1\n"):]
     frames = {}
     while not data.startswith(b"end\n"):
         head, data = data.split(b"\n", 1)
         name, size = head.split()
         frames[name.decode()], data = data[:int(size)], data[int(size):]
     assert data == b"end\n"
-    assert set(frames) == {"pipeline.yaml", "pipeline.json"}
-    assert json.loads(frames["pipeline.json"]) == repository.documents()
+    assert frames == {"pipeline.yaml": (repository.out / "pipeline.yaml").read_bytes()}
+
+
+def test_check_finds_kfp(repository):
+    command = [sys.executable, "-m", "kfops.compile", "--check", "--out", str(repository.out)]
+    assert subprocess.run(command, env={**os.environ, "PYTHONPATH": PACKAGE}, cwd="/",
+                          check=False).returncode == 0
 
 
 def test_exit_handlers_and_threads_do_not_hold_it_up(repository):

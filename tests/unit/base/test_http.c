@@ -62,6 +62,7 @@ static void test_sends_what_it_was_given(void **state)
 	{
 		const struct scripted_request *seen = &server->requests[0];
 
+		assert_int_equal(scripted_count(server), 1);
 		assert_int_equal(seen->body_len, 7);
 		assert_memory_equal(seen->body, "{\"a\":\0}", 7);
 		assert_string_equal(scripted_header(seen, "content-type"), "application/json");
@@ -92,6 +93,7 @@ static void test_sends_what_it_was_given(void **state)
 	}
 	assert_string_equal(scripted_header(&server->requests[3], "content-length"), "0");
 	assert_string_equal(scripted_header(&server->requests[2], "content-length"), "");
+	assert_int_equal(scripted_count(server), 4);
 	assert_int_equal(server->unexpected, 0);
 	http_free(http);
 	scripted_stop(server);
@@ -212,7 +214,7 @@ static void test_faults(void **state)
 		if (faults[i].want)
 			assert_non_null(strstr(err.msg, "127.0.0.1"));
 		assert_null(strstr(err.msg, "secret"));
-		assert_int_equal(server->request_count, 1);
+		assert_int_equal(scripted_count(server), 1);
 		http_free(http);
 		scripted_stop(server);
 	}
@@ -298,7 +300,7 @@ static void test_a_write_is_never_sent_twice(void **state)
 		request = request_to(server, cases[i].method, "/second");
 		assert_int_equal(http_do(http, &request, &second, &err), cases[i].want);
 		assert_int_equal(err.in_doubt, cases[i].want != ERR_OK);
-		assert_int_equal(server->request_count, cases[i].want_requests);
+		assert_int_equal(scripted_count(server), cases[i].want_requests);
 		http_free(http);
 		scripted_stop(server);
 	}
@@ -375,6 +377,7 @@ static void test_upload(void **state)
 	(void)state;
 	request.upload = &upload;
 	assert_int_equal(http_do(http, &request, &response, NULL), ERR_OK);
+	assert_int_equal(scripted_count(server), 1);
 	assert_true(str_starts(scripted_header(seen, "content-type"),
 			       "multipart/form-data; boundary="));
 	assert_non_null(strstr(seen->body, "name=\"uploadfile\"; filename=\"p%22i.yaml\""));
@@ -389,11 +392,8 @@ static void *abort_soon(void *arg)
 	struct scripted_server *server = arg;
 
 	/* The request has arrived, so it is under way. */
-	for (int seen = 0; !seen; usleep(1000)) {
-		pthread_mutex_lock(&server->lock);
-		seen = server->request_count;
-		pthread_mutex_unlock(&server->lock);
-	}
+	while (!scripted_count(server))
+		usleep(1000);
 	http_abort_all();
 	return NULL;
 }

@@ -88,7 +88,7 @@ static inline void kit_crash(struct kit *kit)
 	kit->db = NULL;
 }
 
-#define KIT_BEGIN(kit) assert_ok(kit, db_begin((kit)->db, &(kit)->err))
+#define KIT_BEGIN(kit)	assert_ok(kit, db_begin((kit)->db, &(kit)->err))
 #define KIT_COMMIT(kit) assert_ok(kit, db_commit((kit)->db, &(kit)->err))
 
 /* --- commands as the queue knows them --- */
@@ -113,14 +113,14 @@ static inline const struct command *kit_command(const char *name)
 
 struct kit_event {
 	int64_t pr, comment_id;
-	const char *commands;      /* "build run", up to four; NULL: none */
-	int64_t at_ms;             /* received; 0: T0 */
-	int64_t said_at_ms;        /* 0: as received */
+	const char *commands; /* "build run", up to four; NULL: none */
+	int64_t at_ms;	      /* received; 0: T0 */
+	int64_t said_at_ms;   /* 0: as received */
 	bool keep_going, refuse_late;
 	const char *refusal;
-	unsigned guid;             /* 0: a new one */
+	unsigned guid; /* 0: a new one */
 	int64_t installation_id, repo_id;
-	enum event_kind kind;      /* 0: EVENT_COMMENT */
+	enum event_kind kind; /* 0: EVENT_COMMENT */
 	const char *action, *head_sha, *external_id;
 	bool merged;
 };
@@ -146,7 +146,8 @@ static inline enum err_class kit_receive_raw(struct kit *kit, const struct kit_e
 					     enum queue_outcome *out)
 {
 	static struct event event;
-	struct queue_delivery delivery = {.event = &event, .received_at_ms = in->at_ms ? in->at_ms : T0};
+	struct queue_delivery delivery = {.event = &event,
+					  .received_at_ms = in->at_ms ? in->at_ms : T0};
 	struct command_call items[4];
 	struct command_calls calls = {.items = items, .keep_going = in->keep_going};
 	struct queue_intake intake = {.delivery = &delivery,
@@ -172,7 +173,8 @@ static inline enum err_class kit_receive_raw(struct kit *kit, const struct kit_e
 	str_copy(event.sender, sizeof event.sender, "ann");
 	str_copy(event.action, sizeof event.action, in->action ? in->action : "created");
 	str_copy(event.head_sha, sizeof event.head_sha, in->head_sha ? in->head_sha : "");
-	str_copy(event.external_id, sizeof event.external_id, in->external_id ? in->external_id : "");
+	str_copy(event.external_id, sizeof event.external_id,
+		 in->external_id ? in->external_id : "");
 	memcpy(delivery.guid, &guid, sizeof guid);
 	calls.count = kit_calls(items, in->commands, text);
 	class = queue_receive(kit->db, &intake, out, &kit->err);
@@ -247,9 +249,10 @@ static inline const char *kit_line(struct kit *kit, int64_t count)
 
 		if (queue_load(kit->db, id, &job, &kit->err) != ERR_OK)
 			continue;
-		snprintf(text + used, sizeof text - used, "%s%d %s%s%s", used ? ", " : "", (int)id,
-			 job_state_name(job.state), job.end_state && job.state < JOB_DONE ? ">" : "",
-			 job.end_state && job.state < JOB_DONE ? job_state_name(job.end_state) : "");
+		snprintf(
+			text + used, sizeof text - used, "%s%d %s%s%s", used ? ", " : "", (int)id,
+			job_state_name(job.state), job.end_state && job.state < JOB_DONE ? ">" : "",
+			job.end_state && job.state < JOB_DONE ? job_state_name(job.end_state) : "");
 		job_dispose(&job);
 	}
 	return text;

@@ -296,7 +296,7 @@ class Actions:
     def drop_fork(self, repo, issue) -> None:
         """The fork a pull request came from is deleted; its commits stay readable here."""
         fork = self.world.repos.pop(issue.pull.head_repo_id, None)
-        issue.pull.head_repo_id = issue.pull.head_owner = None
+        issue.pull.head_repo_id = None
         if fork:
             self.git.remove(fork.id)
 

@@ -10,6 +10,7 @@ The credential's limits, waits and concurrency are watched around every API requ
 API and git requests, never the control interface or the pages.
 """
 
+import functools
 import json
 import os
 import pathlib
@@ -67,7 +68,7 @@ class Standin:
             return
         description = self.shared / "api.github.com.trimmed.json"
         if description.exists():
-            self.description = Description.load(description)
+            self.description = _load_description(str(description))
         samples = self.shared / "errors.sample.json"
         if samples.exists():
             with open(samples, encoding="utf-8") as file:
@@ -121,11 +122,7 @@ class Standin:
         elif repo is not None:
             payload["repository"] = self.views.repo(repo)
             payload["sender"] = self.views.user(repo.owner)
-        only, self.hooks.app_hook = self.hooks.app_hook, hook if hook.kind == "integration" else None
-        try:
-            self.hooks.emit("ping", None, payload, repo)
-        finally:
-            self.hooks.app_hook = only
+        self.hooks.emit_to(hook, "ping", payload, repo)
 
     # what the HTTP server calls
 
@@ -253,6 +250,11 @@ class Standin:
                     self.actions.branch_moved(repo, ref, before.get(ref), after.get(ref),
                                               credential.actor)
         return answer
+
+
+@functools.cache
+def _load_description(path: str) -> Description:
+    return Description.load(path)
 
 
 def _git_error(status: int, text: str) -> Answer:

@@ -195,6 +195,11 @@ class _Cleaner(HTMLParser):
             elif name == "id":
                 if not re.match(r"^(fn|fnref)[\w:-]+$", value):
                     continue
+            elif name == "style" and tag in ("td", "th"):
+                found = re.fullmatch(r"text-align: ?(left|right|center)", value)
+                if not found:
+                    continue
+                name, value = "align", found.group(1)
             elif name not in allowed:
                 continue
             elif name in ("href", "src", "srcset") and not LINK.match(value.strip()):
@@ -239,4 +244,10 @@ class _Cleaner(HTMLParser):
         pass
 
     def handle_decl(self, decl):
+        pass
+
+    def unknown_decl(self, data):
+        pass
+
+    def handle_pi(self, data):
         pass

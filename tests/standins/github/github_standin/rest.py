@@ -169,11 +169,20 @@ def handle(app, request, path: str) -> Answer:
     except HtmlError as error:
         answer = Answer.text(error.text, error.status, "text/html; charset=utf-8")
     except ApiError as error:
+        if error.status == 422 and _is_refusal(error.body):
+            app.record.violation("refused", json.dumps(error.body)[:300], request)
         answer = Answer.json(error.body, error.status, error.headers)
     except (ValueError, GitError) as error:
         app.record.gap(f"internal fault: {request.method} {path}: {error!r}")
         answer = Answer.json({"message": "Server Error"}, 500)
     return _finish(app, request, answer)
+
+
+def _is_refusal(body) -> bool:
+    """Is this 422 about the request itself, and not about a state that others may have made?"""
+    codes = {error.get("code") for error in body.get("errors", []) if isinstance(error, dict)}
+    return body["message"].startswith("Invalid request") or \
+        (body["message"] == "Validation Failed" and "already_exists" not in codes)
 
 
 def _handle(app, request, path):

@@ -10,6 +10,7 @@ from standin_common.clock import iso
 
 from .world import REACTIONS, ROLES, node_id
 
+ALWAYS_SENT = {"meta", "installation", "installation_repositories"}
 USER_LINKS = {"followers_url": "/followers", "following_url": "/following{/other_user}",
               "gists_url": "/gists{/gist_id}", "starred_url": "/starred{/owner}{/repo}",
               "subscriptions_url": "/subscriptions", "organizations_url": "/orgs", "repos_url": "/repos",
@@ -60,7 +61,7 @@ class Views:
                  "description": "", "external_url": f"{self.web}/apps/{app.slug}",
                  "html_url": f"{self.web}/apps/{app.slug}", "created_at": iso(app.created),
                  "updated_at": iso(app.created), "permissions": dict(app.permissions),
-                 "events": list(app.events)}
+                 "events": [event for event in app.events if event not in ALWAYS_SENT]}
         if counted:
             shown["installations_count"] = len(self.world.installations)
         return shown
@@ -87,7 +88,8 @@ class Views:
                 "access_tokens_url": f"{self.api}/app/installations/{installation.id}/access_tokens",
                 "repositories_url": f"{self.api}/installation/repositories",
                 "html_url": f"{self.web}/settings/installations/{installation.id}",
-                "events": list(app.events), "created_at": iso(installation.created),
+                "events": [event for event in app.events if event not in ALWAYS_SENT],
+                "created_at": iso(installation.created),
                 "updated_at": iso(installation.updated), "single_file_name": None,
                 "has_multiple_single_files": False, "single_file_paths": [],
                 "suspended_by": self.user(installation.suspended_by),
