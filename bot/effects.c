@@ -57,11 +57,15 @@ void effects_run(struct hands *hands, const struct job *job, const struct effect
 	struct effect_call call = {
 		.hands = hands, .job = job, .args = effect->args, .in_doubt = in_doubt};
 	int64_t began = clock_mono_ms();
+	enum err_class class;
 
 	*out = (struct effect_result){0};
 	must(effect->kind > EFFECT_NONE && effect->kind < EFFECT_COUNT && table[effect->kind]);
 	call.data = json_object();
-	table[effect->kind](&call, &out->err);
+	class = table[effect->kind](&call, &out->err);
+	if (!class)
+		out->err = (struct err){0}; /* what was tried on the way does not matter */
+	out->err.class = class;
 	out->data = call.data;
 	out->took_ms = clock_mono_ms() - began;
 	log_debug("effect", LOG_I("job", job->id), LOG_S("effect", effect_name(effect->kind)),

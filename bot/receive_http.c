@@ -342,11 +342,6 @@ static void take_body(struct request *request, const char *data, size_t len)
 	}
 }
 
-static const char *body_text(const struct request *request)
-{
-	return request->body ? request->body : "";
-}
-
 static bool is_streamed_authentic(struct request *request)
 {
 	unsigned char given[SIGN_SHA256_LEN], digest[SIGN_SHA256_LEN];
@@ -364,15 +359,15 @@ static bool is_streamed_authentic(struct request *request)
 	return is_valid;
 }
 
-static bool is_authentic(struct request *request)
+static bool is_authentic(struct request *request, const char *body)
 {
 	const struct receive *receive = request->receive;
 	const char *secrets[2] = {receive->secrets[0], receive->secrets[1]};
 
 	if (request->streams[0])
 		return is_streamed_authentic(request);
-	return signature_is_valid(request->head[HEAD_SIGNATURE], body_text(request),
-				  request->body_kept, secrets, ARRAY_LEN(secrets));
+	return signature_is_valid(request->head[HEAD_SIGNATURE], body, request->body_kept, secrets,
+				  ARRAY_LEN(secrets));
 }
 
 /* --- the whole request --- */
@@ -411,20 +406,20 @@ static enum answer submit(struct request *request)
 	return ANSWER_BUSY;
 }
 
-/* NONE: the writer has it. */
-static enum answer judge_body(struct request *request)
+/* NONE: the writer has it. `body` has body_kept bytes and may be the connection's own memory. */
+static enum answer judge_body(struct request *request, const char *body)
 {
 	enum intake_verdict verdict;
 	bool is_whole = request->body_len == request->body_kept;
 	const char *event = request->head[HEAD_EVENT];
 	struct err err;
 
-	if (!is_authentic(request))
+	if (!is_authentic(request, body))
 		return ANSWER_UNAUTHORIZED;
 	if (!is_whole)
 		return event_is_read(event) ? ANSWER_TOO_LARGE_TO_READ : ANSWER_IGNORED;
 	request->intake.delivery.received_at_ms = clock_now_ms();
-	if (intake_read(&request->intake, request->receive, event, body_text(request),
+	if (intake_read(&request->intake, request->receive, event, body,
 			request->body_kept, &verdict, &err) != ERR_OK) {
 		log_debug("receive.bad_body", LOG_S("delivery", request->head[HEAD_GUID]),
 			  LOG_S("cause", err.msg));

@@ -91,36 +91,24 @@ static enum err_class mark(struct reporter *rep, const struct outbox_row *row, s
 	return writer_call(rep->hands.world->writer, run_mark, &op, err);
 }
 
-/* Takes the reaction away that another slot put there; best effort, it is only decoration. */
-static void remove_other(struct reporter *rep, const struct outbox_row *row)
-{
-	const char *slot = jval_str(row->want, "instead_of", NULL);
-	struct github_target to = target_of(row);
-	int64_t id = 0;
-	struct err err = {0};
-	AUTO_FREE char *node_id = NULL;
-
-	if (!slot || outbox_remote(rep->hands.reader, slot, &id, &node_id, &err) || !id)
-		return;
-	if (github_reaction_remove(rep->hands.world->github, rep->hands.github_http, &to,
-				   jval_int(row->want, "comment_id", 0), id, &err))
-		log_debug("reaction_kept", LOG_S("message", err.msg));
-}
-
+/* A reaction that is wanted is added (a second time changes nothing), one that is not any more is taken
+ * away; on a comment that was deleted there is nothing to do. */
 static enum err_class send_reaction(struct reporter *rep, const struct outbox_row *row,
 				    struct outcome *out, struct err *err)
 {
+	const char *content = jval_str(row->want, "content", "");
+	int64_t comment_id = jval_int(row->want, "comment_id", 0);
+	struct github *github = rep->hands.world->github;
 	struct github_target to = target_of(row);
-	enum err_class class;
+	enum err_class class = ERR_OK;
 
-	class = github_reaction_add(rep->hands.world->github, rep->hands.github_http, &to,
-				    jval_int(row->want, "comment_id", 0),
-				    jval_str(row->want, "content", "eyes"), &out->remote_id, err);
-	if (class == ERR_NOT_FOUND) /* the comment was deleted: nothing to react to */
-		return err->class = ERR_OK;
-	if (!class)
-		remove_other(rep, row);
-	return class;
+	if (*content)
+		class = github_reaction_add(github, rep->hands.github_http, &to, comment_id, content,
+					    &out->remote_id, err);
+	else if (row->remote_id)
+		class = github_reaction_remove(github, rep->hands.github_http, &to, comment_id,
+					       row->remote_id, err);
+	return class == ERR_NOT_FOUND ? ERR_OK : class;
 }
 
 static enum err_class create_comment(struct reporter *rep, const struct outbox_row *row,

@@ -60,15 +60,26 @@ static void wish_checks(struct wishes *out, const struct world *world,
 	}
 }
 
-static void wish_reaction(struct wishes *out, const struct job *job)
+static void wish_one_reaction(struct wishes *out, const struct job *job, const char *place,
+			      const char *content)
 {
-	AUTO_FREE char *slot = str_printf("end:%lld", (long long)job->comment_id);
-	AUTO_FREE char *eyes = str_printf("eyes:%lld", (long long)job->comment_id);
+	AUTO_FREE char *slot = str_printf("%s:%lld", place, (long long)job->comment_id);
 	struct outbox_wish *wish = add(out, SLOT_REACTION, OUTBOX_FINAL, slot);
 
 	jval_set_int(wish->want, "comment_id", job->comment_id);
-	jval_set_str(wish->want, "content", render_reaction(job));
-	jval_set_str(wish->want, "instead_of", eyes);
+	jval_set_str(wish->want, "content", content);
+}
+
+/* The end of a comment's commands takes the place of the eyes: that of the one that failed, or of the
+ * last. What an earlier failure stopped says nothing of its own. */
+static void wish_reaction(struct wishes *out, const struct job *job, bool has_later)
+{
+	bool stopped = str_eq(job->code, "group.stopped");
+
+	if (stopped || (has_later && job->state == JOB_DONE))
+		return;
+	wish_one_reaction(out, job, "end", render_reaction(job));
+	wish_one_reaction(out, job, "eyes", "");
 }
 
 static void wish_minimize(struct wishes *out, const struct job *job)
@@ -80,12 +91,17 @@ static void wish_minimize(struct wishes *out, const struct job *job)
 	jval_set_str(wish->want, "slot", folded);
 }
 
+static char *dump(const json_t *value)
+{
+	return value ? jval_dump(value) : str_dup("");
+}
+
 /* What is shown, without the times that always change. */
 static void digest_of(const struct job *job, char out[17])
 {
-	AUTO_FREE char *parts = jval_dump(json_object_get(job->data, "parts"));
-	AUTO_FREE char *tasks = jval_dump(jval_at(job->data, "run.tasks"));
-	AUTO_FREE char *trouble = jval_dump(json_object_get(job->data, "trouble"));
+	AUTO_FREE char *parts = dump(json_object_get(job->data, "parts"));
+	AUTO_FREE char *tasks = dump(jval_at(job->data, "run.tasks"));
+	AUTO_FREE char *trouble = dump(json_object_get(job->data, "trouble"));
 	AUTO_FREE char *all = str_printf("%d|%s|%s|%s|%s", (int)job->state / 10, job->head_sha,
 					 parts, tasks, trouble);
 	char hex[2 * SIGN_SHA256_LEN + 1];
@@ -94,9 +110,10 @@ static void digest_of(const struct job *job, char out[17])
 	str_copy(out, 17, hex);
 }
 
-static void wish_final(struct wishes *out, const struct world *world, struct render_view *view,
-		       bool shown_before)
+static void wish_final(struct wishes *out, const struct wishes_view *about,
+		       struct render_view *view, bool shown_before)
 {
+	const struct world *world = about->world;
 	const struct job *job = view->job;
 	bool late =
 		shown_before && job->finished_at_ms - job->created_at_ms > world->notify_after_ms;
@@ -107,15 +124,16 @@ static void wish_final(struct wishes *out, const struct world *world, struct ren
 		wish_minimize(out, job);
 	if (!view->command->read_only)
 		wish_checks(out, world, view, OUTBOX_FINAL, 0);
-	wish_reaction(out, job);
+	wish_reaction(out, job, about->has_later);
 }
 
-void wishes_make(struct wishes *out, const struct world *world, struct job *job,
-		 const struct pipeline *pipeline, int64_t now_ms)
+void wishes_make(struct wishes *out, const struct wishes_view *about, struct job *job)
 {
+	const struct world *world = about->world;
+	int64_t now_ms = about->now_ms;
 	struct render_view view = {.job = job,
 				   .command = command_by_name(&commands, job->command),
-				   .pipeline = pipeline,
+				   .pipeline = about->pipeline,
 				   .slot = "status",
 				   .now_ms = now_ms};
 	int64_t shown_at = jval_int(job->data, "shown.at_ms", 0), not_before = 0;
@@ -125,7 +143,7 @@ void wishes_make(struct wishes *out, const struct world *world, struct job *job,
 	*out = (struct wishes){0};
 	must(view.command);
 	if (job_state_is_final(job->state)) {
-		wish_final(out, world, &view, shown_at != 0);
+		wish_final(out, about, &view, shown_at != 0);
 		return;
 	}
 	if (view.command->read_only || !json_array_size(json_object_get(job->data, "parts")))

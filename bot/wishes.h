@@ -16,10 +16,16 @@ struct wishes {
 	size_t count;
 };
 
+struct wishes_view {
+	const struct world *world;
+	const struct pipeline *pipeline; /* NULL: none (yet) */
+	bool has_later;                  /* a later command of the same comment has not ended */
+	int64_t now_ms;
+};
+
 /* Fills the wishes for the job as it is now, and notes in job->data what was shown, so that an unchanged
  * job makes none. */
-void wishes_make(struct wishes *out, const struct world *world, struct job *job,
-		 const struct pipeline *pipeline, int64_t now_ms);
+void wishes_make(struct wishes *out, const struct wishes_view *view, struct job *job);
 void wishes_dispose(struct wishes *wishes);
 
 #endif

@@ -105,13 +105,18 @@ static enum err_class commit(struct task *task, int64_t now_ms, struct err *err)
 {
 	struct wishes wishes;
 	struct queue_result op = {.job = &task->job, .now_ms = now_ms};
+	struct wishes_view about = {
+		.world = task->hands->world, .pipeline = pipeline_of(task), .now_ms = now_ms};
 	enum err_class class;
 
 	if (task->has_result) {
 		op.effect = &task->effect;
 		op.result = &task->result;
 	}
-	wishes_make(&wishes, task->hands->world, &task->job, pipeline_of(task), now_ms);
+	if (job_state_is_final(task->job.state) &&
+	    queue_has_later(task->hands->reader, &task->job, &about.has_later, err))
+		return err->class;
+	wishes_make(&wishes, &about, &task->job);
 	op.wishes = wishes.items;
 	op.wish_count = wishes.count;
 	class = writer_call(task->hands->world->writer, run_result, &op, err);
@@ -134,6 +139,23 @@ static void log_state(const struct task *task)
 		 LOG_S("code", job->code ? job->code : ""));
 }
 
+/* A row that still runs when its job ends has ended with it. */
+static void close_parts(struct job *job, int64_t now_ms)
+{
+	json_t *parts = json_object_get(job->data, "parts"), *part;
+	bool failed = job->state == JOB_FAILED || job->state == JOB_DEAD;
+	size_t i;
+
+	json_array_foreach(parts, i, part)
+	{
+		if (!str_eq(jval_str(part, "state", ""), "running"))
+			continue;
+		jval_set_str(part, "state", failed ? "failed" : "cancelled");
+		jval_set_str(part, "text", failed ? "failed" : "stopped");
+		jval_set_int(part, "ended_at_ms", now_ms);
+	}
+}
+
 static void end_job(struct task *task, enum job_state state, const char *code, const char *message,
 		    int64_t now_ms)
 {
@@ -147,6 +169,7 @@ static void end_job(struct task *task, enum job_state state, const char *code, c
 	job->message = str_dup(message);
 	job->finished_at_ms = now_ms;
 	json_object_del(job->data, "trouble");
+	close_parts(job, now_ms);
 	task->over = true;
 	if (commit(task, now_ms, &err))
 		return;

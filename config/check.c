@@ -227,13 +227,6 @@ const char *check_label(const char *text)
 	return NULL;
 }
 
-const char *check_account(const char *text)
-{
-	return is_all(text, LOWER DIGITS "-.") && isalnum((unsigned char)*text)
-		       ? NULL
-		       : "lower-case letters, digits, - and .";
-}
-
 const char *check_repo_path(const char *text)
 {
 	static const char outside[] = "a path relative to the repository, without .. in it";

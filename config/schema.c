@@ -34,7 +34,8 @@ void schema_fault(struct schema_faults *faults, int line, int column, const char
 	if (faults->count++ >= SCHEMA_FAULTS_MAX)
 		return;
 	faults->items = mem_grow(faults->items, faults->count * sizeof *faults->items);
-	faults->items[faults->count - 1] = (struct schema_fault){line, column, str_dup(text)};
+	faults->items[faults->count - 1] =
+		(struct schema_fault){line, column, faults->count, str_dup(text)};
 }
 
 static size_t kept(const struct schema_faults *faults)
@@ -58,7 +59,7 @@ static int by_place(const void *a, const void *b)
 		return left->line < right->line ? -1 : 1;
 	if (left->column != right->column)
 		return left->column < right->column ? -1 : 1;
-	return strcmp(left->text, right->text);
+	return left->order < right->order ? -1 : 1;
 }
 
 int schema_report(struct schema_faults *faults, const char *name, struct buf *out)

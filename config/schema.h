@@ -57,6 +57,7 @@ struct schema {
 
 struct schema_fault {
 	int line, column;
+	size_t order; /* in which they were found: that of the table, within one place */
 	char *text;
 };
 

@@ -39,8 +39,6 @@ static const struct schema_field fields[] = {
 	    "Needed when the file has several pipelines."),
 	KEY("pipeline.pipeline_execution_mode", TEXT, OPTIONAL, "V2_ENGINE", 40, check_mode,
 	    "V2_ENGINE, or V1_LEGACY for a compiled Argo file."),
-	KEY("pipeline.service_account", TEXT, OPTIONAL, NULL, 253, check_account,
-	    "Kubernetes service account of the runs."),
 	KEY("pipeline.pipeline_args", FREE, OPTIONAL, NULL, 0, NULL, "Parameters of every run."),
 
 	SECTION("deployment", SECTION, OPTIONAL, 0, 0, "Where the model is served."),

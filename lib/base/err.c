@@ -16,7 +16,8 @@ static const struct {
 #undef ERR_CLASS
 };
 
-static void set_text(struct err *err, enum err_class class, const char *fmt, va_list ap)
+static void __attribute__((format(printf, 3, 0)))
+set_text(struct err *err, enum err_class class, const char *fmt, va_list ap)
 {
 	memset(err, 0, sizeof *err);
 	err->class = class;

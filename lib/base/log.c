@@ -59,6 +59,9 @@ static void put_value(struct buf *line, const char *text)
 			buf_puts(line, "\\n");
 		else if (c < ' ' || c == 0x7f)
 			buf_printf(line, "\\x%02x", c);
+		else if (c == 0xc2 && i + 1 < len && (unsigned char)text[i + 1] < 0xa0)
+			/* U+0080 to U+009F are controls too: some terminals take U+009B as ESC [. */
+			buf_printf(line, "\\xc2\\x%02x", (unsigned char)text[++i]);
 		else
 			buf_putc(line, (char)c);
 	}

@@ -267,15 +267,23 @@ void markdown_fence(struct buf *out, const char *info, const char *bytes, size_t
 	buf_putc(out, '\n');
 }
 
-/* Cleaned text on one line of at most `max` bytes; the caller disposes of it. */
+/* Cleaned text on one line of at most `max` bytes, without blanks around; the caller disposes of
+ * it. */
 static struct buf one_line(const char *text, size_t max)
 {
 	struct buf plain = cleaned(text ? text : "", text ? strlen(text) : 0);
-	size_t room = max > sizeof ellipsis - 1 ? max - (sizeof ellipsis - 1) : 0;
+	size_t room = max > sizeof ellipsis - 1 ? max - (sizeof ellipsis - 1) : 0, blanks = 0;
 
 	for (size_t i = 0; i < plain.len; i++)
 		if (plain.data[i] == '\n' || plain.data[i] == '\t')
 			plain.data[i] = ' ';
+	while (plain.len && plain.data[plain.len - 1] == ' ')
+		plain.data[--plain.len] = '\0';
+	while (blanks < plain.len && plain.data[blanks] == ' ')
+		blanks++;
+	plain.len -= blanks;
+	if (blanks)
+		memmove(plain.data, plain.data + blanks, plain.len + 1);
 	if (plain.len > max) {
 		plain.len = str_utf8_cut(plain.data, room);
 		plain.data[plain.len] = '\0';
@@ -302,8 +310,7 @@ void markdown_code(struct buf *out, const char *text, size_t max)
 	AUTO_BUF struct buf plain = one_line(text, max);
 	AUTO_BUF struct buf body = buf_make(plain.len);
 	size_t ticks = add_ticks_bounded(&body, buf_text(&plain), plain.len) + 1;
-	bool pad = !body.len || *body.data == '`' || body.data[body.len - 1] == '`' ||
-		   (*body.data == ' ' && body.data[body.len - 1] == ' ');
+	bool pad = !body.len || *body.data == '`' || body.data[body.len - 1] == '`';
 
 	add_repeated(out, '`', ticks);
 	if (pad)
@@ -355,13 +362,13 @@ static bool needs_break(const char *text, size_t at)
 	}
 }
 
-/* `blanks` and `digits` are the lengths of such runs at the front of the text: what follows them
- * could start a list or a heading. */
-static bool needs_backslash(const char *text, size_t at, size_t blanks, size_t digits)
+/* `digits` is the length of the run of digits at the front of the text: a list could start there.
+ */
+static bool needs_backslash(const char *text, size_t at, size_t digits)
 {
 	if (strchr("\\`*_[]<>&|~$#!", text[at]))
 		return true;
-	return (at == blanks && strchr("-+=/:", text[at])) ||
+	return (at == 0 && strchr("-+=/:", text[at])) ||
 	       (at && at == digits && strchr(".)", text[at]));
 }
 
@@ -369,15 +376,17 @@ void markdown_text(struct buf *out, const char *text, size_t max)
 {
 	AUTO_BUF struct buf plain = one_line(text, max);
 	const char *p = buf_text(&plain);
-	size_t blanks = strspn(p, " "), digits = strspn(p, " 0123456789"), commit = 0;
+	size_t digits = strspn(p, "0123456789"), commit = 0, taken = 0;
 
 	for (size_t i = 0; i < plain.len; i++) {
-		if (needs_backslash(p, i, blanks, digits))
+		if (needs_backslash(p, i, digits))
 			buf_putc(out, '\\');
 		buf_putc(out, p[i]);
-		if (!commit)
+		if (!commit) {
 			commit = commit_len(p, i);
-		if ((commit && commit-- % (HEX_MIN - 1) == 1) || needs_break(p, i))
+			taken = 0;
+		}
+		if ((commit && --commit && ++taken % (HEX_MIN - 1) == 0) || needs_break(p, i))
 			buf_puts(out, zero_width_space);
 	}
 }

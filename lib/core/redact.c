@@ -19,6 +19,7 @@ enum {
 	AWS_ID_LEN = 20,
 	USERINFO_MIN = 20,
 	PEM_MAX = 20000,
+	ROUNDS_MAX = 8,
 };
 
 static const char *const *known;
@@ -174,7 +175,7 @@ static struct hit pem(struct text *t, size_t i)
 
 	if (!has(t, i, "-----BEGIN "))
 		return none;
-	if (t->pem_end < i) {
+	if (t->pem_end <= i) {
 		const char *found = memmem(t->at + i, t->len - i, "-----END ", 9);
 
 		t->pem_end = found ? (size_t)(found - t->at) : t->len;
@@ -268,22 +269,46 @@ static struct hit find_hit(struct text *t, size_t i)
 	return hit;
 }
 
-void redact_add(struct buf *out, const char *text, size_t len)
+/* One walk; true when it took something out that is not the mark itself. */
+static bool redact_once(struct buf *out, const char *text, size_t len)
 {
 	struct text t = {.at = text, .len = len};
+	bool changed = false;
 	size_t done = 0;
 
 	for (size_t i = 0; i < len;) {
 		struct hit hit = find_hit(&t, i);
 
-		if (hit.drop) {
-			buf_add(out, text + done, i + hit.keep - done);
-			buf_puts(out, REDACT_MARK);
-			done = i + hit.keep + hit.drop;
-			i = done;
-		} else {
+		if (!hit.drop) {
 			i += hit.keep ? hit.keep : 1;
+			continue;
 		}
+		i += hit.keep;
+		changed |= hit.drop != strlen(REDACT_MARK) || !has(&t, i, REDACT_MARK);
+		buf_add(out, text + done, i - done);
+		buf_puts(out, REDACT_MARK);
+		i += hit.drop;
+		done = i;
 	}
 	buf_add(out, text + done, len - done);
+	return changed;
+}
+
+/* What is left around a secret can be the form of another one, so it is done until nothing changes.
+ */
+void redact_add(struct buf *out, const char *text, size_t len)
+{
+	AUTO_BUF struct buf from = buf_make(3 * len + 64);
+	AUTO_BUF struct buf to = buf_make(3 * len + 64);
+	bool changed = redact_once(&to, text, len);
+
+	for (int round = 0; changed && round < ROUNDS_MAX; round++) {
+		struct buf swap = from;
+
+		from = to;
+		to = swap;
+		buf_clear(&to);
+		changed = redact_once(&to, buf_text(&from), from.len);
+	}
+	buf_add(out, buf_text(&to), to.len);
 }

@@ -18,6 +18,7 @@ enum {
 	LOG_MAX = 12000,
 	CELL_MAX = 300,
 	PARAMETERS_MAX = 100,
+	SENTENCE_MAX = 2000,
 };
 
 void render_marker(const struct job *job, const char *slot, struct buf *out)
@@ -115,6 +116,37 @@ static void put_notes(const struct render_view *view, struct buf *out)
 			   "is the head that GitHub named when I asked.\n");
 }
 
+/* Plain text whose outer blanks belong to the sentence around it; `text` is cut at `len` or before. */
+static void put_plain(char *text, size_t len, struct buf *out)
+{
+	size_t from = len && text[0] == ' ' ? 1 : 0;
+	bool blank_after = len > 1 && text[len - 1] == ' ';
+
+	if (blank_after)
+		text[len - 1] = '\0';
+	buf_puts(out, from ? " " : "");
+	markdown_text(out, text + from, SENTENCE_MAX);
+	buf_puts(out, blank_after ? " " : "");
+}
+
+/* A sentence for people: what stands between backticks becomes code, the rest plain text, so the command
+ * to paste can be copied and nothing from outside is active. */
+static void put_sentence(const char *text, struct buf *out)
+{
+	while (*text) {
+		const char *open = strchr(text, '`'), *close = open ? strchr(open + 1, '`') : NULL;
+		size_t plain = close ? (size_t)(open - text) : strlen(text);
+		AUTO_FREE char *before = str_dup_len(text, plain), *code = NULL;
+
+		put_plain(before, plain, out);
+		if (!close)
+			return;
+		code = str_dup_len(open + 1, (size_t)(close - open - 1));
+		markdown_code(out, code, SENTENCE_MAX);
+		text = close + 1;
+	}
+}
+
 /* While something outside does not answer: what, and since when. */
 static void put_trouble(const struct render_view *view, struct buf *out)
 {
@@ -125,7 +157,7 @@ static void put_trouble(const struct render_view *view, struct buf *out)
 		return;
 	clock_hhmm(since, jval_int(trouble, "since_ms", view->now_ms));
 	buf_puts(out, "\n> [!WARNING]\n> ");
-	markdown_text(out, jval_str(trouble, "message", ""), CELL_MAX);
+	put_sentence(jval_str(trouble, "message", ""), out);
 	buf_printf(out, " — since %s UTC; I keep trying.\n", since);
 }
 
@@ -192,7 +224,7 @@ static void put_failure(const struct render_view *view, struct buf *out)
 	size_t i;
 
 	buf_puts(out, "\n");
-	markdown_text(out, job->message ? job->message : "It did not work.", 2000);
+	put_sentence(job->message ? job->message : "It did not work.", out);
 	if (job->code)
 		buf_printf(out, " (`%s`)", job->code);
 	buf_puts(out, "\n");

@@ -392,17 +392,18 @@ size_t scan_unescape(char *out, const struct scan_value *value)
 
 bool scan_int64(int64_t *out, const struct scan_value *value)
 {
-	const char *p = value->at, *end = value->at + value->len;
-	bool negative = value->type == SCAN_NUMBER && *p == '-';
+	const char *p = value->at, *end;
 	int64_t number = 0;
+	bool negative;
 
 	if (value->type != SCAN_NUMBER)
 		return false;
-	for (p += negative; p < end; p++) {
+	negative = *p == '-';
+	end = p + value->len;
+	for (p += negative; p < end; p++)
 		if (!is_digit(*p) || __builtin_mul_overflow(number, 10, &number) ||
 		    __builtin_sub_overflow(number, *p - '0', &number))
 			return false;
-	}
 	if (!negative && __builtin_mul_overflow(number, -1, &number))
 		return false;
 	*out = number;

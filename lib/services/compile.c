@@ -1,9 +1,10 @@
 /* compile.c - the two ways from a checkout to a compiled pipeline.
  *
- * A path that ends in .yaml, .yml or .json is taken as it is, in either mode. A path that ends in .py
- * is compiled, but only in sandbox mode: this process never runs a byte of the repository. Names are
- * checked here by their letters and again by those who open them: repo_read_file walks the path from
- * a descriptor of the checkout, and the compiler inside sees nothing but the checkout anyway. */
+ * A path that ends in .yaml, .yml or .json is taken as it is, in either mode. A path that ends in
+ * .py is compiled, but only in sandbox mode: this process never runs a byte of the repository.
+ * Names are checked here by their letters and again by those who open them: repo_read_file walks
+ * the path from a descriptor of the checkout, and the compiler inside sees nothing but the checkout
+ * anyway. */
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -14,7 +15,12 @@
 #include "lib/services/compile_impl.h"
 #include "lib/services/repo.h"
 
-enum { TIMEOUT_MS = 120000, CHECK_TIMEOUT_MS = 60000, PROCESSES_MAX = 64, RESULT_EXTRA = 512 * 1024 };
+enum {
+	TIMEOUT_MS = 120000,
+	CHECK_TIMEOUT_MS = 60000,
+	PROCESSES_MAX = 64,
+	RESULT_EXTRA = 512 * 1024
+};
 static const int64_t memory_bytes_default = 2LL << 30;
 static const int64_t output_bytes_default = 32LL << 20;
 static const int64_t files_bytes_least = 64LL << 20;
@@ -55,8 +61,8 @@ static enum err_class take_compiled(const struct compile_options *options,
 				    const struct compile_request *request,
 				    struct compile_result *out, struct err *err)
 {
-	int64_t most = options->output_bytes_max > 0 ? options->output_bytes_max
-						     : output_bytes_default;
+	int64_t most =
+		options->output_bytes_max > 0 ? options->output_bytes_max : output_bytes_default;
 	struct err cause = {.class = ERR_OK};
 	enum err_class class = repo_read_file(request->source_dir, request->pipeline_path,
 					      (size_t)most, &out->yaml, &out->yaml_len, &cause);
@@ -94,19 +100,34 @@ static enum err_class run_compiler(const struct compile_options *options, const 
 				options->package_dir ? options->package_dir : "(none)");
 	}
 	compile_binds_add(&binds, options->package_dir, "/kfops");
-	const char *argv[24] = {options->python, "-s",   "-B",   "-m", "kfops.compile",
-				"--out",         "/out", "--stream", "3"};
+	const char *argv[24] = {options->python, "-s",	 "-B",	     "-m", "kfops.compile",
+				"--out",	 "/out", "--stream", "3"};
 	size_t count = 9;
 	for (size_t i = 0; arguments[i] && count < ARRAY_LEN(argv) - 1; i++)
 		argv[count++] = arguments[i];
-	static const char *const env[] = {
-		"PATH",       "/usr/bin:/bin", "HOME",          "/tmp", "TMPDIR",
-		"/tmp",       "USER",          "nobody",        "LANG", "C.UTF-8",
-		"PYTHONPATH", "/kfops",        "PYTHONUTF8",    "1",    "OPENBLAS_NUM_THREADS",
-		"1",          "OMP_NUM_THREADS", "1",           "MALLOC_ARENA_MAX", "2",
-		NULL};
-	int64_t output = options->output_bytes_max > 0 ? options->output_bytes_max
-						       : output_bytes_default;
+	static const char *const env[] = {"PATH",
+					  "/usr/bin:/bin",
+					  "HOME",
+					  "/tmp",
+					  "TMPDIR",
+					  "/tmp",
+					  "USER",
+					  "nobody",
+					  "LANG",
+					  "C.UTF-8",
+					  "PYTHONPATH",
+					  "/kfops",
+					  "PYTHONUTF8",
+					  "1",
+					  "OPENBLAS_NUM_THREADS",
+					  "1",
+					  "OMP_NUM_THREADS",
+					  "1",
+					  "MALLOC_ARENA_MAX",
+					  "2",
+					  NULL};
+	int64_t output =
+		options->output_bytes_max > 0 ? options->output_bytes_max : output_bytes_default;
 	int64_t files = 2 * output;
 	struct sandbox_request request = {
 		.bwrap = options->bwrap,
@@ -120,7 +141,8 @@ static enum err_class run_compiler(const struct compile_options *options, const 
 								  : memory_bytes_default,
 		.result_bytes_max = output + RESULT_EXTRA,
 		.files_bytes_max = files > files_bytes_least ? files : files_bytes_least,
-		.processes_max = options->processes_max > 0 ? options->processes_max : PROCESSES_MAX,
+		.processes_max =
+			options->processes_max > 0 ? options->processes_max : PROCESSES_MAX,
 	};
 	enum err_class class = sandbox_run(&request, outcome, err);
 	compile_binds_dispose(&binds);
@@ -132,15 +154,15 @@ static enum err_class compile_python(const struct compile_options *options,
 				     struct compile_result *out, struct err *err)
 {
 	AUTO_FREE char *path = str_printf("--path=%s", request->pipeline_path);
-	AUTO_FREE char *function = str_printf(
-		"--function=%s", request->function_name ? request->function_name : "");
+	AUTO_FREE char *function =
+		str_printf("--function=%s", request->function_name ? request->function_name : "");
 	const char *const arguments[] = {"--source=/source", path,
 					 str_is_empty(request->function_name) ? NULL : function,
 					 NULL};
 	int timeout_ms = options->timeout_ms > 0 ? options->timeout_ms : TIMEOUT_MS;
 	struct sandbox_outcome outcome;
-	enum err_class class = run_compiler(options, request->source_dir, arguments, timeout_ms,
-					    &outcome, err);
+	enum err_class class =
+		run_compiler(options, request->source_dir, arguments, timeout_ms, &outcome, err);
 	if (class == ERR_OK)
 		class = compile_result_read(out, &outcome, request, timeout_ms, err);
 	out->log = take(outcome.log);
@@ -165,11 +187,12 @@ enum err_class compile_run(const struct compile_options *options,
 	else if (options->mode == COMPILE_SANDBOX)
 		class = compile_python(options, request, out, err);
 	else
-		class = err_code(err, ERR_USER, "compile.failed",
-				 "This server runs no pipeline code, and %s is not compiled: commit "
-				 "the compiled pipeline (kfp dsl compile) and let pipeline_path name "
-				 "the .yaml file.",
-				 path);
+		class = err_code(
+			err, ERR_USER, "compile.failed",
+			"This server runs no pipeline code, and %s is not compiled: commit "
+			"the compiled pipeline (kfp dsl compile) and let pipeline_path name "
+			"the .yaml file.",
+			path);
 	out->took_ms = clock_mono_ms() - started;
 	return class;
 }
@@ -187,8 +210,9 @@ enum err_class compile_check(const struct compile_options *options, struct err *
 		struct compile_result result = {.yaml = NULL};
 		struct err cause = {.class = ERR_OK};
 		class = compile_result_read(&result, &outcome, &nothing, CHECK_TIMEOUT_MS, &cause);
-		class = err_code(err, ERR_CONFIG, class == ERR_CONFIG ? cause.code : "compile.sandbox",
-				 "%s", cause.msg);
+		class = err_code(err, ERR_CONFIG,
+				 class == ERR_CONFIG ? cause.code : "compile.sandbox", "%s",
+				 cause.msg);
 		compile_result_dispose(&result);
 	}
 	sandbox_outcome_dispose(&outcome);

@@ -1,9 +1,9 @@
 /* compile_python.c - which folders make up a Python interpreter.
  *
- * /usr is bound anyway. A virtual environment (pyvenv.cfg above the interpreter) is bound as a whole,
- * and so is the installation it was made from: its `home`, and where the interpreter's link leads.
- * A folder that holds more than an interpreter (/, /home, /root, /etc) is refused: it would show the
- * sandbox what it must not see. */
+ * /usr is bound anyway. A virtual environment (pyvenv.cfg above the interpreter) is bound as a
+ * whole, and so is the installation it was made from: its `home`, and where the interpreter's link
+ * leads. A folder that holds more than an interpreter (/, /home, /root, /etc) is refused: it would
+ * show the sandbox what it must not see. */
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,8 +55,8 @@ static enum err_class add_prefix(struct compile_binds *binds, const char *prefix
 	for (size_t i = 0; i < binds->count; i++)
 		if (is_below(prefix, binds->paths[i]))
 			return ERR_OK;
-	static const char *const wide[] = {"",      "/",    "/root", "/home", "/etc", "/var",
-					   "/opt",  "/srv", "/tmp",  "/run",  "/mnt", "/proc"};
+	static const char *const wide[] = {"",	   "/",	   "/root", "/home", "/etc", "/var",
+					   "/opt", "/srv", "/tmp",  "/run",  "/mnt", "/proc"};
 	for (size_t i = 0; i < ARRAY_LEN(wide); i++)
 		if (str_eq(prefix, wide[i]))
 			return err_code(err, ERR_CONFIG, "compile.python",
@@ -100,7 +100,8 @@ enum err_class compile_binds_find(struct compile_binds *out, const char *python,
 	if (!python || python[0] != '/' || !str_copy(path, sizeof(path), python) ||
 	    access(python, X_OK) != 0 || !realpath(python, real) || !prefix_of(path))
 		return err_code(err, ERR_CONFIG, "compile.python",
-				"There is no Python interpreter at %s.", python ? python : "(none)");
+				"There is no Python interpreter at %s.",
+				python ? python : "(none)");
 	bool is_venv = read_home(home, sizeof(home), path);
 	enum err_class class = ERR_OK;
 	if (is_venv) {

@@ -1,10 +1,10 @@
 /* compile_result.c - what came out of the sandbox, read as data.
  *
- * The result pipe brings "kfops 1\n", then frames ("name length\n" and the bytes), then "end\n". Their
- * code ran in the process that wrote them and could have written anything, so nothing here is trusted:
- * lengths are checked, the pipeline is parsed with bounds, a path must be a plain relative one, a line a
- * sensible number. Without the first line the sandbox never got as far as Python, which is the
- * operator's matter; without the last one their code ended the process. */
+ * The result pipe brings "kfops 1\n", then frames ("name length\n" and the bytes), then "end\n".
+ * Their code ran in the process that wrote them and could have written anything, so nothing here is
+ * trusted: lengths are checked, the pipeline is parsed with bounds, a path must be a plain relative
+ * one, a line a sensible number. Without the first line the sandbox never got as far as Python,
+ * which is the operator's matter; without the last one their code ended the process. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -164,7 +164,8 @@ static enum err_class read_end(const struct sandbox_outcome *outcome, struct err
 	}
 }
 
-enum err_class compile_result_read(struct compile_result *out, const struct sandbox_outcome *outcome,
+enum err_class compile_result_read(struct compile_result *out,
+				   const struct sandbox_outcome *outcome,
 				   const struct compile_request *request, int timeout_ms,
 				   struct err *err)
 {
@@ -216,8 +217,8 @@ static int64_t line_of(const char *message)
 	return at ? strtol(at + 5, NULL, 10) : 1;
 }
 
-enum err_class compile_documents_read(struct compile_result *out, const char *path, bool argo_allowed,
-				      struct err *err)
+enum err_class compile_documents_read(struct compile_result *out, const char *path,
+				      bool argo_allowed, struct err *err)
 {
 	struct yaml_node **docs = NULL;
 	size_t count = 0;
@@ -225,8 +226,8 @@ enum err_class compile_documents_read(struct compile_result *out, const char *pa
 	if (yaml_parse(&docs, &count, out->yaml, out->yaml_len, &cause) != ERR_OK) {
 		if (argo_allowed)
 			set_place(out, path, line_of(cause.msg), cause.msg);
-		return err_code(err, ERR_USER, "compile.invalid", "%s is no valid pipeline: %s", path,
-				cause.msg);
+		return err_code(err, ERR_USER, "compile.invalid", "%s is no valid pipeline: %s",
+				path, cause.msg);
 	}
 	out->documents = json_array();
 	bool good = false;

@@ -1,5 +1,4 @@
-/* github.h - GitHub's REST API as kfops uses it: App or token mode, GitHub.com or Enterprise
- * Server.
+/* github.h - GitHub's REST API as kfops uses it: App or token mode, GitHub.com or own server.
  *
  * Credentials, rate limits and pacing live in `struct github`, which all threads share (locked
  * inside); each thread brings its own `struct http`. Every call sends User-Agent, Accept and the

@@ -1,9 +1,9 @@
 /* github_impl.h - what the files of the github module share; nobody else includes it.
  *
- * github_pace.c decides when something may be sent and github_answer.c what an answer means: both are
- * pure, with time handed in as milliseconds of the monotonic clock. github_auth.c owns credentials,
- * github_call.c carries one call out, and the other files are the operations. The lock of `struct
- * github` is never held over a request. */
+ * github_pace.c decides when something may be sent and github_answer.c what an answer means: both
+ * are pure, with time handed in as milliseconds of the monotonic clock. github_auth.c owns
+ * credentials, github_call.c carries one call out, and the other files are the operations. The lock
+ * of `struct github` is never held over a request. */
 #ifndef KF_SERVICES_GITHUB_IMPL_H
 #define KF_SERVICES_GITHUB_IMPL_H
 
@@ -86,8 +86,8 @@ enum github_wait github_pace_learn(struct github_pace *pace, const struct github
 
 struct github_answer {
 	int status;
-	json_t *json;       /* NULL: 204, or nothing that is JSON */
-	char *next;         /* URL of Link rel="next", NULL: none */
+	json_t *json; /* NULL: 204, or nothing that is JSON */
+	char *next;   /* URL of Link rel="next", NULL: none */
 };
 void github_answer_dispose(struct github_answer *answer);
 #define AUTO_ANSWER __attribute__((cleanup(github_answer_dispose)))
@@ -97,14 +97,16 @@ enum err_class github_answer_read(struct github_answer *out, const struct http_r
 				  enum github_kind kind, enum github_resource resource,
 				  const char *secret, struct err *err) MUST_CHECK;
 
-/* "message" of an answer as one line of text, "" when it has none. out: GITHUB_MESSAGE_MAX bytes. */
+/* "message" of an answer as one line of text, "" when it has none. out: GITHUB_MESSAGE_MAX bytes.
+ */
 enum { GITHUB_MESSAGE_MAX = 400 };
 const char *github_answer_message(const struct http_response *response, char *out);
 
 /* URL of the part with rel="next" of a Link header (RFC 8288), NULL when there is none. */
 char *github_link_next(const char *link) MUST_CHECK;
 
-/* Resolves `location` against the URL that was asked; NULL when it leaves its scheme, host or port. */
+/* Resolves `location` against the URL that was asked; NULL when it leaves its scheme, host or port.
+ */
 char *github_same_origin(const char *asked, const char *location) MUST_CHECK;
 
 /* True for the three answers by which GitHub says that our clock is off. */
@@ -121,11 +123,11 @@ struct github_token {
 	struct github_token *next;
 	int64_t installation_id, repo_id;
 	enum github_scope scope;
-	char *text;                /* NULL: not minted yet */
+	char *text; /* NULL: not minted yet */
 	int64_t minted_ms, renew_at_ms, expires_ms;
 	bool minting;
-	int waiting;               /* threads that wait for the mint under way */
-	enum err_class last;       /* how the last mint ended */
+	int waiting;	     /* threads that wait for the mint under way */
+	enum err_class last; /* how the last mint ended */
 	struct err last_err;
 };
 
@@ -138,16 +140,16 @@ struct github_installation {
 struct github {
 	char *api_url, *graphql_url, *api_version;
 	struct github_limits limits;
-	int fresh_wait_ms;         /* first wait after a 401 on a new token */
+	int fresh_wait_ms; /* first wait after a 401 on a new token */
 
-	char *app_id;              /* NULL: token mode */
+	char *app_id; /* NULL: token mode */
 	struct sign_key *key;
 	char *token_file;
 
-	pthread_mutex_t lock;      /* everything below */
+	pthread_mutex_t lock; /* everything below */
 	pthread_cond_t minted;
-	int64_t clock_offset_ms;   /* GitHub's clock minus ours */
-	char *token;               /* token mode */
+	int64_t clock_offset_ms; /* GitHub's clock minus ours */
+	char *token;		 /* token mode */
 	struct timespec token_mtime;
 	int64_t token_size, token_inode;
 	int64_t expiry_warned_ms;
@@ -161,7 +163,7 @@ struct github {
 /* --- github_auth.c --- */
 
 struct github_credential {
-	int64_t key;               /* of its pace */
+	int64_t key; /* of its pace */
 	int64_t installation_id;
 	char *text;
 	int64_t minted_ms;
@@ -189,7 +191,8 @@ struct github_mending {
 	int waits;
 };
 
-/* After a 401: waits, corrects the clock, drops or re-reads what was refused. True: repeat the call. */
+/* After a 401: waits, corrects the clock, drops or re-reads what was refused. True: repeat the
+ * call. */
 bool github_credential_mend(struct github *gh, const struct github_credential *credential,
 			    const struct http_response *response, struct github_mending *mending);
 
@@ -198,11 +201,11 @@ bool github_credential_mend(struct github *gh, const struct github_credential *c
 struct github_call {
 	const char *method;
 	const char *url;
-	const json_t *body;              /* NULL: none */
+	const json_t *body; /* NULL: none */
 	enum github_kind kind;
 	enum github_resource resource;
-	const struct github_target *to;  /* NULL: as ourselves */
-	size_t response_max;             /* 0: 8 MiB */
+	const struct github_target *to; /* NULL: as ourselves */
+	size_t response_max;		/* 0: 8 MiB */
 };
 
 /* One call with the App's own credential or the token of token mode. */
@@ -214,8 +217,8 @@ enum err_class github_call(struct github *gh, struct http *http, const struct gi
 			   struct github_answer *out, struct err *err) MUST_CHECK;
 
 /* "https://api.github.com/repos/o/r" and what `fmt` adds; its arguments are escaped already. */
-char *github_repo_url(const struct github *gh, const struct github_target *to, const char *fmt, ...)
-	MUST_CHECK __attribute__((format(printf, 3, 4)));
+char *github_repo_url(const struct github *gh, const struct github_target *to, const char *fmt,
+		      ...) MUST_CHECK __attribute__((format(printf, 3, 4)));
 
 /* One path segment, escaped, so that it can neither end nor climb; the caller frees. */
 char *github_segment(const char *text) MUST_CHECK;

@@ -338,6 +338,22 @@ static enum err_class init_mirror(git_repository **out, const char *path, struct
 	return ERR_OK;
 }
 
+/* Lets the mirror keep a reflog of every ref, which a bare repository does not do by itself. */
+static enum err_class keep_reflogs(git_repository *mirror, struct err *err)
+{
+	static const char key[] = "core.logallrefupdates", always[] = "always";
+	git_config *config = NULL;
+	git_buf value = {0};
+	int code = git_repository_config(&config, mirror);
+
+	if (!code &&
+	    (git_config_get_string_buf(&value, config, key) < 0 || !str_eq(value.ptr, always)))
+		code = git_config_set_string(config, key, always);
+	git_buf_dispose(&value);
+	git_config_free(config);
+	return code < 0 ? repo_mirror_error(err, "its configuration") : ERR_OK;
+}
+
 /* Removes packs that an interrupted fetch left half written, and counts the whole ones. */
 static int tidy_packs(const char *path)
 {
@@ -384,6 +400,8 @@ static enum err_class open_mirror(struct repo_store *store, const char *path, gi
 			discard_mirror(store, path); /* half made when a process was killed */
 		class = init_mirror(out, path, err);
 	}
+	if (!class)
+		class = keep_reflogs(*out, err);
 	if (!class)
 		mark_used(path);
 	return class;
@@ -521,6 +539,10 @@ enum err_class repo_checkout(struct repo_store *store, const struct repo_request
 		log_warn("mirror_damaged", LOG_S("path", path), LOG_S("message", err->msg));
 		discard_mirror(store, path);
 		class = checkout_once(store, request, &address, path, out, err);
+		if (class == ERR_CORRUPT) /* and so not by what we had stored */
+			class = err_set(err, ERR_TRANSIENT,
+					"%s sends a repository that does not hold together",
+					address.host);
 	}
 	leave_mirror(store, &mine);
 	return class;

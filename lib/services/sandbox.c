@@ -1,13 +1,14 @@
 /* sandbox.c - the child process: started, listened to, ended.
  *
- * Three pipes end in the child: nothing on stdin, stdout and stderr together as the log, descriptor 3
- * for the result. The calling thread polls the two until both are closed and the child is gone, or
- * until the time-out, or until more comes than allowed; then the whole group is killed. Killing
+ * Three pipes end in the child: nothing on stdin, stdout and stderr together as the log, descriptor
+ * 3 for the result. The calling thread polls the two until both are closed and the child is gone,
+ * or until the time-out, or until more comes than allowed; then the whole group is killed. Killing
  * bubblewrap is enough for the rest: its inner half is the first process of the namespace and dies
  * with it, and with the first process the kernel ends all others, whatever signals they ignore.
  *
- * Of the log only the end is kept, because that is where a traceback is. The child asks to be chosen
- * first when memory runs out: limits of memory hold for each process, not for all of them together. */
+ * Of the log only the end is kept, because that is where a traceback is. The child asks to be
+ * chosen first when memory runs out: limits of memory hold for each process, not for all of them
+ * together. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
@@ -223,7 +224,8 @@ static void finish(struct child *child, struct sandbox_outcome *out)
 		open = child->log_fd >= 0 || child->result_fd >= 0;
 	}
 	while (!child->gone)
-		child->gone = waitpid(child->pid, &child->status, 0) == child->pid || errno != EINTR;
+		child->gone =
+			waitpid(child->pid, &child->status, 0) == child->pid || errno != EINTR;
 	close_fd(&child->log_fd);
 	close_fd(&child->result_fd);
 }

@@ -1,10 +1,11 @@
 /* sandbox_args.c - the command line of bubblewrap.
  *
  * Read from left to right bubblewrap builds a file system on an empty one: system folders, the two
- * writable ones with a size, what the caller binds (after them, so that an interpreter below /tmp is
- * still there), then everything else is closed for writing, /dev too, because a program may otherwise
- * fill the memory of the machine there. Behind it stand setpriv and prlimit of util-linux: limits on
- * processes must be set inside the user namespace, or the kernel counts processes outside as well. */
+ * writable ones with a size, what the caller binds (after them, so that an interpreter below /tmp
+ * is still there), then everything else is closed for writing, /dev too, because a program may
+ * otherwise fill the memory of the machine there. Behind it stand setpriv and prlimit of
+ * util-linux: limits on processes must be set inside the user namespace, or the kernel counts
+ * processes outside as well. */
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -93,16 +94,16 @@ static void add_files(struct sandbox_args *args, const struct sandbox_request *r
 	static const char *const system[] = {"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64"};
 	for (size_t i = 0; i < ARRAY_LEN(system); i++)
 		add_system(args, system[i]);
-	add_all(args, (const char *const[]){"--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache",
-					    "--ro-bind-try", "/etc/alternatives",
-					    "/etc/alternatives", "--proc", "/proc", "--dev", "/dev",
-					    NULL});
+	add_all(args,
+		(const char *const[]){"--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache",
+				      "--ro-bind-try", "/etc/alternatives", "/etc/alternatives",
+				      "--proc", "/proc", "--dev", "/dev", NULL});
 	static const char *const writable[] = {"/tmp", "/out"};
 	for (size_t i = 0; i < ARRAY_LEN(writable); i++) {
 		add(args, "--size");
 		add_number(args, "", request->files_bytes_max);
-		add_all(args, (const char *const[]){"--perms", "1777", "--tmpfs", writable[i],
-						    NULL});
+		add_all(args,
+			(const char *const[]){"--perms", "1777", "--tmpfs", writable[i], NULL});
 	}
 	for (size_t i = 0; i < request->binds_count; i++) {
 		add_parents(args, request->binds[i].to);
@@ -119,9 +120,9 @@ static void add_files(struct sandbox_args *args, const struct sandbox_request *r
 static void add_limits(struct sandbox_args *args, const struct sandbox_request *request)
 {
 	if (geteuid() == 0)
-		add_all(args, (const char *const[]){"/usr/bin/setpriv", "--reuid=65534",
-						    "--regid=65534", "--clear-groups",
-						    "--inh-caps=-all", NULL});
+		add_all(args,
+			(const char *const[]){"/usr/bin/setpriv", "--reuid=65534", "--regid=65534",
+					      "--clear-groups", "--inh-caps=-all", NULL});
 	add(args, "/usr/bin/prlimit");
 	add_number(args, "--nproc=", request->processes_max);
 	add_number(args, "--as=", request->memory_bytes_max);

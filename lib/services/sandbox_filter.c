@@ -1,11 +1,12 @@
 /* sandbox_filter.c - which system calls the program in the sandbox may not make.
  *
  * A classic BPF program of refusals, not of permissions: a list of what Python needs would have to
- * follow every release of Python and of the C library. Refused is what an interpreter never needs and
- * what widens the kernel's surface: other namespaces and mounts, tracing, keys, BPF, io_uring,
- * modules, and sockets of any family but local ones. clone3 is answered with "not there", because its
- * flags lie in memory where a filter cannot look; the C library then uses clone, whose flags are
- * looked at. The filter comes on top of namespaces, rights and limits; without it they still hold. */
+ * follow every release of Python and of the C library. Refused is what an interpreter never needs
+ * and what widens the kernel's surface: other namespaces and mounts, tracing, keys, BPF, io_uring,
+ * modules, and sockets of any family but local ones. clone3 is answered with "not there", because
+ * its flags lie in memory where a filter cannot look; the C library then uses clone, whose flags
+ * are looked at. The filter comes on top of namespaces, rights and limits; without it they still
+ * hold. */
 #include <errno.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
@@ -27,19 +28,45 @@
 #ifdef FILTER_ARCH
 
 static const unsigned refused[] = {
-	SYS_unshare,         SYS_setns,           SYS_mount,
-	SYS_umount2,         SYS_pivot_root,      SYS_chroot,
-	SYS_ptrace,          SYS_process_vm_readv, SYS_process_vm_writev,
-	SYS_keyctl,          SYS_add_key,         SYS_request_key,
-	SYS_bpf,             SYS_perf_event_open, SYS_userfaultfd,
-	SYS_io_uring_setup,  SYS_io_uring_enter,  SYS_io_uring_register,
-	SYS_kexec_load,      SYS_kexec_file_load, SYS_init_module,
-	SYS_finit_module,    SYS_delete_module,   SYS_open_by_handle_at,
-	SYS_open_tree,       SYS_move_mount,      SYS_fsopen,
-	SYS_fsconfig,        SYS_fsmount,         SYS_fspick,
-	SYS_mount_setattr,   SYS_swapon,          SYS_swapoff,
-	SYS_reboot,          SYS_syslog,          SYS_quotactl,
-	SYS_acct,            SYS_personality,     SYS_lookup_dcookie,
+	SYS_unshare,
+	SYS_setns,
+	SYS_mount,
+	SYS_umount2,
+	SYS_pivot_root,
+	SYS_chroot,
+	SYS_ptrace,
+	SYS_process_vm_readv,
+	SYS_process_vm_writev,
+	SYS_keyctl,
+	SYS_add_key,
+	SYS_request_key,
+	SYS_bpf,
+	SYS_perf_event_open,
+	SYS_userfaultfd,
+	SYS_io_uring_setup,
+	SYS_io_uring_enter,
+	SYS_io_uring_register,
+	SYS_kexec_load,
+	SYS_kexec_file_load,
+	SYS_init_module,
+	SYS_finit_module,
+	SYS_delete_module,
+	SYS_open_by_handle_at,
+	SYS_open_tree,
+	SYS_move_mount,
+	SYS_fsopen,
+	SYS_fsconfig,
+	SYS_fsmount,
+	SYS_fspick,
+	SYS_mount_setattr,
+	SYS_swapon,
+	SYS_swapoff,
+	SYS_reboot,
+	SYS_syslog,
+	SYS_quotactl,
+	SYS_acct,
+	SYS_personality,
+	SYS_lookup_dcookie,
 };
 
 enum {
@@ -54,7 +81,8 @@ struct program {
 	unsigned short len;
 };
 
-static void put(struct program *program, unsigned code, unsigned char jt, unsigned char jf, unsigned k)
+static void put(struct program *program, unsigned code, unsigned char jt, unsigned char jf,
+		unsigned k)
 {
 	must(program->len < PROGRAM_MAX);
 	program->code[program->len++] = (struct sock_filter){(unsigned short)code, jt, jf, k};

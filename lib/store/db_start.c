@@ -136,13 +136,16 @@ static enum err_class bury(struct db *db, sqlite3_stmt *row, int64_t now_ms, con
 	return store_arrange(db, home.repo_id, home.pr, now_ms, err);
 }
 
-static enum err_class bury_hopeless(struct db *db, int64_t now_ms, struct err *err)
+/* `forgiven`: 1 when the last process stopped on purpose, so that its claims are no crashes. */
+static enum err_class bury_hopeless(struct db *db, int64_t now_ms, int64_t forgiven,
+				    struct err *err)
 {
 	static const char message[] =
 		"it stopped kfops again and again and was given up; the operator's log says more.";
 	sqlite3_stmt *row AUTO_ROW = NULL;
-	enum err_class class = store_query(db, &row, STMT_ORPHANS_HOPELESS, err, B_INT(now_ms),
-					   B_TEXT(message), B_INT(STORE_CRASHES_MAX));
+	enum err_class class =
+		store_query(db, &row, STMT_ORPHANS_HOPELESS, err, B_INT(now_ms), B_TEXT(message),
+			    B_INT(STORE_CRASHES_MAX), B_INT(forgiven));
 
 	while (class == ERR_OK) {
 		class = bury(db, row, now_ms, message, err);
@@ -154,16 +157,17 @@ static enum err_class bury_hopeless(struct db *db, int64_t now_ms, struct err *e
 
 static enum err_class free_orphans(struct db *db, int64_t now_ms, struct err *err)
 {
-	enum err_class class =
-		store_exec(db, STMT_ORPHANS_FREE, err, B_INT(now_ms), B_INT(db->was_clean ? 1 : 0));
-	int64_t orphans = store_changes(db);
+	int64_t forgiven = db->was_clean ? 1 : 0, orphans;
+	enum err_class class = bury_hopeless(db, now_ms, forgiven, err);
 
+	if (class != ERR_OK)
+		return class;
+	class = store_exec(db, STMT_ORPHANS_FREE, err, B_INT(now_ms), B_INT(forgiven));
+	orphans = store_changes(db);
 	if (class != ERR_OK)
 		return class;
 	if (orphans)
 		log_info("store.orphans", LOG_I("jobs", orphans));
-	if ((class = bury_hopeless(db, now_ms, err)) != ERR_OK)
-		return class;
 	return store_exec(db, STMT_DUE_TOO_FAR, err, B_INT(now_ms), B_INT(DUE_AHEAD_MAX_MS));
 }
 

@@ -14,7 +14,7 @@
 #include "lib/store/db.h"
 
 enum slot_kind {
-	SLOT_REACTION = 1,	/* want {"comment_id","content"} plus "instead_of" */
+	SLOT_REACTION = 1,	/* want {"comment_id","content"}; "": none any more */
 	SLOT_COMMENT = 2,	/* want {"body", "marker"} */
 	SLOT_CHECK_RUN = 3,	/* want as POST /check-runs, external_id = job uid */
 	SLOT_COMMIT_STATUS = 4, /* want {"sha","state","context","description","target_url"} */

@@ -158,28 +158,38 @@ static int64_t due_of(const struct job *job, const struct present *now, bool sto
 {
 	int64_t due = job->due_at_ms;
 
-	if (stop || job->state == JOB_READY || job->state == JOB_RUNNING)
-		return due > now_ms && job->state == JOB_READY && !stop ? due : now_ms;
+	if (stop || job->state == JOB_READY)
+		return due > now_ms && !stop ? due : now_ms;
 	if (due > now->deadline_at_ms && now->deadline_at_ms > now_ms)
 		return now->deadline_at_ms;
 	return due;
 }
 
+/* Three statements for one thing, because an index is left alone only when no column of it or of
+ * its condition is named. */
 static enum err_class update_job(struct db *db, const struct queue_result *result,
 				 const struct present *now, struct err *err)
 {
 	const struct job *job = result->job;
 	bool waits = job->state == JOB_PARKED || job->state == JOB_BACKOFF;
 	bool stop = waits && now->cancel && !job->cancel; /* the worker did not know yet */
-	char *data AUTO_FREE = json_object_size(job->data) ? jval_dump(job->data) : NULL;
+	char *text AUTO_FREE = json_object_size(job->data) ? jval_dump(job->data) : NULL;
+	const char *data = text ? text : "{}";
 
+	if (job->state == JOB_RUNNING)
+		return store_exec(db, STMT_JOB_GO_ON, err, B_INT(job->id), B_INT(db->incarnation),
+				  B_INT(job->step), B_INT(job->tries), B_TEXT(data),
+				  B_TEXT_OR_NULL(job->head_sha));
+	if (job_state_is_final(job->state))
+		return store_exec(db, STMT_JOB_FINISH, err, B_INT(job->id), B_INT(db->incarnation),
+				  B_INT(job->state), B_INT(job->step), B_INT(job->tries),
+				  B_TEXT(data), B_TEXT_OR_NULL(job->head_sha),
+				  B_INT(result->now_ms), B_TEXT(job->code), B_TEXT(job->message));
 	return store_exec(db, STMT_JOB_UPDATE, err, B_INT(job->id), B_INT(db->incarnation),
 			  B_INT(job->state), B_INT(job->step), B_INT(job->tries), B_INT(stop),
-			  B_INT(due_of(job, now, stop, result->now_ms)), B_TEXT(data ? data : "{}"),
+			  B_INT(due_of(job, now, stop, result->now_ms)), B_TEXT(data),
 			  B_TEXT_OR_NULL(job->head_sha), B_INT(job->wait_kind),
-			  B_TEXT(job->wait_ref),
-			  job_state_is_final(job->state) ? B_INT(result->now_ms) : B_NULL,
-			  B_TEXT(job->code), B_TEXT(job->message));
+			  B_TEXT(job->wait_ref));
 }
 
 static enum err_class stop_group(struct db *db, const struct job *job, int64_t now_ms,

@@ -25,7 +25,8 @@
 	"started_at, finished_at, code, message, end_state, end_code, end_message"
 
 /* Jobs that keep or wait for the turn of their pull request. */
-#define JOB_IN_LINE "repo_id = ?1 AND pr = ?2 AND end_state = 0 AND read_only = 0 AND state < 10"
+#define JOB_IN_LINE                                                                                \
+	"repo_id = ?1 AND pr = ?2 AND end_state = 0 AND read_only = 0 AND finished_at IS NULL"
 
 enum stmt {
 #define STMT(symbol, text) STMT_##symbol,

@@ -1,4 +1,5 @@
-/* fuzz_yaml.c - any bytes through yaml_parse; what is read must survive a dump and a second reading. */
+/* fuzz_yaml.c - any bytes through yaml_parse; what is read must survive a dump and a second
+ * reading. */
 #include <stdint.h>
 #include <string.h>
 

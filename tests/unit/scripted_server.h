@@ -9,6 +9,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdbool.h>
@@ -238,6 +239,7 @@ static void *scripted_accept(void *arg)
 
 		if (fd < 0)
 			continue;
+		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
 		must(server->connections < SCRIPTED_CONNECTIONS_MAX);
 		connection = mem_new(1, sizeof *connection);
 		*connection = (struct scripted_connection){server, fd, server->connections};

@@ -1,8 +1,8 @@
 """Compiles a pipeline: python -m kfops.compile --source DIR --path FILE --out DIR.
 
 The file is imported, which runs it. So this is meant to be called inside a sandbox, and it trusts
-nothing: its own modules are loaded before theirs, their code cannot shadow them, whatever their code
-raises (SystemExit too) becomes error.json, and nothing of theirs runs after the result is written.
+nothing: its own modules are loaded before theirs, so their code cannot shadow them; whatever their
+code raises (SystemExit too) becomes error.json; nothing of theirs runs after the result is written.
 
 With --stream FD the result also goes to that descriptor: "kfops 1\\n" before anything of theirs
 runs, "name length\\n" and the bytes for each file, then "end\\n"; so nothing need be read from a

@@ -79,9 +79,10 @@ CREATE TABLE jobs (
 
 -- The second key against doubles (two hooks send two GUIDs for one comment), and a pull request's list.
 CREATE UNIQUE INDEX jobs_once ON jobs (repo_id, pr, comment_id, cmd_no);
--- Unfinished jobs of a pull request, for its order; those already on their way out are set apart.
+-- Unfinished jobs of a pull request, for its order; those already on their way out are set apart. The
+-- condition is not on the state, so that a change of state leaves this index alone.
 CREATE INDEX jobs_live ON jobs (repo_id, pr, end_state, read_only, comment_id, cmd_no)
-  WHERE state < 10;
+  WHERE finished_at IS NULL;
 CREATE INDEX jobs_due ON jobs (due_at, state) WHERE state IN (0, 3);
 CREATE INDEX jobs_waiting ON jobs (due_at, state) WHERE state IN (2, 4);
 CREATE INDEX jobs_parked ON jobs (wait_kind) WHERE state = 2;

@@ -57,6 +57,10 @@ static const struct {
 	{"quotes and backslash", "a\"b\\c", "\"a\\\"b\\\\c\""},
 	{"a line end cannot start a line", "x\ntime=1 level=error", "\"x\\ntime=1 level=error\""},
 	{"escape sequences are shown", "\x1b[31mred\x7f", "\"\\x1b[31mred\\x7f\""},
+	{"controls beyond ASCII",
+	 "a\xc2\x9b"
+	 "31m",
+	 "\"a\\xc2\\x9b31m\""},
 	{"carriage return", "a\rb", "\"a\\x0db\""},
 	{"equals sign", "a=b", "\"a=b\""},
 	{"utf-8 is kept", "\xc3\xa4", "\"\xc3\xa4\""},

@@ -42,7 +42,7 @@ static const struct command logs = {.name = "logs",
 static const struct command deploy = {
 	.name = "deploy", .flags = deploy_flags, .arg_name = "ENV", .arg_type = FLAG_NAME};
 
-static const struct command *const items[] = {&help,  &status,         &run,  &build_run,
+static const struct command *const items[] = {&help,  &status,	       &run,  &build_run,
 					      &build, &staging_deploy, &logs, &deploy};
 static const struct command_table table = {items, ARRAY_LEN(items)};
 
@@ -67,7 +67,8 @@ static const struct {
 	{"flag before the argument", "/run --no-cache v1", "run",
 	 "{\"arg\":\"v1\",\"no-cache\":true}"},
 	{"Kfops: run id with =", "/deploy --run-id=ab-12", "deploy", "{\"run-id\":\"ab-12\"}"},
-	{"Kfops: run id with a blank", "/deploy --run-id ab-12", "deploy", "{\"run-id\":\"ab-12\"}"},
+	{"Kfops: run id with a blank", "/deploy --run-id ab-12", "deploy",
+	 "{\"run-id\":\"ab-12\"}"},
 	{"duration", "/run --timeout 1h30m", "run", "{\"timeout\":5400000}"},
 	{"double quotes", "/run --name \"a b\"", "run", "{\"name\":\"a b\"}"},
 	{"single quotes", "/run --name='a b'", "run", "{\"name\":\"a b\"}"},
@@ -77,14 +78,16 @@ static const struct {
 	{"no escapes in single quotes", "/run --name 'a\\'", "run", "{\"name\":\"a\\\\\"}"},
 	{"no escapes outside quotes", "/run --name a\\b", "run", "{\"name\":\"a\\\\b\"}"},
 	{"quoted flag is an argument's text", "/run --name '--sha'", "run", "{\"name\":\"--sha\"}"},
-	{"parameters", "/run --param a=1 --param=b=2", "run", "{\"param\":{\"a\":\"1\",\"b\":\"2\"}}"},
+	{"parameters", "/run --param a=1 --param=b=2", "run",
+	 "{\"param\":{\"a\":\"1\",\"b\":\"2\"}}"},
 	{"parameters behind --", "/run v1 -- a=1 b='x y'", "run",
 	 "{\"arg\":\"v1\",\"param\":{\"a\":\"1\",\"b\":\"x y\"}}"},
 	{"both forms of parameters", "/run --param a=1 -- b=2", "run",
 	 "{\"param\":{\"a\":\"1\",\"b\":\"2\"}}"},
 	{"nothing behind --", "/run --", "run", "{}"},
 	{"nothing behind -- where no parameters are taken", "/build --", "build", "{}"},
-	{"parameter with = in its value", "/run --param a=b=c", "run", "{\"param\":{\"a\":\"b=c\"}}"},
+	{"parameter with = in its value", "/run --param a=b=c", "run",
+	 "{\"param\":{\"a\":\"b=c\"}}"},
 	{"empty value of a parameter", "/run --param a=", "run", "{\"param\":{\"a\":\"\"}}"},
 	{"negative value of a parameter", "/run --param a=-1", "run", "{\"param\":{\"a\":\"-1\"}}"},
 	{"text behind -- that looks like a flag", "/run -- a=--sha", "run",
@@ -94,8 +97,12 @@ static const struct {
 	{"two en dashes", "/run \xe2\x80\x93\xe2\x80\x93no-cache", "run", "{\"no-cache\":true}"},
 	{"en dash and a dash", "/run \xe2\x80\x93-no-cache", "run", "{\"no-cache\":true}"},
 	{"em dash before parameters", "/run \xe2\x80\x94 a=1", "run", "{\"param\":{\"a\":\"1\"}}"},
-	{"em dash inside a value stays", "/run --name a\xe2\x80\x94" "b", "run",
-	 "{\"name\":\"a\xe2\x80\x94" "b\"}"},
+	{"em dash inside a value stays",
+	 "/run --name a\xe2\x80\x94"
+	 "b",
+	 "run",
+	 "{\"name\":\"a\xe2\x80\x94"
+	 "b\"}"},
 	{"keep going is no argument", "/build --keep-going", "build", "{}"},
 	{"help on a line", "/run --help", "help", "{\"arg\":\"run\"}"},
 	{"help wins over faults", "/run --nonsense --help", "help", "{\"arg\":\"run\"}"},
@@ -106,8 +113,12 @@ static const struct {
 	{"form against clashes, two slashes", "/kfops /build", "build", "{}"},
 	{"typographic quotes inside straight ones", "/run --name 'don\xe2\x80\x99t'", "run",
 	 "{\"name\":\"don\xe2\x80\x99t\"}"},
-	{"no-break space inside quotes", "/run --name 'a\xc2\xa0" "b'", "run",
-	 "{\"name\":\"a\xc2\xa0" "b\"}"},
+	{"no-break space inside quotes",
+	 "/run --name 'a\xc2\xa0"
+	 "b'",
+	 "run",
+	 "{\"name\":\"a\xc2\xa0"
+	 "b\"}"},
 	{"attack 48: command substitution", "/run --param x='$(id)'", "run",
 	 "{\"param\":{\"x\":\"$(id)\"}}"},
 	{"attack 48: backticks", "/run --param x=`id`", "run", "{\"param\":{\"x\":\"`id`\"}}"},
@@ -119,7 +130,8 @@ static const struct {
 	 "{\"param\":{\"x\":\"--upload-pack=y\"}}"},
 	{"attack 51: variable", "/run --param t=$GITHUB_TOKEN", "run",
 	 "{\"param\":{\"t\":\"$GITHUB_TOKEN\"}}"},
-	{"attack 51: home and glob", "/run --param t=~root/*", "run", "{\"param\":{\"t\":\"~root/*\"}}"},
+	{"attack 51: home and glob", "/run --param t=~root/*", "run",
+	 "{\"param\":{\"t\":\"~root/*\"}}"},
 	{"attack 56: SQL", "/run --name \"'); DROP TABLE jobs;--\"", "run",
 	 "{\"name\":\"'); DROP TABLE jobs;--\"}"},
 };
@@ -162,39 +174,44 @@ static const struct {
 	{"markup in an unknown word", "/kfops <b>@all`x`", "command.unknown", "`` /<b>@all`x` ``"},
 
 	{"unknown flag", "/run --frobnicate", "command.unknown_flag",
-	 "`/run` has no flag `--frobnicate`. Usage: `/run [VERSION] [--param K=V]... [--experiment E]"},
+	 "`/run` has no flag `--frobnicate`. Usage: `/run [VERSION] [--param K=V]... [--experiment "
+	 "E]"},
 	{"near a flag", "/run --no-cach", "command.unknown_flag", "Did you mean `--no-cache`?"},
-	{"near a flag with a value", "/run --experimnt=x", "command.unknown_flag", "`--experiment`"},
+	{"near a flag with a value", "/run --experimnt=x", "command.unknown_flag",
+	 "`--experiment`"},
 	{"flag of another command", "/build --sha 9f8e7d6", "command.unknown_flag", "`/build`"},
 	{"one dash", "/run -sha", "command.unknown_flag", "two dashes"},
-	{"flag of a name too long", "/run --aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-				    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+	{"flag of a name too long",
+	 "/run --aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+	 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
 	 "command.unknown_flag", "no flag"},
 	{"three dashes", "/run ---sha", "command.unknown_flag", "`---sha`"},
 	{"bare equals", "/run --=x", "command.unknown_flag", "`--`"},
 
 	{"attack 58: doubled flag", "/run --sha 9f8e7d6 --sha 9f8e7d6", "command.doubled_flag",
 	 "`--sha` is given twice."},
-	{"attack 58: doubled with another dash", "/run --no-cache --no_cache", "command.doubled_flag",
-	 "`--no-cache`"},
+	{"attack 58: doubled with another dash", "/run --no-cache --no_cache",
+	 "command.doubled_flag", "`--no-cache`"},
 	{"attack 58: doubled keep-going", "/run --keep-going --keep-going", "command.doubled_flag",
 	 "`--keep-going`"},
 	{"attack 58: doubled parameter", "/run --param a=1 -- a=2", "command.doubled_flag",
 	 "`a` is given twice"},
 
-	{"attack 58: flag without a value", "/run --sha", "command.value", "`--sha` needs a value."},
+	{"attack 58: flag without a value", "/run --sha", "command.value",
+	 "`--sha` needs a value."},
 	{"attack 58: flag before a flag", "/run --sha --no-cache", "command.value",
 	 "`--sha` needs a value."},
 	{"attack 58: empty value", "/run --sha=", "command.value", "`--sha` is empty"},
 	{"attack 58: empty quotes", "/run --name ''", "command.value", "`--name` is empty"},
-	{"attack 58: negative number", "/deploy --canary -1", "command.value", "0 or more, not `-1`"},
+	{"attack 58: negative number", "/deploy --canary -1", "command.value",
+	 "0 or more, not `-1`"},
 	{"attack 58: number with exponent", "/deploy --canary 1e9", "command.value", "not `1e9`"},
 	{"attack 58: number too large", "/deploy --canary 9223372036854775808", "command.value",
 	 "whole number"},
 	{"attack 41: short SHA", "/run --sha 9f8e7d", "command.value", "7 to 64 hex digits"},
 	{"attack 41: long SHA",
-	 "/run --sha 9f8e7d69f8e7d69f8e7d69f8e7d69f8e7d69f8e7d69f8e7d69f8e7d69f8e7d6aa", "command.value",
-	 "7 to 64 hex digits"},
+	 "/run --sha 9f8e7d69f8e7d69f8e7d69f8e7d69f8e7d69f8e7d69f8e7d69f8e7d69f8e7d6aa",
+	 "command.value", "7 to 64 hex digits"},
 	{"attack 41: branch for a SHA", "/run --sha main-branch", "command.value", "`main-branch`"},
 	{"value for a switch", "/run --no-cache=true", "command.value", "takes no value"},
 	{"duration without a unit", "/run --timeout 15", "command.value", "`15m`"},
@@ -217,26 +234,47 @@ static const struct {
 	{"attack 58: unclosed double quote", "/run --name \"a b", "command.quote", "(\")"},
 	{"attack 58: unclosed single quote", "/run --name 'a b", "command.quote", "(')"},
 	{"escape before the end", "/run --name \"a\\\"", "command.quote", "(\")"},
-	{"curly quotes of a phone", "/run --name \xe2\x80\x9c" "a b\xe2\x80\x9d", "command.quote",
-	 "typographic"},
+	{"curly quotes of a phone",
+	 "/run --name \xe2\x80\x9c"
+	 "a b\xe2\x80\x9d",
+	 "command.quote", "typographic"},
 	{"curly apostrophe", "/run --name don\xe2\x80\x99t", "command.quote", "typographic"},
 
-	{"bidi override", "/run --name a\xe2\x80\xae" "b", "command.value", "U+202E"},
-	{"bidi override in quotes", "/run --name 'a\xe2\x80\xae" "b'", "command.value", "U+202E"},
-	{"bidi isolate", "/run --name a\xe2\x81\xa6" "b", "command.value", "U+2066"},
-	{"zero-width space", "/run v\xe2\x80\x8b" "1", "command.value", "U+200B"},
+	{"bidi override",
+	 "/run --name a\xe2\x80\xae"
+	 "b",
+	 "command.value", "U+202E"},
+	{"bidi override in quotes",
+	 "/run --name 'a\xe2\x80\xae"
+	 "b'",
+	 "command.value", "U+202E"},
+	{"bidi isolate",
+	 "/run --name a\xe2\x81\xa6"
+	 "b",
+	 "command.value", "U+2066"},
+	{"zero-width space",
+	 "/run v\xe2\x80\x8b"
+	 "1",
+	 "command.value", "U+200B"},
 	{"zero-width behind the word", "/run\xe2\x80\x8b", "command.value", "U+200B"},
 	{"no-break space", "/run\xc2\xa0v1", "command.value", "U+00A0"},
 	{"attack 16: where a NUL was", "/run\x01", "command.value", "U+0001"},
-	{"attack 16: where a NUL was, in a value", "/run --name a\x01" "b", "command.value", "U+0001"},
+	{"attack 16: where a NUL was, in a value",
+	 "/run --name a\x01"
+	 "b",
+	 "command.value", "U+0001"},
 	{"attack 16: replaced surrogate", "/run --name a\xef\xbf\xbd", "command.value", "UTF-8"},
 	{"attack 16: bad UTF-8", "/run --name a\xff", "command.value", "UTF-8"},
 	{"escape of a terminal", "/run --name \x1b[31m", "command.value", "U+001B"},
-	{"C1 control", "/run --name \xc2\x9b" "31m", "command.value", "U+009B"},
+	{"C1 control",
+	 "/run --name \xc2\x9b"
+	 "31m",
+	 "command.value", "U+009B"},
 	{"vertical tab", "/run\vx", "command.value", "U+000B"},
 	{"letter of another script behind the word", "/run\xc3\xa9", "command.value",
 	 "not followed by a space"},
-	{"em dash behind the word", "/run\xe2\x80\x94sha", "command.value", "not followed by a space"},
+	{"em dash behind the word", "/run\xe2\x80\x94sha", "command.value",
+	 "not followed by a space"},
 };
 
 static void test_bad(void **state)
@@ -259,10 +297,26 @@ static void test_bad(void **state)
 static void test_not_ours(void **state)
 {
 	static const char *const lines[] = {
-		"/frobnicate", "/assign @ann",  "/lgtm",     "/cc",          "/usr/bin/env",
-		"/build/x",    "/runs/7",       "/",         "//",           "build",
-		"",            " /build",       "/1",        "/\xc3\xa9",    "/bu\xe2\x80\x8bild",
-		"/b\x01uild",  "/kfopsbuild x", "/de/ploy",  "/approve-all", "/completely-other_word",
+		"/frobnicate",
+		"/assign @ann",
+		"/lgtm",
+		"/cc",
+		"/usr/bin/env",
+		"/build/x",
+		"/runs/7",
+		"/",
+		"//",
+		"build",
+		"",
+		" /build",
+		"/1",
+		"/\xc3\xa9",
+		"/bu\xe2\x80\x8bild",
+		"/b\x01uild",
+		"/kfopsbuild x",
+		"/de/ploy",
+		"/approve-all",
+		"/completely-other_word",
 	};
 
 	(void)state;
@@ -315,9 +369,9 @@ static void test_limits(void **state)
 /* What a person wrote can be shown in the answer without harm, at any length. */
 static void test_messages_are_inert(void **state)
 {
-	static const char *const words[] = {"@org/team",   "<img src=x>", "`` ` ``", "a|b|c",
-					    "![x](y)",     "fixes #1",    "[a](b)",  "</details>",
-					    "&#64;org"};
+	static const char *const words[] = {"@org/team", "<img src=x>", "`` ` ``",
+					    "a|b|c",	 "![x](y)",	"fixes #1",
+					    "[a](b)",	 "</details>",	"&#64;org"};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(words); i++) {
@@ -376,7 +430,8 @@ static const struct {
 	{"no line at all", "hello", ERR_NOT_FOUND, "", "", false},
 	{"all or none", "/build\n\n/run --sha x", ERR_USER, "command.value",
 	 "Line 3, so no command of this comment was run: `--sha` takes", false},
-	{"single line has no number", "/run --sha x", ERR_USER, "command.value", "`--sha` takes", false},
+	{"single line has no number", "/run --sha x", ERR_USER, "command.value", "`--sha` takes",
+	 false},
 	{"near word stops the rest", "/build\n/rum", ERR_USER, "command.unknown", "Line 2", false},
 	{"twice the same", "/build\n/build", ERR_USER, "command.repeated", "`/build`", false},
 	{"twice the same in two ways", "/build_run\n/BUILD-RUN --no-cache", ERR_USER,

@@ -27,7 +27,10 @@ static const struct {
 	{"byte order mark", "\xef\xbb\xbf/build", "1:/build"},
 	{"zero-width space before", "\xe2\x80\x8b/build", ""},
 	{"no-break space before", "\xc2\xa0/build", ""},
-	{"full-width slash", "\xef\xbc\x8f" "build", ""},
+	{"full-width slash",
+	 "\xef\xbc\x8f"
+	 "build",
+	 ""},
 	{"slash alone", "/", ""},
 	{"two slashes", "//build", ""},
 	{"a comment of C", "/* build */", ""},
@@ -50,8 +53,10 @@ static const struct {
 	{"attack 57: unclosed fence", "```\n/build\n\n/run", ""},
 	{"attack 57: unclosed fence of tildes", "text\n~~~~\n/build\n~~~\n/run", ""},
 	{"attack 57: shorter fence does not close", "````\n```\n/build\n````\n/run", "5:/run"},
-	{"long fences", "`````````````````````````````````````````````\n/build\n"
-			"`````````````````````````````````````````````\n/run", "4:/run"},
+	{"long fences",
+	 "`````````````````````````````````````````````\n/build\n"
+	 "`````````````````````````````````````````````\n/run",
+	 "4:/run"},
 	{"attack 57: indented code", "text\n\n    /build\n", ""},
 	{"attack 57: inline code", "`/build`", ""},
 	{"attack 57: inline code over lines", "run `foo\n/build\nbar` now", ""},
@@ -85,7 +90,10 @@ static const struct {
 	{"a long rule ends a quote",
 	 "> a\n------------------------------------------------------------\n/build", "3:/build"},
 	{"in a table", "| a |\n|---|\n| /build |", ""},
-	{"token of ours typed by a person", "\x01" "0;x\n```\n/build\n```", ""},
+	{"token of ours typed by a person",
+	 "\x01"
+	 "0;x\n```\n/build\n```",
+	 ""},
 
 	{"mail: reply", "/build\n\nOn Mon, 5 Jan 2026 at 10:02, Ann <ann@example.org> wrote:\n/run",
 	 "1:/build"},
@@ -93,7 +101,9 @@ static const struct {
 	 "/build\n\nOn Mon, 5 Jan 2026 at 10:02, Ann Somebody <\nann@example.org> wrote:\n\n/run",
 	 "1:/build"},
 	{"mail: reply in German", "/build\nAm 05.01.26 um 10:02 schrieb Ann:\n\n/run", "1:/build"},
-	{"mail: reply in French", "/build\nLe 5 janv. 2026 Ann a \xc3\xa9" "crit :\n\n/run",
+	{"mail: reply in French",
+	 "/build\nLe 5 janv. 2026 Ann a \xc3\xa9"
+	 "crit :\n\n/run",
 	 "1:/build"},
 	{"mail: not a reply", "On Monday Ann wrote:\n/build", "2:/build"},
 	{"mail: not a reply either", "On 5 nodes it works\n/build", "2:/build"},
@@ -107,8 +117,8 @@ static const struct {
 	{"mail: two dashes are no signature", "/build\n--\n/run", "1:/build | 3:/run"},
 	{"mail: underscores", "/build\n________________________________\n/run", "1:/build"},
 	{"mail: short rule", "/build\n____\n/run", "1:/build | 3:/run"},
-	{"mail: GitHub's footer", "/build\n\n\xe2\x80\x94\nReply to this email directly, view it\n/run",
-	 "1:/build"},
+	{"mail: GitHub's footer",
+	 "/build\n\n\xe2\x80\x94\nReply to this email directly, view it\n/run", "1:/build"},
 	{"mail: mark in a fence", "```\n-- \n```\n/build", "4:/build"},
 	{"mail: mark in a quote is the quote's", "> On 5 Jan Ann wrote:\n\n/build", "3:/build"},
 };
@@ -121,7 +131,8 @@ static char *joined(const char *body, size_t len)
 	comment_find(&lines, body, len);
 	assert_true(!lines.count || comment_may_have_command(body, len));
 	for (size_t i = 0; i < lines.count; i++)
-		buf_printf(&out, "%s%d:%s", i ? " | " : "", lines.items[i].line, lines.items[i].text);
+		buf_printf(&out, "%s%d:%s", i ? " | " : "", lines.items[i].line,
+			   lines.items[i].text);
 	comment_lines_dispose(&lines);
 	return buf_take(&out);
 }
@@ -274,7 +285,7 @@ static void test_cheap_look(void **state)
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(test_comments), cmocka_unit_test(test_nul),
 	cmocka_unit_test(test_bad_utf8), cmocka_unit_test(test_long_lines),
-	cmocka_unit_test(test_floods),   cmocka_unit_test(test_cheap_look),
+	cmocka_unit_test(test_floods),	 cmocka_unit_test(test_cheap_look),
 };
 
 CASES_MAIN(tests, NULL, NULL)

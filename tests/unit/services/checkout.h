@@ -24,7 +24,8 @@ struct checkout {
 	char dir[64];
 };
 
-static inline void checkout_write(const struct checkout *checkout, const char *path, const char *text)
+static inline void checkout_write(const struct checkout *checkout, const char *path,
+				  const char *text)
 {
 	char full[PATH_MAX];
 	snprintf(full, sizeof(full), "%s/%s", checkout->dir, path);

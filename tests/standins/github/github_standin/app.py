@@ -114,6 +114,7 @@ class Standin:
         app = self.world.app
         shown = {"type": "App" if hook.kind == "integration" else "Repository", "id": hook.id,
                  "name": "web", "active": True, "events": hook.events or ["*"],
+                 "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z",
                  "config": {"content_type": hook.content_type, "insecure_ssl": "0", "url": hook.url,
                             "secret": "********"}}
         payload = {"zen": ZEN, "hook_id": hook.id, "hook": shown}

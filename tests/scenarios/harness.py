@@ -1,0 +1,483 @@
+"""Scenarios in a person's words: people who comment and push, a bot that answers, and waiting for marks.
+
+A scene is one GitHub stand-in, one Kubeflow stand-in and one kfopsd with its own state, all on loopback.
+Nothing here sleeps to synchronise: `wait_until` looks again whenever a stand-in reports a change. At its
+end a scene must be clean: no request that the real services would refuse, no unexpected warning in the
+bot's log, every job at rest and everything said that was to be said.
+"""
+
+import http.client
+import json
+import os
+import pathlib
+import re
+import secrets
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+sys.path.insert(0, str(ROOT / "tests" / "standins" / "common"))
+
+from standin_common.process import StandinProcess  # noqa: E402
+
+PATIENCE_S = 30.0
+LOOK_AGAIN_S = 0.25  # for changes that no stand-in reports (the bot's own database)
+FINAL_STATE = 10  # states of jobs from here on are final
+FINAL_REACTIONS = {"rocket", "-1", "confused"}
+APP_ID = 4711
+LOG_FIELD = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*"|\S*)')
+
+
+class Timeout(AssertionError):
+    """What was waited for did not come."""
+
+
+def daemon_path() -> pathlib.Path:
+    build = os.environ.get("KFOPS_BUILD") or str(ROOT / "build")
+    return pathlib.Path(build) / "kfopsd"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Kubeflow(StandinProcess):
+    """The Kubeflow stand-in. Runs are finished at once unless the scene wants them executed."""
+
+    def __init__(self, state, mode: str, version: str = "2.17.0", *args: str):
+        super().__init__("kubeflow", state, "--mode", mode, "--version", version, *args)
+
+    def violations(self) -> list:
+        return self.get("violations")
+
+    def take_violations(self) -> list:
+        found = self.violations()
+        self.post("reset")
+        return found
+
+    def runs(self) -> list[dict]:
+        """Workflows in the order of their making; one is made for each run."""
+        return self.get("workflows")
+
+    def holds_runs(self, on: bool = True) -> None:
+        """New runs stay RUNNING until `ends` is said."""
+        self.post("hold", on=on)
+
+    def ends(self, run_id: str, state: str = "SUCCEEDED", **more) -> None:
+        self.post(f"runs/{run_id}", state=state, **more)
+
+    def fails_runs(self, task: str, message: str, log: str = "") -> None:
+        """New runs fail at once, in this task."""
+        self.post("instant", on=True, state="FAILED", task=task, message=message, log=log)
+
+
+class Bot:
+    """kfopsd as a process, and what people see of it on the scene's pull request."""
+
+    def __init__(self, scene, folder: pathlib.Path, config: dict):
+        self.scene = scene
+        self.folder = folder
+        self.folder.mkdir()
+        self.config_file = folder / "kfops.yaml"
+        self.config_file.write_text(json.dumps(config, indent=1) + "\n")
+        self.port = int(config["server"]["listen"].rpartition(":")[2])
+        self.state_dir = pathlib.Path(config["state_dir"])
+        self.log_file = folder / "kfopsd.log"
+        self.process = None
+        self.login = "kfops[bot]" if "app_id" in config["github"] else "kfops-bot"
+
+    # the process
+
+    def start(self, **env: str) -> None:
+        """Starts and waits until it is ready; `env` for crash points and the like."""
+        with open(self.log_file, "ab") as log:
+            self.process = subprocess.Popen(
+                [str(daemon_path()), "--config", str(self.config_file)], stdout=log, stderr=log,
+                env={**os.environ, **env}, start_new_session=True)
+        deadline = time.monotonic() + PATIENCE_S
+        while not self.is_ready():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise Timeout(f"kfopsd is not ready (exit code {self.process.poll()}):\n{self.log_tail()}")
+            time.sleep(0.01)
+
+    def is_ready(self) -> bool:
+        try:
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2)
+            connection.request("GET", "/readyz")
+            ready = connection.getresponse().status == 200
+            connection.close()
+            return ready
+        except OSError:
+            return False
+
+    def stop(self, kill: bool = False) -> int:
+        """Ends it; the exit code."""
+        if self.process is None:
+            return 0
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGKILL if kill else signal.SIGTERM)
+        try:
+            return self.process.wait(15)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise Timeout("kfopsd did not end within 15 s of SIGTERM") from None
+
+    def restart(self, kill: bool = False, **env: str) -> None:
+        self.stop(kill)
+        self.start(**env)
+
+    def log_tail(self, lines: int = 40) -> str:
+        if not self.log_file.exists():
+            return ""
+        return "\n".join(self.log_file.read_text(errors="replace").splitlines()[-lines:])
+
+    def log_lines(self) -> list[dict]:
+        """The log as dictionaries; what is not logfmt (a sanitizer's report) has only "text"."""
+        found = []
+        text = self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
+        for line in text.splitlines():
+            fields = {key: json.loads(value) if value.startswith('"') and _is_json(value) else value
+                      for key, value in LOG_FIELD.findall(line)}
+            found.append({**fields, "text": line})
+        return found
+
+    # its memory
+
+    def rows(self, query: str, *values) -> list[dict]:
+        """Rows of its database; read only, and safe beside the running process."""
+        path = self.state_dir / "kfops.db"
+        if not path.exists():
+            return []
+        database = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5)
+        try:
+            database.row_factory = sqlite3.Row
+            return [dict(row) for row in database.execute(query, values)]
+        finally:
+            database.close()
+
+    def jobs(self) -> list[dict]:
+        return self.rows("SELECT id, uid, command, state, code, message, repo, pr, comment_id, head_sha,"
+                         " data FROM jobs ORDER BY id")
+
+    def unfinished(self) -> list[dict]:
+        return [job for job in self.jobs() if job["state"] < FINAL_STATE]
+
+    def unsaid(self) -> list[dict]:
+        """What it still wants to show on GitHub."""
+        return self.rows("SELECT slot, tries, error FROM outbox"
+                         " WHERE sent_version < version AND refusals < 10")
+
+    # what people see
+
+    def comments(self, pull=None) -> list[dict]:
+        """Its comments that are not folded away, oldest first."""
+        return [item for item in (pull or self.scene.pull).look()["comments"]
+                if item["user"] == self.login and not item["minimized"]]
+
+    def says(self, *containing: str, pull=None, patience: float = PATIENCE_S) -> str:
+        """Waits for a comment that contains all of these; its text."""
+        def found():
+            for item in reversed(self.comments(pull)):
+                if all(text in item["body"] for text in containing):
+                    return item["body"]
+            return None
+        return self.scene.wait_until(found, f"the bot to say {containing}", patience)
+
+    def reacts(self, content: str, to=None, patience: float = PATIENCE_S) -> None:
+        """Waits for a reaction to a comment (the last one that a person wrote)."""
+        to = to or self.scene.last_comment
+        self.scene.wait_until(lambda: content in to.reactions(), f"{content} on '{to.body}'", patience)
+
+    def ends(self, to=None, patience: float = PATIENCE_S) -> str:
+        """Waits for the final reaction and for everything to be said; which reaction it was."""
+        to = to or self.scene.last_comment
+
+        def found():
+            final = FINAL_REACTIONS & set(to.reactions())
+            return final.pop() if final and "eyes" not in to.reactions() else None
+        content = self.scene.wait_until(found, f"the end of '{to.body}'", patience)
+        self.scene.wait_until(lambda: not self.unsaid(), "everything to be said", patience)
+        return content
+
+    def check(self, name: str, pull=None, **wanted) -> dict:
+        """Waits for a check run whose members have these values, like conclusion="success"."""
+        def found():
+            for run in (pull or self.scene.pull).look()["checks"]:
+                if run["name"] == name and all(run[key] == value for key, value in wanted.items()):
+                    return run
+            return None
+        return self.scene.wait_until(found, f"check {name} with {wanted}")
+
+    def status(self, context: str, pull=None, **wanted) -> dict:
+        """Waits for a commit status (token mode)."""
+        def found():
+            for status in (pull or self.scene.pull).look()["statuses"]:
+                if status["context"] == context and \
+                   all(status[key] == value for key, value in wanted.items()):
+                    return status
+            return None
+        return self.scene.wait_until(found, f"status {context} with {wanted}")
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
+
+
+class Comment:
+    """A comment that a person wrote."""
+
+    def __init__(self, pull, person, made: dict, body: str):
+        self.pull = pull
+        self.person = person
+        self.id = made["id"]
+        self.body = body
+
+    def reactions(self) -> list[str]:
+        """The bot's reactions on it."""
+        for item in self.pull.look()["comments"]:
+            if item["id"] == self.id:
+                return [reaction["content"] for reaction in item["reactions"]
+                        if reaction["user"] == self.pull.scene.bot.login]
+        return []
+
+    def is_edited(self, body: str, by=None) -> None:
+        self.pull.scene.github.send("PATCH", f"comments/{self.id}",
+                                    {"user": (by or self.person).login, "body": body})
+
+    def is_deleted(self) -> None:
+        self.pull.scene.github.send("DELETE", f"comments/{self.id}")
+
+
+class Pull:
+    """A pull request."""
+
+    def __init__(self, scene, repo: str, made: dict):
+        self.scene = scene
+        self.repo = repo
+        self.number = made["number"]
+        self.path = f"repos/{repo}/pulls/{self.number}"
+
+    def look(self) -> dict:
+        """Everything on it, as the stand-in tells it."""
+        return self.scene.github.get(f"conversation/{self.repo}/{self.number}.json")
+
+    @property
+    def head(self) -> str:
+        return self.look()["head_sha"]
+
+    def markdown(self) -> str:
+        return self.scene.github.get(f"conversation/{self.repo}/{self.number}.md")
+
+
+class Person:
+    """Somebody with a login and a role; acts on the scene's pull request unless another is given."""
+
+    def __init__(self, scene, login: str):
+        self.scene = scene
+        self.login = login
+
+    def comments(self, body: str, on=None) -> Comment:
+        pull = on or self.scene.pull
+        made = self.scene.github.post(f"{pull.path}/comments", user=self.login, body=body)
+        self.scene.last_comment = Comment(pull, self, made, body)
+        return self.scene.last_comment
+
+    def opens(self, title: str, branch: str, files: dict, **more) -> Pull:
+        made = self.scene.github.post(f"repos/{self.scene.repo}/pulls", title=title, branch=branch,
+                                      files=files, user=self.login, **more)
+        return Pull(self.scene, self.scene.repo, made)
+
+    def pushes(self, files: dict, on=None, **more) -> str:
+        """A commit on the pull request's branch; its SHA."""
+        pull = on or self.scene.pull
+        return self.scene.github.post(f"{pull.path}/push", user=self.login, files=files,
+                                      **more)["head_sha"]
+
+    def closes(self, pull=None) -> None:
+        self.scene.github.post(f"{(pull or self.scene.pull).path}/close", user=self.login)
+
+    def reruns(self, check: dict) -> None:
+        """Presses Re-run on a check."""
+        self.scene.github.post(f"check-runs/{check['id']}/rerequest", user=self.login)
+
+    def is_given(self, role: str, base: str | None = None) -> None:
+        body = {"login": self.login, "role": role, **({"base": base} if base else {})}
+        self.scene.github.post(f"repos/{self.scene.repo}/permissions", **body)
+
+
+class Scene:
+    """Both stand-ins, the bot, a repository lab/iris with a pull request by ann, and its people."""
+
+    repo = "lab/iris"
+
+    def __init__(self, folder: pathlib.Path, mode: str = "app", runs: str = "instant",
+                 version: str = "2.17.0", config: dict | None = None, files: dict | None = None):
+        self.folder = folder
+        self.expected_log: list[re.Pattern] = []
+        self.expected_violations: list[re.Pattern] = []
+        self.may_leave_jobs = False
+        self.last_comment: Comment | None = None
+        self.github = self.kubeflow = self.bot = None
+        try:
+            self._start(mode, runs, version, config or {}, files or {})
+        except BaseException:
+            self.stop()
+            raise
+
+    def _start(self, mode, runs, version, config, files) -> None:
+        secret = secrets.token_urlsafe(32)
+        port = free_port()
+        self._write("webhook-secret", secret + "\n")
+        args = ["--webhook-url", f"http://127.0.0.1:{port}/webhook", "--webhook-secret-file",
+                str(self.folder / "webhook-secret")]
+        if mode == "app":
+            self._write("app.pem", make_key())
+            args += ["--app-id", str(APP_ID), "--app-key-file", str(self.folder / "app.pem")]
+        else:
+            token = "ghp_" + secrets.token_urlsafe(27)
+            self._write("token", token + "\n")
+            args += ["--token", token]
+        self.github = StandinProcess("github", self.folder / "github", *args)
+        self.github.post("limits", content_per_minute=10000, content_per_hour=10000,
+                         points_per_minute=100000)
+        self.kubeflow = Kubeflow(self.folder / "kubeflow", runs, version)
+        self.bot = Bot(self, self.folder / "bot", self._config(mode, port, config))
+        self.people(mode, files)
+        self.bot.start()
+
+    def people(self, mode: str, files: dict) -> None:
+        roles = {"ann": "write", "ben": "maintain", "eve": "read"}
+        if mode == "token":
+            roles["kfops-bot"] = "write"
+        self.github.post("repos", owner="lab", name="iris", organization=True, author="ben",
+                         template=str(HERE / "repo"), collaborators=roles)
+        self.ann, self.ben, self.eve = (Person(self, login) for login in ("ann", "ben", "eve"))
+        self.pull = self.ann.opens("Five neighbours", "five-neighbours",
+                                   {"notes.md": "Five neighbours instead of three.\n", **files})
+
+    def _write(self, name: str, text) -> None:
+        path = self.folder / name
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        path.chmod(0o600)
+
+    def _config(self, mode: str, port: int, changes: dict) -> dict:
+        """kfops.yaml with everything in it fast; `changes` are merged in by section."""
+        github = {"api_url": f"{self.github.url}/api/v3", "web_url": self.github.url, "write_gap": "10ms",
+                  "writes_per_minute": 80, "writes_per_hour": 500}
+        if mode == "app":
+            github.update(app_id=str(APP_ID), private_key_file=str(self.folder / "app.pem"))
+        else:
+            github.update(token_file=str(self.folder / "token"))
+        config = {
+            "server": {"listen": f"127.0.0.1:{port}", "webhook_path": "/webhook",
+                       "webhook_secret_file": str(self.folder / "webhook-secret")},
+            "state_dir": str(self.folder / "state"),
+            "github": github,
+            "compile": {"python": os.environ.get("KFOPS_PYTHON") or sys.executable,
+                        "package_dir": str(ROOT / "deploy" / "compiler")},
+            "report": {"edit_interval": "50ms"},
+            "poll": {"run_first": "100ms", "finished_interval": "200ms", "deliveries_interval": "1s",
+                     "run_doubt": "2s"},
+            "log": {"level": "debug"},
+            "clusters": [{"name": "main", "kfp_url": self.kubeflow.url, "kfp_ui_url": self.kubeflow.url}],
+            "repositories": [{"match": "lab/*", "cluster": "main"}],
+        }
+        for section, values in changes.items():
+            if isinstance(values, dict):
+                config.setdefault(section, {}).update(values)
+            else:
+                config[section] = values
+        (self.folder / "state").mkdir(mode=0o700)
+        return config
+
+    # waiting
+
+    def wait_until(self, predicate, what: str, patience: float = PATIENCE_S):
+        """The first true value of predicate(). Looks again whenever GitHub's stand-in reports a change,
+        and now and then for what it cannot know; Timeout names `what` and shows the conversation."""
+        deadline = time.monotonic() + patience
+        while True:
+            seen = len(self.github.mutations())
+            value = predicate()
+            if value:
+                return value
+            if self.bot and self.bot.process and self.bot.process.poll() is not None:
+                raise Timeout(f"kfopsd ended with {self.bot.process.poll()} while the scene waited for "
+                              f"{what}\n{self.bot.log_tail()}")
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise Timeout(f"waited {patience:.0f} s for {what}\n{self.pull.markdown()}\n"
+                              f"{self.bot.log_tail()}")
+            self.github.mutations(after=seen, timeout=min(LOOK_AGAIN_S, left))
+
+    def restart_bot(self, kill: bool = False, **env: str) -> None:
+        self.bot.restart(kill, **env)
+
+    def webhooks_are_idle(self) -> None:
+        """Waits until everything that GitHub had to say is said."""
+        self.wait_until(lambda: self.github.get("deliveries")["idle"], "GitHub to deliver its webhooks")
+
+    # the end
+
+    def expects_log(self, pattern: str) -> None:
+        """A warning or error that belongs to the scenario."""
+        self.expected_log.append(re.compile(pattern))
+
+    def expects_violation(self, pattern: str) -> None:
+        self.expected_violations.append(re.compile(pattern))
+
+    def check_clean(self) -> None:
+        """Everything that must hold at the end of every scenario."""
+        if not self.may_leave_jobs:
+            self.webhooks_are_idle()
+            self.wait_until(lambda: not self.bot.unfinished(), "every job to be at rest", 10)
+            self.wait_until(lambda: not self.bot.unsaid(), "everything to be said", 10)
+        code = self.bot.stop()
+        faults = [] if code == 0 else [f"kfopsd ended with exit code {code}"]
+        for name, standin in (("GitHub", self.github), ("Kubeflow", self.kubeflow)):
+            faults += [f"{name} would have refused: {item}" for item in standin.violations()
+                       if not _any(self.expected_violations, json.dumps(item))]
+        gaps = self.github.get("violations")["gaps"]
+        faults += [f"the stand-in fell short: {gap}" for gap in gaps]
+        faults += [f"unexpected in the log: {line['text']}" for line in self.bot.log_lines()
+                   if line.get("level") not in ("info", "debug") and
+                   not _any(self.expected_log, line["text"])]
+        if faults:
+            raise AssertionError("\n".join(faults))
+
+    def stop(self) -> None:
+        """Ends all processes, whatever happened."""
+        if self.bot is not None:
+            try:
+                self.bot.stop(kill=True)
+            except Timeout:
+                pass
+        for standin in (self.github, self.kubeflow):
+            if standin is not None:
+                standin.stop()
+
+
+def _any(patterns: list, text: str) -> bool:
+    return any(pattern.search(text) for pattern in patterns)
+
+
+def make_key() -> bytes:
+    """A new App key in GitHub's form (PKCS#1 PEM)."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL,
+                             serialization.NoEncryption())
