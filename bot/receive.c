@@ -60,6 +60,7 @@ struct request *request_new(struct receive *receive, struct client *client)
 	request->answer = ANSWER_NONE;
 	request->class = ERR_OK;
 	request->is_webhook = false;
+	request->is_judged = false;
 	request->at_writer = false;
 	return request;
 }

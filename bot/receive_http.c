@@ -324,24 +324,6 @@ static void keep(struct request *request, const char *data, size_t len)
 	request->body_kept = need;
 }
 
-static void take_body(struct request *request, const char *data, size_t len)
-{
-	request->body_len += len;
-	if (request->client->wait == WAIT_CLOSE)
-		return;
-	if (request->body_len > RECEIVE_BODY_MAX ||
-	    (!request->is_webhook && request->body_len > RECEIVE_DRAIN_MAX)) {
-		request->answer = ANSWER_TOO_LARGE;
-		answer_in_body(request);
-	} else if (request->answer != ANSWER_NONE || !request->is_webhook) {
-		return;
-	} else if (request->streams[0] || request->body_kept + len > request->keep_max) {
-		hash_on(request, data, len);
-	} else {
-		keep(request, data, len);
-	}
-}
-
 static bool is_streamed_authentic(struct request *request)
 {
 	unsigned char given[SIGN_SHA256_LEN], digest[SIGN_SHA256_LEN];
@@ -406,7 +388,7 @@ static enum answer submit(struct request *request)
 	return ANSWER_BUSY;
 }
 
-/* NONE: the writer has it. `body` has body_kept bytes and may be the connection's own memory. */
+/* NONE: it is to be stored. `body` has body_kept bytes and may be the connection's own memory. */
 static enum answer judge_body(struct request *request, const char *body)
 {
 	enum intake_verdict verdict;
@@ -419,15 +401,38 @@ static enum answer judge_body(struct request *request, const char *body)
 	if (!is_whole)
 		return event_is_read(event) ? ANSWER_TOO_LARGE_TO_READ : ANSWER_IGNORED;
 	request->intake.delivery.received_at_ms = clock_now_ms();
-	if (intake_read(&request->intake, request->receive, event, body,
-			request->body_kept, &verdict, &err) != ERR_OK) {
+	if (intake_read(&request->intake, request->receive, event, body, request->body_kept,
+			&verdict, &err) != ERR_OK) {
 		log_debug("receive.bad_body", LOG_S("delivery", request->head[HEAD_GUID]),
 			  LOG_S("cause", err.msg));
 		return ANSWER_BAD_BODY;
 	}
 	if (verdict == INTAKE_PONG)
 		return ANSWER_PONG;
-	return verdict == INTAKE_IRRELEVANT ? ANSWER_IGNORED : submit(request);
+	return verdict == INTAKE_IRRELEVANT ? ANSWER_IGNORED : ANSWER_NONE;
+}
+
+static void take_body(struct request *request, const char *data, size_t len)
+{
+	request->body_len += len;
+	if (request->client->wait == WAIT_CLOSE)
+		return;
+	if (request->body_len > RECEIVE_BODY_MAX ||
+	    (!request->is_webhook && request->body_len > RECEIVE_DRAIN_MAX)) {
+		request->answer = ANSWER_TOO_LARGE;
+		answer_in_body(request);
+	} else if (request->answer != ANSWER_NONE || !request->is_webhook) {
+		return;
+	} else if (request->streams[0] || request->body_kept + len > request->keep_max) {
+		hash_on(request, data, len);
+	} else if (request->body_kept == 0 && declared_length(request) == (int64_t)len) {
+		/* All of it at once, as nearly always: judged where it lies. */
+		request->body_kept = len;
+		request->answer = judge_body(request, data);
+		request->is_judged = true;
+	} else {
+		keep(request, data, len);
+	}
 }
 
 static enum MHD_Result send_page(struct request *request, int status, struct buf *body,
@@ -471,7 +476,10 @@ static enum MHD_Result finish(struct request *request, const char *url, const ch
 		must(!request->at_writer);
 		if (!request->is_webhook)
 			return answer_page(request, url, method);
-		request->answer = judge_body(request);
+		if (!request->is_judged)
+			request->answer = judge_body(request, request->body ? request->body : "");
+		if (request->answer == ANSWER_NONE)
+			request->answer = submit(request);
 		if (request->answer == ANSWER_NONE) {
 			MHD_suspend_connection(client->connection);
 			client_wait(request->receive, client, WAIT_COMMIT);
@@ -483,8 +491,8 @@ static enum MHD_Result finish(struct request *request, const char *url, const ch
 	return send_answer(request);
 }
 
-/* The writer has answered, or will not in time: the connection goes on, and libmicrohttpd calls
- * `handle` once more. */
+/* The writer has answered, or will not in time: the connection goes on, and libmicrohttpd
+ * calls `handle` once more. */
 void http_answer_returned(struct receive *receive, struct request *request)
 {
 	bool failed = request->at_writer || request->class != ERR_OK;
@@ -522,8 +530,8 @@ static struct client *client_of(struct MHD_Connection *connection)
 	return info->socket_context;
 }
 
-/* The request line is there: from now on the request's time runs. For the first request of a
- * connection it has run since the connection was made. */
+/* The request line is there: from now on the request's time runs. For the first request of
+ * a connection it has run since the connection was made. */
 static void *on_request_line(void *arg, const char *uri, struct MHD_Connection *connection)
 {
 	struct client *client = client_of(connection);

@@ -97,6 +97,7 @@ struct request {
 	enum answer answer;
 	enum err_class class; /* what the writer said */
 	bool is_webhook;
+	bool is_judged; /* the body has been looked at where it lay */
 	bool at_writer;
 };
 

@@ -60,6 +60,13 @@ static enum err_class run_mark(struct db *db, void *arg, struct err *err)
 	return outbox_mark(db, op->row->id, err);
 }
 
+static enum err_class run_unmark(struct db *db, void *arg, struct err *err)
+{
+	struct row_op *op = arg;
+
+	return outbox_unmark(db, op->row->id, err);
+}
+
 static enum err_class run_sent(struct db *db, void *arg, struct err *err)
 {
 	struct row_op *op = arg;
@@ -282,7 +289,10 @@ static void put_off(struct reporter *rep, const struct outbox_row *row, const st
 	if (seen->class == ERR_THROTTLED) {
 		op.due_ms = seen->retry_at_ms > now_ms ? seen->retry_at_ms : now_ms + ROUNDING_MS;
 		pause_installation(rep, row->installation_id, op.due_ms);
-		return; /* the row stays due; its installation waits */
+		/* nothing was sent, so the mark of this try says nothing; the row stays due */
+		if (!row->maybe_sent && !row->remote_id)
+			(void)!writer_call(rep->hands.world->writer, run_unmark, &op, &err);
+		return;
 	}
 	op.permanent = !err_is_retried(seen->class) && seen->class != ERR_CONFIG;
 	op.due_ms = now_ms + (seen->in_doubt ? LIST_LAG_MS : 0) +

@@ -35,16 +35,7 @@ fi
 export KFOPS_PYTHON=$venv/bin/python
 
 # Mermaid draws the graphs on the stand-in's page. Without npm the page shows their source instead.
-mermaid_version=11.4.1
-if [ ! -f "$KFOPS_CACHE/mermaid-$mermaid_version.min.js" ] && command -v npm >/dev/null; then
-  scratch=$(mktemp -d)
-  if (cd "$scratch" && npm pack --silent "mermaid@$mermaid_version" >/dev/null 2>&1 &&
-      tar -xzf mermaid-*.tgz package/dist/mermaid.min.js); then
-    mkdir -p "$KFOPS_CACHE"
-    cp "$scratch/package/dist/mermaid.min.js" "$KFOPS_CACHE/mermaid-$mermaid_version.min.js"
-  else
+if command -v npm >/dev/null; then
+  "$root/tests/standins/github/fetch_mermaid.sh" >/dev/null ||
     echo "setup: Mermaid could not be fetched; graphs are shown as source" >&2
-  fi
-  rm -rf "$scratch"
 fi
-export KFOPS_MERMAID=$KFOPS_CACHE/mermaid-$mermaid_version.min.js

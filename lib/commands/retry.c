@@ -21,7 +21,7 @@ static void decide_retry(const struct job *job, const struct effect_result *last
 	}
 	text = str_printf("Job %" PRId64 " does `/%s` of job %" PRId64 " again on `%.7s`.\n",
 			  jval_int(last->data, "id", 0), jval_str(last->data, "command", "?"),
-			  jval_int(last->data, "of", 0), jval_str(last->data, "sha", ""));
+			  jval_int(last->data, "retry_of", 0), jval_str(last->data, "sha", ""));
 	out->data = json_object();
 	jval_set_str(out->data, "answer", text);
 	common_end(out, JOB_DONE, NULL, "answered");

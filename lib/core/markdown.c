@@ -398,6 +398,16 @@ struct open_blocks {
 	size_t details;
 };
 
+static void follow_details(struct open_blocks *open, const char *line, size_t len)
+{
+	for (; len; line++, len--) {
+		if (len >= 8 && !memcmp(line, "<details", 8))
+			open->details++;
+		if (len >= 10 && !memcmp(line, "</details>", 10) && open->details)
+			open->details--;
+	}
+}
+
 /* Takes one line of the comment into account. */
 static void follow_line(struct open_blocks *open, const char *line, size_t len)
 {
@@ -420,14 +430,8 @@ static void follow_line(struct open_blocks *open, const char *line, size_t len)
 		open->fence_len = run;
 		return;
 	}
-	if (c != '<')
-		return;
-	for (; indent < len; indent++) {
-		if (len - indent >= 8 && !memcmp(line + indent, "<details", 8))
-			open->details++;
-		if (len - indent >= 10 && !memcmp(line + indent, "</details>", 10) && open->details)
-			open->details--;
-	}
+	if (c == '<')
+		follow_details(open, line + indent, len - indent);
 }
 
 static const char cut_note[] = "\n*(The rest is left out: a comment cannot be longer.)*\n";

@@ -14,18 +14,19 @@ struct compile_binds {
 	char *paths[COMPILE_BINDS_MAX];
 	size_t count;
 };
-enum err_class compile_binds_find(struct compile_binds *out, const char *python, struct err *err)
-	MUST_CHECK;
+enum err_class compile_binds_find(struct compile_binds *out, const char *python,
+				  struct err *err) MUST_CHECK;
 void compile_binds_add(struct compile_binds *binds, const char *from, const char *to);
 void compile_binds_dispose(struct compile_binds *binds);
 
 /* Turns what came out of the sandbox into yaml, or into an error with its place. */
-enum err_class compile_result_read(struct compile_result *out, const struct sandbox_outcome *outcome,
+enum err_class compile_result_read(struct compile_result *out,
+				   const struct sandbox_outcome *outcome,
 				   const struct compile_request *request, int timeout_ms,
 				   struct err *err) MUST_CHECK;
 
 /* Parses out->yaml into out->documents and sees that it is a pipeline. */
-enum err_class compile_documents_read(struct compile_result *out, const char *path, bool argo_allowed,
-				      struct err *err) MUST_CHECK;
+enum err_class compile_documents_read(struct compile_result *out, const char *path,
+				      bool argo_allowed, struct err *err) MUST_CHECK;
 
 #endif

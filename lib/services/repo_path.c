@@ -281,7 +281,7 @@ static bool flatten(int root_fd, const char *name, unsigned long *serial)
 		/* A folder that may not be written cannot be moved. */
 		if (fstatat(fd, entry->d_name, &info, AT_SYMLINK_NOFOLLOW) == 0 &&
 		    S_ISDIR(info.st_mode))
-			(void)fchmodat(fd, entry->d_name, 0700, 0);
+			(void)!fchmodat(fd, entry->d_name, 0700, 0);
 		snprintf(moved, sizeof moved, ".kfops-remove-%lu", ++*serial);
 		if (renameat(fd, entry->d_name, root_fd, moved) == 0)
 			changed = true;

@@ -1,4 +1,5 @@
-/* sandbox_impl.h - what the files of the sandbox share: arguments, user namespace, system-call filter. */
+/* sandbox_impl.h - what the files of the sandbox share: arguments, user namespace, system-call
+ * filter. */
 #ifndef KF_SERVICES_SANDBOX_IMPL_H
 #define KF_SERVICES_SANDBOX_IMPL_H
 

@@ -11,6 +11,7 @@
 #include "lib/base/crash.h"
 #include "lib/base/jval.h"
 #include "lib/base/log.h"
+#include "lib/base/metrics.h"
 #include "lib/base/str.h"
 #include "lib/store/store_impl.h"
 #include "store_migrations.inc"
@@ -168,6 +169,7 @@ static enum err_class free_orphans(struct db *db, int64_t now_ms, struct err *er
 		return class;
 	if (orphans)
 		log_info("store.orphans", LOG_I("jobs", orphans));
+	metrics_add(METRIC_CRASHES, NULL, orphans);
 	return store_exec(db, STMT_DUE_TOO_FAR, err, B_INT(now_ms), B_INT(DUE_AHEAD_MAX_MS));
 }
 

@@ -132,9 +132,10 @@ enum err_class queue_retry(struct db *db, int64_t job_id, const struct job *as, 
 
 /* --- looking (any connection) --- */
 
-/* True when the job's comment has a later command that has not ended: the reaction waits for that. */
-enum err_class queue_has_later(struct db *db, const struct job *job, bool *out, struct err *err)
-	MUST_CHECK;
+/* True when the job's comment has a later command that has not ended: the reaction waits for that.
+ */
+enum err_class queue_has_later(struct db *db, const struct job *job, bool *out,
+			       struct err *err) MUST_CHECK;
 
 /* Jobs of a repository (0: of all; pr 0: of all), unfinished first, then newest, at most 500:
  * [{"id","uid","repo","pr","command","state","step","actor","sha","created_at_ms","started_at_ms",

@@ -7,6 +7,8 @@
  * is all that a disk without a lying cache may leave behind. */
 #include "lib/store/vfs_fault.h"
 
+#include <stddef.h>
+
 #if KFOPS_FAULTS
 
 #include <pthread.h>

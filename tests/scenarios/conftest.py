@@ -5,7 +5,8 @@
     @pytest.mark.scene(runs="execute")                          pipelines really run
     @pytest.mark.scene(config={"report": {"notify_after": "0s"}}, files={...})
 
-KFOPS_BUILD names the folder with kfopsd (default: build); without it the scenarios are skipped.
+KFOPS_BUILD names the folder with kfopsd (default: build/asan, build); without one the scenarios are
+skipped.
 """
 
 import pathlib

@@ -41,8 +41,11 @@ class Timeout(AssertionError):
 
 
 def daemon_path() -> pathlib.Path:
-    build = os.environ.get("KFOPS_BUILD") or str(ROOT / "build")
-    return pathlib.Path(build) / "kfopsd"
+    """KFOPS_BUILD names the folder; without it the usual ones are looked at."""
+    named = os.environ.get("KFOPS_BUILD")
+    folders = [pathlib.Path(named)] if named else [ROOT / "build" / "asan", ROOT / "build"]
+    found = [folder / "kfopsd" for folder in folders if (folder / "kfopsd").exists()]
+    return found[0] if found else folders[0] / "kfopsd"
 
 
 def free_port() -> int:

@@ -330,6 +330,40 @@ static void test_check_edits(void **state)
 	run_edits("check_run", check_event, check_edits, ARRAY_LEN(check_edits));
 }
 
+static void test_times(void **state)
+{
+	static const struct {
+		const char *text;
+		int64_t ms;
+	} cases[] = {
+		{"1970-01-01T00:00:00Z", 0},
+		{"1970-12-31T23:59:59Z", 31535999000},
+		{"1972-02-29T00:00:00Z", 68169600000},
+		{"2000-02-29T12:00:00Z", 951825600000},
+		{"2000-03-01T00:00:00Z", 951868800000},
+		{"2024-02-29T23:59:59Z", 1709251199000},
+		{"2024-03-01T00:00:00Z", 1709251200000},
+		{"2025-03-01T00:00:00Z", 1740787200000},
+		{"2026-12-31T23:59:59Z", 1798761599000},
+		{"2100-03-01T00:00:00Z", 4107542400000},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		char *json = str_printf("\"%s\"", cases[i].text);
+		const struct edit edit = {"", "comment.created_at", json, 0, NULL};
+		char *text = edited(comment_event, &edit);
+		struct event e;
+
+		print_message("%s\n", cases[i].text);
+		assert_int_equal(read_text(&e, "issue_comment", text), ERR_OK);
+		assert_true(e.comment_at_ms == cases[i].ms);
+		event_dispose(&e);
+		mem_free(text);
+		mem_free(json);
+	}
+}
+
 static void test_states(void **state)
 {
 	static const struct {
@@ -755,7 +789,7 @@ static void read_damaged(const char *event, const char *text, size_t len, uint32
 
 static void test_samples(void **state)
 {
-	size_t len, index;
+	size_t len = 0, index;
 	char *list = sample_read(true, "github/payloads/index.json", &len);
 	json_t *root, *entry;
 
@@ -797,6 +831,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(test_comment_edits),
 	cmocka_unit_test(test_pull_request_edits),
 	cmocka_unit_test(test_check_edits),
+	cmocka_unit_test(test_times),
 	cmocka_unit_test(test_states),
 	cmocka_unit_test(test_bodies),
 	cmocka_unit_test(test_texts),

@@ -102,7 +102,7 @@ static void test_changed_body(void **state)
 
 static void test_vectors(void **state)
 {
-	size_t len, index;
+	size_t len = 0, index;
 	char *text = sample_read(true, "github/signature-vectors.json", &len);
 	json_t *root, *vector;
 

@@ -142,8 +142,8 @@ static void put_ref(git_repository *repo, const char *name, const char *sha)
 #define PULL "refs/pull/7/head"
 
 /* A commit of these entries, at the head of pull request 7. */
-static const char *push(struct world *world, const struct entry *entries, size_t count,
-			const char *parent)
+static inline const char *push(struct world *world, const struct entry *entries, size_t count,
+			       const char *parent)
 {
 	const char *sha =
 		put_commit(world->origin, put_tree(world->origin, entries, count), parent);
@@ -178,8 +178,8 @@ static inline enum err_class checkout(struct world *world, const char *sha)
 }
 
 /* Refused with this class and code, and nothing is left behind. */
-static void assert_refused(struct world *world, enum err_class class, enum err_class want,
-			   const char *code)
+static inline void assert_refused(struct world *world, enum err_class class, enum err_class want,
+				  const char *code)
 {
 	if (class != want || !str_eq(world->err.code, code))
 		print_message("class %s, code %s: %s\n", err_class_name(class), world->err.code,
@@ -190,8 +190,8 @@ static void assert_refused(struct world *world, enum err_class class, enum err_c
 	assert_int_equal(access(world->dest, F_OK), -1);
 }
 
-static void assert_file(const struct world *world, const char *path, const char *content,
-			mode_t mode)
+static inline void assert_file(const struct world *world, const char *path, const char *content,
+			       mode_t mode)
 {
 	AUTO_FREE char *full = str_printf("%s/%s", world->dest, path);
 	struct stat info;

@@ -298,7 +298,8 @@ static void test_hostile_files_are_contained(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(hostile); i++) {
 		check_hostile(i, &checkout);
 		check_nothing_left(hostile[i].name);
-		check_good(hostile[i].name, &checkout);
+		if (!str_eq(hostile[i].words, "clean")) /* those have used nothing up */
+			check_good(hostile[i].name, &checkout);
 	}
 	close(fds[0]);
 	close(fds[1]);
