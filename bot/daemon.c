@@ -33,7 +33,7 @@
 #include "lib/core/markdown.h"
 #include "lib/store/queue.h"
 
-enum { GREET_AGAIN_MS = 5000, SHUTDOWN_MAX_S = 11 };
+enum { GREET_AGAIN_MS = 5000, SHUTDOWN_MAX_S = 11, STOP_POLLER_MS = 1000, STOP_WORKERS_MS = 5000 };
 
 struct daemon {
 	const struct config *config;
@@ -196,7 +196,7 @@ static enum err_class open_receive(struct daemon *daemon, struct err *err)
 			return err_wrap(err, "%s", paths[i]);
 		options.secrets[i] = daemon->secrets[i];
 	}
-	markdown_redact_also((const char *const *)options.secrets, 2);
+	markdown_redact_also((const char *const *)daemon->secrets, 2);
 	return receive_open(&daemon->receive, &options, daemon->world.writer, err);
 }
 
@@ -288,23 +288,30 @@ static void *greet(void *arg)
 
 /* --- running and closing --- */
 
+/* The threads that take work first, the writer last: whatever they still bring is stored. */
+static void stop_threads(struct daemon *daemon)
+{
+	int64_t now_ms = clock_mono_ms();
+
+	atomic_store(&daemon->world.stopping, true);
+	world_poke(&daemon->world);
+	if (daemon->poller) /* it hands recovered deliveries to receive, so it ends before */
+		poller_stop(daemon->poller, now_ms + STOP_POLLER_MS);
+	if (daemon->receive)
+		receive_stop(daemon->receive);
+	if (daemon->workers)
+		workers_stop(daemon->workers, now_ms + STOP_WORKERS_MS);
+	if (daemon->reporter)
+		reporter_stop(daemon->reporter, now_ms + STOP_WORKERS_MS);
+	if (daemon->greeting)
+		world_join(daemon->greeter, now_ms + STOP_WORKERS_MS);
+}
+
 static void close_all(struct daemon *daemon)
 {
 	struct world *world = &daemon->world;
 
-	atomic_store(&world->stopping, true);
-	if (daemon->receive)
-		receive_stop(daemon->receive);
-	http_abort_all();
-	world_poke(world);
-	if (daemon->greeting)
-		pthread_join(daemon->greeter, NULL);
-	if (daemon->workers)
-		workers_stop(daemon->workers);
-	if (daemon->reporter)
-		reporter_stop(daemon->reporter);
-	if (daemon->poller)
-		poller_stop(daemon->poller);
+	stop_threads(daemon);
 	if (world->writer)
 		writer_stop(world->writer);
 	if (daemon->db)

@@ -251,6 +251,7 @@ static void duty_prune(struct poller *poller, int64_t now_ms)
 	struct err err;
 
 	repo_store_prune(poller->world->repos, config_ms(config, "retention.mirrors"));
+	poller_deliveries_forget(poller, now_ms);
 	do {
 		op.deleted = 0;
 		if (writer_call(poller->world->writer, run_prune, &op, &err))
@@ -360,9 +361,9 @@ enum err_class poller_start(struct poller **out, struct world *world, struct rec
 	return ERR_OK;
 }
 
-void poller_stop(struct poller *take_poller)
+void poller_stop(struct poller *take_poller, int64_t deadline_ms)
 {
-	pthread_join(take_poller->thread, NULL);
+	world_join(take_poller->thread, deadline_ms);
 	hands_close(&take_poller->hands);
 	mem_free(take_poller);
 }

@@ -14,7 +14,8 @@ struct poller;
 enum err_class poller_start(struct poller **out, struct world *world, struct receive *receive,
 			    struct err *err) MUST_CHECK;
 
-/* world->stopping must be set. */
-void poller_stop(struct poller *take_poller);
+/* world->stopping must be set; after `deadline_ms`
+ * (monotonic) calls under way are aborted. */
+void poller_stop(struct poller *take_poller, int64_t deadline_ms);
 
 #endif

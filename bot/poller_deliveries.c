@@ -63,6 +63,7 @@ static bool collect(void *arg, const struct github_delivery *delivery)
 
 struct meta_op {
 	const char *key, *value;
+	int64_t before_ms;
 };
 
 static enum err_class run_meta_set(struct db *db, void *arg, struct err *err)
@@ -72,9 +73,17 @@ static enum err_class run_meta_set(struct db *db, void *arg, struct err *err)
 	return db_meta_set(db, op->key, op->value, err);
 }
 
-static void meta_set_int(struct poller *poller, const char *key, int64_t value)
+static enum err_class run_meta_forget(struct db *db, void *arg, struct err *err)
 {
-	AUTO_FREE char *text = str_printf("%lld", (long long)value);
+	struct meta_op *op = arg;
+
+	return db_meta_forget(db, op->key, op->before_ms, err);
+}
+
+/* Values are "NUMBER@TIME", so that old ones can be forgotten. */
+static void note(struct poller *poller, const char *key, int64_t value, int64_t now_ms)
+{
+	AUTO_FREE char *text = str_printf("%lld@%lld", (long long)value, (long long)now_ms);
 	struct meta_op op = {.key = key, .value = text};
 	struct err err;
 
@@ -82,39 +91,48 @@ static void meta_set_int(struct poller *poller, const char *key, int64_t value)
 		log_warn("meta_failed", LOG_S("message", err.msg));
 }
 
-static int64_t meta_int(struct poller *poller, const char *key, int64_t fallback)
+static int64_t noted(struct poller *poller, const char *key, int64_t fallback)
 {
-	char text[32];
+	char text[64], *at;
 	struct err err;
 	int64_t value;
 
-	if (db_meta_get(poller->hands.reader, key, text, sizeof text, &err) ||
-	    !str_to_int64(&value, text))
+	if (db_meta_get(poller->hands.reader, key, text, sizeof text, &err))
 		return fallback;
-	return value;
+	at = strchr(text, '@');
+	if (at)
+		*at = '\0';
+	return str_to_int64(&value, text) ? value : fallback;
 }
 
-static void recover(struct poller *poller, const struct missed *missed)
+static void recover(struct poller *poller, const struct missed *missed, int64_t now_ms)
 {
 	AUTO_FREE char *key = str_printf("redeliver:%s", missed->guid), *payload = NULL;
-	int64_t tries = meta_int(poller, key, 0);
+	int64_t tries = noted(poller, key, 0);
 	struct err err = {0};
 
 	if (tries >= TRIES_MAX)
 		return;
-	meta_set_int(poller, key, tries + 1);
-	if (github_delivery_payload(poller->world->github, poller->hands.github_http, missed->id,
-				    &payload, &err) ||
-	    receive_payload(poller->receive, missed->event, missed->guid, payload, strlen(payload),
-			    1, &err)) {
-		log_info("recover_failed", LOG_S("delivery", missed->guid),
-			 LOG_S("message", err.msg));
+	note(poller, key, tries + 1, now_ms);
+	if (github_delivery_payload(poller->world->github, poller->hands.github_http, missed->id, &payload,
+				    &err) ||
+	    receive_payload(poller->receive, missed->event, missed->guid, payload, strlen(payload), 1, &err)) {
+		log_info("recover_failed", LOG_S("delivery", missed->guid), LOG_S("message", err.msg));
 		if (tries + 1 == TRIES_MAX)
 			log_error("delivery_quarantined", LOG_S("delivery", missed->guid));
 		return;
 	}
-	log_info("delivery_recovered", LOG_S("delivery", missed->guid),
-		 LOG_S("kind", missed->event));
+	note(poller, key, TRIES_MAX, now_ms); /* it is in: not to be fetched again */
+	log_info("delivery_recovered", LOG_S("delivery", missed->guid), LOG_S("kind", missed->event));
+}
+
+void poller_deliveries_forget(struct poller *poller, int64_t now_ms)
+{
+	struct meta_op op = {.key = "redeliver:", .before_ms = now_ms - 2 * (int64_t)KEPT_MS};
+	struct err err;
+
+	if (writer_call(poller->world->writer, run_meta_forget, &op, &err))
+		log_warn("meta_failed", LOG_S("message", err.msg));
 }
 
 void poller_deliveries(struct poller *poller, int64_t now_ms)
@@ -125,7 +143,7 @@ void poller_deliveries(struct poller *poller, int64_t now_ms)
 	if (!poller->receive || !poller->world->app_mode)
 		return;
 	look = mem_new(1, sizeof *look);
-	look->since_ms = meta_int(poller, "deliveries_looked_at", now_ms - KEPT_MS) - OVERLAP_MS;
+	look->since_ms = noted(poller, "deliveries_looked_at", now_ms - KEPT_MS) - OVERLAP_MS;
 	if (look->since_ms < now_ms - KEPT_MS)
 		look->since_ms = now_ms - KEPT_MS;
 	if (github_deliveries(poller->world->github, poller->hands.github_http, collect, look,
@@ -134,8 +152,8 @@ void poller_deliveries(struct poller *poller, int64_t now_ms)
 	} else {
 		/* oldest first, as they would have come */
 		for (size_t i = look->count; i > 0 && !atomic_load(&poller->world->stopping); i--)
-			recover(poller, &look->items[i - 1]);
-		meta_set_int(poller, "deliveries_looked_at", now_ms);
+			recover(poller, &look->items[i - 1], now_ms);
+		note(poller, "deliveries_looked_at", now_ms, now_ms);
 	}
 	mem_free(look->brought);
 	mem_free(look);

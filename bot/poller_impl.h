@@ -24,4 +24,7 @@ struct poller {
 /* Takes in the deliveries that GitHub could not bring us. */
 void poller_deliveries(struct poller *poller, int64_t now_ms);
 
+/* Forgets what is noted about deliveries that GitHub does not keep any more. */
+void poller_deliveries_forget(struct poller *poller, int64_t now_ms);
+
 #endif

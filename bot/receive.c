@@ -103,8 +103,14 @@ void request_returned(struct request *request)
 		request->next = first;
 	while (!atomic_compare_exchange_weak_explicit(&receive->returned, &first, request,
 						      memory_order_acq_rel, memory_order_relaxed));
-	/* From here on the request is the other thread's. */
-	if (!first)
+}
+
+/* Rings once for all requests of a batch. */
+static void on_answered(void *arg)
+{
+	struct receive *receive = arg;
+
+	if (atomic_load_explicit(&receive->returned, memory_order_relaxed))
 		(void)eventfd_write(receive->wake_fd, 1);
 }
 
@@ -215,6 +221,10 @@ static void turn(struct receive *receive, int timeout_ms)
 			(void)eventfd_read(receive->wake_fd, &unused);
 	take_returned(receive);
 	MHD_run(receive->http);
+	if (receive->has_submitted) {
+		receive->has_submitted = false;
+		writer_wake(receive->writer);
+	}
 }
 
 static void start_leaving(struct receive *receive)
@@ -384,6 +394,8 @@ static void destroy(struct receive *receive)
 {
 	struct request *next;
 
+	writer_on_answered(receive->writer, NULL, NULL);
+
 	if (receive->http) {
 		/* The daemon closes the socket that it listens on. */
 		MHD_stop_daemon(receive->http);
@@ -424,6 +436,7 @@ enum err_class receive_open(struct receive **out, const struct receive_options *
 	atomic_init(&receive->own_app_id, options->own_app_id);
 	atomic_init(&receive->own_user_id, options->own_user_id);
 	receive->listen_fd = receive->epoll_fd = receive->wake_fd = -1;
+	writer_on_answered(writer, on_answered, receive);
 	class = bind_socket(receive, options->listen, err);
 	if (class == ERR_OK)
 		class = open_loop(receive, err);

@@ -382,8 +382,10 @@ static enum answer submit(struct request *request)
 	request->op.arg = request;
 	CRASH_POINT("receive.before_queue");
 	request->at_writer = true;
-	if (writer_submit(receive->writer, &request->op, &err) == ERR_OK)
+	if (writer_submit_quietly(receive->writer, &request->op, &err) == ERR_OK) {
+		receive->has_submitted = true;
 		return ANSWER_NONE;
+	}
 	request->at_writer = false;
 	return ANSWER_BUSY;
 }

@@ -139,6 +139,7 @@ struct receive {
 	atomic_bool stopping;
 	bool is_leaving; /* the thread has seen `stopping` */
 	bool checks_layout;
+	bool has_submitted; /* in this turn: the writer is to be woken at its end */
 
 	int64_t now_ms; /* monotonic, of this turn of the loop */
 	struct client_list waits[WAIT_KINDS];

@@ -375,9 +375,9 @@ enum err_class reporter_start(struct reporter **out, struct world *world, struct
 	return ERR_OK;
 }
 
-void reporter_stop(struct reporter *take_reporter)
+void reporter_stop(struct reporter *take_reporter, int64_t deadline_ms)
 {
-	pthread_join(take_reporter->thread, NULL);
+	world_join(take_reporter->thread, deadline_ms);
 	hands_close(&take_reporter->hands);
 	mem_free(take_reporter);
 }

@@ -9,7 +9,8 @@ struct reporter;
 
 enum err_class reporter_start(struct reporter **out, struct world *world, struct err *err) MUST_CHECK;
 
-/* Waits for the call in hand; world->stopping must be set. */
-void reporter_stop(struct reporter *take_reporter);
+/* Waits for the call in hand; world->stopping must be set; after `deadline_ms`
+ * (monotonic) calls under way are aborted. */
+void reporter_stop(struct reporter *take_reporter, int64_t deadline_ms);
 
 #endif

@@ -511,10 +511,10 @@ enum err_class workers_start(struct workers **out, struct world *world, int coun
 	return ERR_OK;
 }
 
-void workers_stop(struct workers *take_workers)
+void workers_stop(struct workers *take_workers, int64_t deadline_ms)
 {
 	for (int i = 0; i < take_workers->count; i++) {
-		pthread_join(take_workers->each[i].thread, NULL);
+		world_join(take_workers->each[i].thread, deadline_ms);
 		hands_close(&take_workers->each[i].hands);
 	}
 	mem_free(take_workers->each);

@@ -66,6 +66,17 @@ enum err_class world_cluster_of(const struct world *world, const char *repo, siz
 	return ERR_OK;
 }
 
+void world_join(pthread_t thread, int64_t deadline_ms)
+{
+	int64_t until_ms = clock_now_ms() + deadline_ms - clock_mono_ms();
+	struct timespec until = {.tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000};
+
+	if (pthread_timedjoin_np(thread, NULL, &until) == 0)
+		return;
+	http_abort_all();
+	pthread_join(thread, NULL);
+}
+
 static struct http *open_http(const struct world *world, const char *ca_file, bool allow_http)
 {
 	struct http_options options = {

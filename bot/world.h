@@ -61,6 +61,9 @@ void world_note_namespace(struct world *world, size_t cluster, const char *name,
 enum err_class world_cluster_of(const struct world *world, const char *repo, size_t *out,
 				struct err *err) MUST_CHECK;
 
+/* Joins a thread; one that has not ended by `deadline_ms` (monotonic) has its calls aborted. */
+void world_join(pthread_t thread, int64_t deadline_ms);
+
 struct hands {
 	struct world *world;
 	struct db *reader;

@@ -26,6 +26,11 @@
 
 enum { BATCH_MAX = 256, WAIT_MAX_MS = 5000, TICK_MS = 1000, FAREWELL_MS = 200, EXIT_DAMAGED = 75 };
 
+struct hook {
+	void (*call)(void *arg);
+	void *arg;
+};
+
 struct writer {
 	struct db *db;
 	size_t queue_max;
@@ -37,11 +42,10 @@ struct writer {
 	size_t queued;
 	int64_t in_hand_since_ms; /* monotonic; 0: no batch is being committed */
 	bool stopping;		  /* submits are refused */
-	void (*notify)(void *arg);
-	void *notify_arg;
+	struct hook committed, answered;
 
 	atomic_bool healthy;
-	struct disk *disk; /* the writer's thread only, after writer_watch_disk */
+	struct disk *disk;  /* the writer's thread only, after writer_watch_disk */
 	int64_t full_at_ms; /* monotonic, without a disk that is watched; 0: not full */
 };
 
@@ -177,7 +181,8 @@ static bool says_full(enum err_class class, const struct err *err)
 }
 
 /* Hands the operations back, in order. An operation is its owner's again when `done` is called. */
-static void answer_batch(struct batch *batch, enum err_class class, const struct err *err)
+static void answer_batch(struct writer *writer, struct batch *batch, enum err_class class,
+			 const struct err *err)
 {
 	struct writer_op *next;
 
@@ -189,6 +194,11 @@ static void answer_batch(struct batch *batch, enum err_class class, const struct
 		}
 		op->done(op->arg, op->class, &op->err);
 	}
+	/* Under the lock, so that whoever takes the hook away knows that it is not running. */
+	pthread_mutex_lock(&writer->lock);
+	if (writer->answered.call)
+		writer->answered.call(writer->answered.arg);
+	pthread_mutex_unlock(&writer->lock);
 }
 
 static _Noreturn void leave(struct writer *writer, const struct err *err)
@@ -205,7 +215,7 @@ static _Noreturn void leave(struct writer *writer, const struct err *err)
 	pthread_mutex_unlock(&writer->lock);
 	for (struct writer_op *op = rest.head; op; op = op->next)
 		op->class = ERR_OK;
-	answer_batch(&rest, ERR_CORRUPT, err);
+	answer_batch(writer, &rest, ERR_CORRUPT, err);
 	/* Time for the answers to get out; they are worth having, but nothing depends on them. */
 	sleep_ms(FAREWELL_MS);
 	_exit(EXIT_DAMAGED);
@@ -236,26 +246,31 @@ static void commit_batch(struct writer *writer, struct batch *batch)
 	else
 		log_warn("writer.batch_failed", LOG_S("class", err_class_name(class)),
 			 LOG_I("operations", batch->count), LOG_S("cause", err.msg));
-	answer_batch(batch, class, &err);
+	answer_batch(writer, batch, class, &err);
 	if (class == ERR_CORRUPT)
 		leave(writer, &err);
+}
+
+static void announce(struct writer *writer)
+{
+	struct hook hook;
+
+	pthread_mutex_lock(&writer->lock);
+	hook = writer->committed;
+	pthread_mutex_unlock(&writer->lock);
+	if (hook.call)
+		hook.call(hook.arg);
 }
 
 static void *write_all(void *arg)
 {
 	struct writer *writer = arg;
 	struct batch batch;
-	void (*notify)(void *arg);
-	void *notify_arg;
 
 	for (batch = next_batch(writer); batch.head; batch = next_batch(writer)) {
 		commit_batch(writer, &batch);
-		pthread_mutex_lock(&writer->lock);
-		notify = writer->notify;
-		notify_arg = writer->notify_arg;
-		pthread_mutex_unlock(&writer->lock);
-		if (notify && batch.wrote)
-			notify(notify_arg);
+		if (batch.wrote)
+			announce(writer);
 		db_checkpoint(writer->db, false);
 		look_at_disk(writer);
 	}
@@ -323,7 +338,7 @@ enum err_class writer_watch_disk(struct writer *writer, const struct disk_limits
 	return class;
 }
 
-enum err_class writer_submit(struct writer *writer, struct writer_op *op, struct err *err)
+enum err_class writer_submit_quietly(struct writer *writer, struct writer_op *op, struct err *err)
 {
 	int64_t now_ms = clock_mono_ms(), oldest_ms;
 	const char *code = NULL;
@@ -344,11 +359,24 @@ enum err_class writer_submit(struct writer *writer, struct writer_op *op, struct
 		*writer->tail = op;
 		writer->tail = &op->next;
 		writer->queued++;
-		pthread_cond_signal(&writer->work);
 	}
 	pthread_mutex_unlock(&writer->lock);
 	return code ? err_code(err, ERR_TRANSIENT, code, "the database is not taking more work now")
 		    : ERR_OK;
+}
+
+void writer_wake(struct writer *writer)
+{
+	pthread_cond_signal(&writer->work);
+}
+
+enum err_class writer_submit(struct writer *writer, struct writer_op *op, struct err *err)
+{
+	enum err_class class = writer_submit_quietly(writer, op, err);
+
+	if (class == ERR_OK)
+		writer_wake(writer);
+	return class;
 }
 
 struct call {
@@ -415,8 +443,14 @@ bool writer_is_healthy(const struct writer *writer)
 void writer_on_commit(struct writer *writer, void (*notify)(void *arg), void *arg)
 {
 	pthread_mutex_lock(&writer->lock);
-	writer->notify = notify;
-	writer->notify_arg = arg;
+	writer->committed = (struct hook){.call = notify, .arg = arg};
+	pthread_mutex_unlock(&writer->lock);
+}
+
+void writer_on_answered(struct writer *writer, void (*notify)(void *arg), void *arg)
+{
+	pthread_mutex_lock(&writer->lock);
+	writer->answered = (struct hook){.call = notify, .arg = arg};
 	pthread_mutex_unlock(&writer->lock);
 }
 

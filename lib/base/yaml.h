@@ -4,7 +4,7 @@
  * Bounds: 32 MiB of text, depth 100, 500,000 nodes. No aliases or anchors, no tags beyond the core
  * schema, no doubled keys, no keys that are not plain text: each is refused with its place. Scalars
  * are resolved by YAML 1.1's core rules as PyYAML writes them (null, true/false, integers, floats;
- * anything quoted is text; "yes", "no", "on", "off" stay text). Any thread. */
+ * anything quoted is text; "yes", "no", "on", "off", dates and "1e5" stay text). Any thread. */
 #ifndef KF_BASE_YAML_H
 #define KF_BASE_YAML_H
 

@@ -191,13 +191,14 @@ void common_create_run(const struct job *job, const struct effect_result *last, 
 
 /* --- following it --- */
 
-static void describe_progress(json_t *tasks, struct buf *text)
+static void describe_progress(const struct job *job, json_t *tasks, struct buf *text)
 {
-	size_t done = 0, all = json_object_size(tasks);
+	size_t done = 0, seen = json_object_size(tasks);
+	size_t known = (size_t)jval_int(job->data, "compile.tasks", 0), all = seen > known ? seen : known;
 	const char *name, *running = NULL;
 	json_t *state;
 
-	if (!all) {
+	if (!seen) {
 		buf_puts(text, "running");
 		return;
 	}
@@ -269,7 +270,7 @@ static void run_has_ended(const struct job *job, const json_t *seen, const char 
 	AUTO_BUF struct buf text = buf_make(256);
 
 	if (str_eq(state, "SUCCEEDED") || str_eq(state, "SKIPPED")) {
-		describe_progress(json_object_get(seen, "tasks"), &text);
+		describe_progress(job, json_object_get(seen, "tasks"), &text);
 		common_part(job, out, "run", PART_DONE, now_ms, buf_text(&text));
 		common_end(out, JOB_DONE, NULL, "the run succeeded");
 	} else if (str_eq(state, "CANCELED") || jval_bool(seen, "was_canceling", false) ||
@@ -305,7 +306,7 @@ static void look_at_run(const struct job *job, const json_t *seen, int64_t now_m
 			ask_terminate(job, job->cancel ? "cancel" : "timeout", now_ms, out);
 			return;
 		}
-		describe_progress(tasks, &text);
+		describe_progress(job, tasks, &text);
 		common_part(job, out, "run", PART_RUNNING, now_ms, buf_text(&text));
 	}
 	common_wait(out, WAIT_RUN, jval_str(job->data, "run.id", ""), next_look(job, now_ms));

@@ -411,7 +411,7 @@ static enum err_class read_flag(struct parse *p, const char *text)
 		return refuse_word(p, "command.doubled_flag", "", label, " is given twice.");
 	value = take_value(p, equals);
 	if (!value)
-		return refuse_word(p, "command.value", "", label, " needs a value.");
+		return refuse_word(p, "command.missing", "", label, " needs a value.");
 	return flag->type == FLAG_PARAM ? store_param(p, flag, value)
 					: store_value(p, flag->name, label, flag->type, value);
 }
@@ -428,10 +428,10 @@ static enum err_class read_argument(struct parse *p, const struct word *word)
 				   " looks like a parameter; write `--param` before it, or `--` "
 				   "before all of them.");
 	if (!c->arg_name)
-		return refuse_word(p, "command.value", "This command takes no argument; ",
+		return refuse_word(p, "command.missing", "This command takes no argument; ",
 				   word->text, " is one.");
 	if (json_object_get(p->args, "arg"))
-		return refuse_word(p, "command.value", "This command takes one argument; ",
+		return refuse_word(p, "command.missing", "This command takes one argument; ",
 				   word->text, " is one too many.");
 	return store_value(p, "arg", c->arg_name, c->arg_type, word->text);
 }
@@ -443,7 +443,7 @@ static enum err_class read_tail(struct parse *p)
 	enum err_class class = ERR_OK;
 
 	if (!flag && p->at < p->words.count)
-		return refuse(p, "command.value", "This command takes no parameters after `--`.");
+		return refuse(p, "command.missing", "This command takes no parameters after `--`.");
 	while (!class && p->at < p->words.count)
 		class = store_param(p, flag, p->words.items[p->at++].text);
 	return class;
@@ -503,6 +503,7 @@ static enum err_class parse_line(struct command_call *out, bool *keep_going,
 	*out = (struct command_call){0};
 	if (class)
 		return class;
+	must(p.command);
 	if (strlen(line) > COMMENT_LINE_MAX)
 		return err_code(err, ERR_USER, "command.too_long",
 				"The line `/%s ...` is longer than 4,096 bytes.", p.command->name);

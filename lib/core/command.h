@@ -55,7 +55,9 @@ struct command_table {
 
 struct command_call {
 	const struct command *command;
-	json_t *args;            /* {"arg": "...", "sha": "...", "no-cache": true, "param": {k: "v"}}; owned */
+	/* {"arg": "...", "sha": "...", "no-cache": true, "param": {k: "v"}}: flags by their names,
+	 * durations in milliseconds; owned. */
+	json_t *args;
 	char *line;              /* as written, for the answer; owned */
 };
 

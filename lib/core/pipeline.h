@@ -36,6 +36,7 @@ struct pipeline_param {
 	char *description;
 };
 
+/* OTHER: what is neither, and in Argo's format a DAG inside itself, which that format allows. */
 enum task_kind { TASK_CONTAINER, TASK_IMPORTER, TASK_DAG, TASK_OTHER };
 
 struct pipeline_dag;
@@ -72,7 +73,7 @@ struct pipeline {
 	size_t param_count;
 	char **images;             /* sorted, no doubles */
 	size_t image_count;
-	char **secrets;            /* names of Kubernetes Secrets of the platform document, sorted */
+	char **secrets;            /* names of Kubernetes Secrets, sorted; "<dynamic>": the run decides */
 	size_t secret_count;
 	char **model_outputs;      /* "component.artifact" of type system.Model, sorted */
 	size_t model_output_count;
@@ -81,7 +82,8 @@ struct pipeline {
 	bool has_platform_spec;
 };
 
-/* Reads documents (one or two for IR). USER with code "pipeline.invalid" and a sentence. */
+/* Reads documents: one or two for IR, or the server's {"pipeline_spec", "platform_spec"} in one. USER with
+ * code "pipeline.invalid" and a sentence. */
 enum err_class pipeline_read(struct pipeline **out, const json_t *const *documents, size_t count,
 			     struct err *err) MUST_CHECK;
 void pipeline_free(struct pipeline *take_pipeline);
@@ -93,12 +95,14 @@ void pipeline_free(struct pipeline *take_pipeline);
 enum err_class pipeline_check_params(const struct pipeline *pipeline, const json_t *given,
 				     json_t **out, struct err *err) MUST_CHECK;
 
-/* State of tasks while a run goes on: {"train": "RUNNING", ...} by task name, or NULL. */
-/* The graph as Mermaid flowchart text (no fence), at most 50,000 bytes and 500 edges; past that the
- * deepest sub-DAGs are drawn as one node, then the rest is left out with a note. */
+/* `states` is how tasks stand while a run goes on: {"train": "RUNNING", ...} by task name, or NULL.
+ * The graph as Mermaid flowchart text (no fence), at most 50,000 bytes and 500 edges, and no more than
+ * `out` has room for; past that the deepest sub-DAGs are drawn as one node, then the rest is left out with
+ * a note. */
 void pipeline_draw_mermaid(const struct pipeline *pipeline, const json_t *states, struct buf *out);
 
-/* The same as an indented list for mails and apps that show no diagrams. */
+/* The same as an indented list for mails and apps that show no diagrams: plain text of at most 1,000 lines,
+ * for a fence (it has no backtick), not yet redacted. */
 void pipeline_draw_text(const struct pipeline *pipeline, const json_t *states, struct buf *out);
 
 #endif

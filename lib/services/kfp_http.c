@@ -122,6 +122,9 @@ enum err_class kfp_error(struct err *err, int status, const char *body, size_t l
 		jval_drop(&parsed);
 	sentence_of(sentence, parsed, body, len);
 	class = class_of(status, jval_int(parsed, "code", 0) == 5);
+	/* Older servers wrap what the caller got wrong as if it were their own fault. */
+	if (status == 500 && strstr(sentence, "InvalidInputError"))
+		class = ERR_USER;
 	err_set(err, class, "Kubeflow Pipelines answers %d: %s", status,
 		*sentence && (status < 300 || status >= 400) ? sentence : stock_sentence(status));
 	if (!err)
@@ -129,7 +132,8 @@ enum err_class kfp_error(struct err *err, int status, const char *body, size_t l
 	if (class == ERR_THROTTLED)
 		err->retry_at_ms = retry_at_ms;
 	/* A 5xx may follow a row that was stored, or come from a proxy that gave up waiting. */
-	err->in_doubt = mutates && (status >= 500 || status == 408 || status == 499);
+	err->in_doubt =
+		mutates && class != ERR_USER && (status >= 500 || status == 408 || status == 499);
 	return class;
 }
 

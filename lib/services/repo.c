@@ -4,6 +4,7 @@
  * repository cannot mix. It is a cache: when libgit2 finds it damaged, or it has gathered too many
  * packs (1.5 cannot repack), it is thrown away and fetched again. Throwing away is a rename
  * followed by removal, so a crash leaves a `.gone-` folder that pruning finds, never half a mirror.
+ * Nothing is synced to the disk: what a power cut tears is found by its hash and fetched again.
  * libgit2 is loaded by the first checkout, because its certificates cost memory and start-up time
  * that an idle daemon need not pay, and it is cut off from every configuration file of the machine:
  * an `insteadOf` or a credential helper there must not act on what the bot fetches. */
@@ -71,7 +72,6 @@ static void load_libgit2(void)
 	must(git_libgit2_opts(GIT_OPT_SET_MWINDOW_MAPPED_LIMIT, (size_t)(512 * mebibyte)) == 0);
 	must(git_libgit2_opts(GIT_OPT_SET_PACK_MAX_OBJECTS, (size_t)PACK_OBJECTS_MAX) == 0);
 	must(git_libgit2_opts(GIT_OPT_SET_PACK_MAX_OBJECT_SIZE, (size_t)(512 * mebibyte)) == 0);
-	must(git_libgit2_opts(GIT_OPT_ENABLE_FSYNC_GITDIR, 1) == 0);
 	must(git_libgit2_opts(GIT_OPT_ENABLE_STRICT_HASH_VERIFICATION, 1) == 0);
 	repo_stream_register();
 }

@@ -251,6 +251,31 @@ enum err_class repo_read_file(const char *root, const char *path, size_t max, ch
 
 /* --- removing --- */
 
+/* Removes a file, a link or an empty folder. */
+static bool remove_one(int dir_fd, const struct dirent *entry)
+{
+	return (entry->d_type != DT_DIR && unlinkat(dir_fd, entry->d_name, 0) == 0) ||
+	       unlinkat(dir_fd, entry->d_name, AT_REMOVEDIR) == 0;
+}
+
+static bool is_dots(const char *name)
+{
+	return str_eq(name, ".") || str_eq(name, "..");
+}
+
+/* Moves a folder up to the root under a new name. */
+static bool move_up(int dir_fd, const char *name, int root_fd, unsigned long *serial)
+{
+	char moved[48];
+	struct stat info;
+
+	/* A folder that may not be written cannot be moved. */
+	if (fstatat(dir_fd, name, &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(info.st_mode))
+		(void)fchmodat(dir_fd, name, 0700, 0);
+	snprintf(moved, sizeof moved, ".kfops-remove-%lu", ++*serial);
+	return renameat(dir_fd, name, root_fd, moved) == 0;
+}
+
 /* Empties the folder `name` of the root by unlinking files and moving its subfolders to the root.
  */
 static bool flatten(int root_fd, const char *name, unsigned long *serial)
@@ -258,7 +283,6 @@ static bool flatten(int root_fd, const char *name, unsigned long *serial)
 	int fd = openat(root_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	struct dirent *entry;
 	bool changed = false;
-	struct stat info;
 	DIR *dir;
 
 	if (fd < 0 && errno == EACCES && fchmodat(root_fd, name, 0700, 0) == 0)
@@ -268,24 +292,10 @@ static bool flatten(int root_fd, const char *name, unsigned long *serial)
 	(void)fchmod(fd, 0700);
 	dir = fdopendir(fd);
 	must(dir);
-	while ((entry = readdir(dir))) {
-		char moved[48];
-
-		if (str_eq(entry->d_name, ".") || str_eq(entry->d_name, ".."))
-			continue;
-		if (unlinkat(fd, entry->d_name, 0) == 0 ||
-		    unlinkat(fd, entry->d_name, AT_REMOVEDIR) == 0) {
-			changed = true;
-			continue;
-		}
-		/* A folder that may not be written cannot be moved. */
-		if (fstatat(fd, entry->d_name, &info, AT_SYMLINK_NOFOLLOW) == 0 &&
-		    S_ISDIR(info.st_mode))
-			(void)!fchmodat(fd, entry->d_name, 0700, 0);
-		snprintf(moved, sizeof moved, ".kfops-remove-%lu", ++*serial);
-		if (renameat(fd, entry->d_name, root_fd, moved) == 0)
-			changed = true;
-	}
+	while ((entry = readdir(dir)))
+		if (!is_dots(entry->d_name))
+			changed |= remove_one(fd, entry) ||
+				   move_up(fd, entry->d_name, root_fd, serial);
 	closedir(dir);
 	return unlinkat(root_fd, name, AT_REMOVEDIR) == 0 || changed;
 }
@@ -302,24 +312,24 @@ static bool remove_pass(int root_fd, unsigned long *serial)
 		return false;
 	dir = fdopendir(fd);
 	must(dir);
-	while ((entry = readdir(dir))) {
-		if (str_eq(entry->d_name, ".") || str_eq(entry->d_name, ".."))
-			continue;
-		changed |= unlinkat(root_fd, entry->d_name, 0) == 0 ||
-			   unlinkat(root_fd, entry->d_name, AT_REMOVEDIR) == 0 ||
-			   flatten(root_fd, entry->d_name, serial);
-	}
+	while ((entry = readdir(dir)))
+		if (!is_dots(entry->d_name))
+			changed |= remove_one(root_fd, entry) ||
+				   flatten(root_fd, entry->d_name, serial);
 	closedir(dir);
 	return changed;
 }
 
 void repo_remove_tree(const char *dir)
 {
-	int root_fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	unsigned long serial = 0;
+	struct stat info;
+	int root_fd;
 
+	if (lstat(dir, &info) == 0 && S_ISDIR(info.st_mode))
+		(void)chmod(dir, 0700);
+	root_fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (root_fd >= 0) {
-		(void)fchmod(root_fd, 0700);
 		while (remove_pass(root_fd, &serial))
 			;
 		close(root_fd);

@@ -8,6 +8,7 @@
  * are looked at. The filter comes on top of namespaces, rights and limits; without it they still
  * hold. */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/sched.h>
@@ -135,7 +136,7 @@ int sandbox_filter_open(void)
 	struct program program = {.len = 0};
 	assemble(&program);
 	int fds[2];
-	if (pipe2(fds, 0) != 0)
+	if (pipe2(fds, O_CLOEXEC) != 0)
 		return -1;
 	size_t len = program.len * sizeof(program.code[0]); /* far below what a pipe holds */
 	ssize_t wrote = write(fds[1], program.code, len);

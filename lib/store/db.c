@@ -427,3 +427,8 @@ enum err_class db_meta_set(struct db *db, const char *key, const char *value, st
 {
 	return store_exec(db, STMT_META_SET, err, B_TEXT(key), B_TEXT(value));
 }
+
+enum err_class db_meta_forget(struct db *db, const char *prefix, int64_t before, struct err *err)
+{
+	return store_exec(db, STMT_META_FORGET, err, B_TEXT(prefix), B_INT(before));
+}

@@ -65,7 +65,8 @@ enum err_class outbox_next(struct db *db, int64_t now_ms, const int64_t *paused,
 /* Before a create: from now on it may have happened. */
 enum err_class outbox_mark(struct db *db, int64_t id, struct err *err) MUST_CHECK;
 
-/* The create that was marked was not sent after all (the caller was told to wait before sending). */
+/* The create that was marked was not sent after all (the caller was told to wait before sending).
+ */
 enum err_class outbox_unmark(struct db *db, int64_t id, struct err *err) MUST_CHECK;
 
 /* The version was sent; remote ids when known. A newer wish stays due. */

@@ -454,11 +454,11 @@ int main(int argc, char **argv)
 	apart(bench_start(path, 5));
 	comment_no += 10000000;
 	apart(bench_start(path, 64));
+	apart(bench_looking(path));
 	apart(bench_going_on(path, 16));
 	apart(bench_steps(path, 16, JOB_READY));
 	apart(bench_steps(path, 16, JOB_PARKED));
 	apart(bench_steps(path, 1, JOB_READY));
-	apart(bench_looking(path));
 	wipe(path);
 	return 0;
 }

@@ -6,6 +6,8 @@ end a scene must be clean: no request that the real services would refuse, no un
 bot's log, every job at rest and everything said that was to be said.
 """
 
+import concurrent.futures
+import functools
 import http.client
 import json
 import os
@@ -355,10 +357,12 @@ class Scene:
             token = "ghp_" + secrets.token_urlsafe(27)
             self._write("token", token + "\n")
             args += ["--token", token]
-        self.github = StandinProcess("github", self.folder / "github", *args)
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            github = pool.submit(StandinProcess, "github", self.folder / "github", *args)
+            kubeflow = pool.submit(Kubeflow, self.folder / "kubeflow", runs, version)
+        self.github, self.kubeflow = github.result(), kubeflow.result()
         self.github.post("limits", content_per_minute=10000, content_per_hour=10000,
                          points_per_minute=100000)
-        self.kubeflow = Kubeflow(self.folder / "kubeflow", runs, version)
         self.bot = Bot(self, self.folder / "bot", self._config(mode, port, config))
         self.people(mode, files)
         self.bot.start()
@@ -479,8 +483,9 @@ def _any(patterns: list, text: str) -> bool:
     return any(pattern.search(text) for pattern in patterns)
 
 
+@functools.cache
 def make_key() -> bytes:
-    """A new App key in GitHub's form (PKCS#1 PEM)."""
+    """An App key in GitHub's form (PKCS#1 PEM), new in every test run."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL,
                              serialization.NoEncryption())

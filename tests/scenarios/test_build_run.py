@@ -62,6 +62,13 @@ def test_a_failed_run_says_why(scene, bot, ann):
     bot.check("kfops/run", conclusion="failure")
 
 
+@pytest.mark.scene(config={"github": {"write_gap": "400ms"}})
+def test_paced_writes_come_to_an_end(scene, bot, ann):
+    scene.github.post("limits", write_gap_s=0.4)
+    ann.comments("/build_run")
+    assert bot.ends() == "rocket"
+
+
 def test_doubled_webhooks_make_one_run(scene, bot, ann):
     scene.github.fault("double", on="webhook", event="issue_comment", action="created")
     ann.comments("/build_run")

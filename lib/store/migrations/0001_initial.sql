@@ -83,8 +83,8 @@ CREATE UNIQUE INDEX jobs_once ON jobs (repo_id, pr, comment_id, cmd_no);
 -- condition is not on the state, so that a change of state leaves this index alone.
 CREATE INDEX jobs_live ON jobs (repo_id, pr, end_state, read_only, comment_id, cmd_no)
   WHERE finished_at IS NULL;
-CREATE INDEX jobs_due ON jobs (due_at, state) WHERE state IN (0, 3);
-CREATE INDEX jobs_waiting ON jobs (due_at, state) WHERE state IN (2, 4);
+CREATE INDEX jobs_due ON jobs (due_at, state, deadline_at) WHERE state IN (0, 3);
+CREATE INDEX jobs_waiting ON jobs (due_at, state, deadline_at) WHERE state IN (2, 4);
 CREATE INDEX jobs_parked ON jobs (wait_kind) WHERE state = 2;
 CREATE INDEX jobs_ref ON jobs (wait_ref) WHERE state = 2;
 CREATE INDEX jobs_leased ON jobs (lease) WHERE lease IS NOT NULL;

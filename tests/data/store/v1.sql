@@ -133,8 +133,8 @@ INSERT INTO "steps" VALUES(2,0,'kfp.create_run',2,1,1000000,1000000,NULL,'{"run_
 CREATE UNIQUE INDEX jobs_once ON jobs (repo_id, pr, comment_id, cmd_no);
 CREATE INDEX jobs_live ON jobs (repo_id, pr, end_state, read_only, comment_id, cmd_no)
   WHERE finished_at IS NULL;
-CREATE INDEX jobs_due ON jobs (due_at, state) WHERE state IN (0, 3);
-CREATE INDEX jobs_waiting ON jobs (due_at, state) WHERE state IN (2, 4);
+CREATE INDEX jobs_due ON jobs (due_at, state, deadline_at) WHERE state IN (0, 3);
+CREATE INDEX jobs_waiting ON jobs (due_at, state, deadline_at) WHERE state IN (2, 4);
 CREATE INDEX jobs_parked ON jobs (wait_kind) WHERE state = 2;
 CREATE INDEX jobs_ref ON jobs (wait_ref) WHERE state = 2;
 CREATE INDEX jobs_leased ON jobs (lease) WHERE lease IS NOT NULL;

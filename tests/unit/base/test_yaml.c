@@ -191,9 +191,6 @@ static void test_bounds(void **state)
 	repeat(&text, "- 1\n", 500000);
 	assert_refused("many values", text.data, text.len, 500000, 3, "more than 500000 values");
 	buf_clear(&text);
-	repeat(&text, "---\n", 600000);
-	assert_refused("many documents", text.data, text.len, 500002, 1, "more than 500000 values");
-	buf_clear(&text);
 	repeat(&text, "%TAG !a! x\n", 1000000);
 	assert_refused("many directives", text.data, text.len, 17, 1, "lines that begin with %");
 	buf_clear(&text);
@@ -206,11 +203,11 @@ static void test_many_keys(void **state)
 	AUTO_BUF struct buf text = buf_make(64 << 20);
 
 	(void)state;
-	for (int i = 0; i < 200000; i++)
+	for (int i = 0; i < 50000; i++)
 		buf_printf(&text, "key-%d: 1\n", i);
 	json_decref(read_json(text.data, text.len));
 	buf_puts(&text, "key-77: 2\n");
-	assert_refused("late double", text.data, text.len, 200001, 1, "first in line 78");
+	assert_refused("late double", text.data, text.len, 50001, 1, "first in line 78");
 }
 
 static void test_documents_and_places(void **state)

@@ -66,8 +66,8 @@ static const struct trace_case cases[] = {
 		 "confirm asks github.permission\npipeline asks kfp.pipeline\nupload asks kfp.upload_version\n"
 		 "upload part done: version `pr-7-9f8e7d6a1b2c`\nexperiment asks kfp.experiment\n"
 		 "create_run asks kfp.create_run\nfollow asks kfp.run\n"
-		 "run part running: 1 of 2 tasks · `b` running\nfollow waits 5000 ms for r1\n"
-		 "follow asks kfp.run\nrun part done: 2 of 2 tasks\nend done: the run succeeded\n"},
+		 "run part running: 1 of 3 tasks · `b` running\nfollow waits 5000 ms for r1\n"
+		 "follow asks kfp.run\nrun part done: 2 of 3 tasks\nend done: the run succeeded\n"},
 	{.name = "build stops after the upload",
 	 .command = "build",
 	 .args = "{}",
@@ -157,7 +157,7 @@ static const struct trace_case cases[] = {
 		 "settings asks repo.settings\nversion asks kfp.find_version\nversion part done: `pr-7`\n"
 		 "confirm asks github.permission\nexperiment asks kfp.experiment\n"
 		 "create_run asks kfp.create_run\ncreate_run waits 15001 ms for -\ncreate_run asks kfp.run\n"
-		 "create_run asks kfp.create_run\nfollow asks kfp.run\nrun part done: 2 of 2 tasks\n"
+		 "create_run asks kfp.create_run\nfollow asks kfp.run\nrun part done: 2 of 3 tasks\n"
 		 "end done: the run succeeded\n"},
 	{.name = "cancelled while the run goes on: terminated, then cancelled",
 	 .command = "build_run",
@@ -171,7 +171,7 @@ static const struct trace_case cases[] = {
 		 "confirm asks github.permission\npipeline asks kfp.pipeline\nupload asks kfp.upload_version\n"
 		 "upload part done: version `pr-7-9f8e7d6a1b2c`\nexperiment asks kfp.experiment\n"
 		 "create_run asks kfp.create_run\nfollow asks kfp.run\n"
-		 "run part running: 1 of 2 tasks · `b` running\nfollow waits 5000 ms for r1\n"
+		 "run part running: 1 of 3 tasks · `b` running\nfollow waits 5000 ms for r1\n"
 		 "follow asks kfp.run\nfollow asks kfp.terminate\nfollow waits 5000 ms for r1\n"
 		 "follow asks kfp.run\nrun part cancelled: stopped\nend cancelled cancelled\n"},
 	{.name = "a run over its --timeout is stopped and says so",

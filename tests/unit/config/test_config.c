@@ -161,9 +161,9 @@ static const struct {
 	 GOOD "limits: {workers: 0, queue: 100001}\ncompile: {memory: 1MiB, timeout: 2h}\n"
 	      "retention: {deliveries: 3d}\n",
 	 {"5:19: limits.workers must be between 1 and 64",
-	  "5:29: limits.queue must be between 16 and 100000",
-	  "6:19: compile.memory must be between 64MiB and 1TiB",
-	  "6:34: compile.timeout must be between 1s and 1h",
+	  "5:29: limits.queue must be between 1 and 100000",
+	  "6:19: compile.memory must be between 16MiB and 1TiB",
+	  "6:34: compile.timeout must be between 100ms and 1h",
 	  "7:25: retention.deliveries must be between 4d and 365d"}},
 	{"words",
 	 GOOD "log: {level: loud}\ncompile: {mode: job, python: python3}\n",
@@ -482,8 +482,8 @@ static void test_document(void **state)
 		"| `server.listen` | text | `127.0.0.1:8080` |",
 		"| `server.webhook_secret_file` | secret file | required |",
 		"| `limits.workers` | number, 1 to 64 | `4` |",
-		"| `compile.timeout` | duration, 1s to 1h | `2m` |",
-		"| `compile.output` | size, 64KiB to 32MiB | `32MiB` |",
+		"| `compile.timeout` | duration, 100ms to 1h | `2m` |",
+		"| `compile.output` | size, 1KiB to 32MiB | `32MiB` |",
 		"| `clusters[].kfp_url` | address | required |",
 		"\n\n### `state_dir`\n\n",
 	};

@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -36,12 +37,13 @@ struct git_server {
 	char url[64];
 	const char *root;	   /* folder of the repositories */
 	const char *authorization; /* value demanded, or NULL */
-	enum git_manner manner;
+	_Atomic enum git_manner manner;
 	int status;
 	const char *location, *other;
 	pthread_t thread, workers[GIT_REQUESTS_MAX];
 	pthread_mutex_t lock;
-	int connections, request_count;
+	int connections;
+	atomic_int request_count;
 	char *requests[GIT_REQUESTS_MAX]; /* request line and headers */
 };
 
@@ -172,6 +174,7 @@ static bool git_respond(struct git_server *server, int fd, const char *request,
 			const struct buf *body)
 {
 	AUTO_BUF struct buf out = buf_make(4096);
+	enum git_manner manner = server->manner;
 	bool is_pack = str_starts(request, "POST ");
 	char got[512];
 
@@ -181,7 +184,7 @@ static bool git_respond(struct git_server *server, int fd, const char *request,
 			       "Content-Length: 0\r\n\r\n");
 		return git_send(fd, out.data, out.len);
 	}
-	switch (server->manner) {
+	switch (manner) {
 	case GIT_STATUS:
 		buf_printf(&out, "HTTP/1.1 %d x\r\nContent-Length: 0\r\n\r\n", server->status);
 		return git_send(fd, out.data, out.len);
@@ -199,15 +202,15 @@ static bool git_respond(struct git_server *server, int fd, const char *request,
 		return false;
 	case GIT_SILENT:
 	case GIT_SILENT_ON_PACK:
-		if (is_pack || server->manner == GIT_SILENT)
+		if (is_pack || manner == GIT_SILENT)
 			return git_server_wait(server, -1);
 		/* fall through */
 	case GIT_PLAIN:
 	case GIT_CUT:
 	case GIT_OTHER_PACK:
 	default:
-		git_answer(server, fd, request, body, server->manner == GIT_CUT && is_pack);
-		return server->manner != GIT_CUT;
+		git_answer(server, fd, request, body, manner == GIT_CUT && is_pack);
+		return manner != GIT_CUT;
 	}
 }
 

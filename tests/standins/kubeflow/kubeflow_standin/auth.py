@@ -1,7 +1,7 @@
 """Who may: bearer tokens with audiences, and namespaces, as in a multi-user installation.
 
-The token file is JSON: {token: {"user": ..., "audiences": [...], "namespaces": [...] or absent}}. It
-is read again when it changes. Without a file nobody is asked, as in a standalone installation.
+The token file is JSON: {token: {"user": ..., "audiences": [...], "namespaces": [...] or absent}}.
+It is read again when it changes. Without a file nobody is asked, as in a standalone installation.
 """
 
 import json

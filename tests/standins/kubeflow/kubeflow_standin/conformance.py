@@ -62,7 +62,7 @@ class Conformance:
         elif any(p["in"] == "formData" for p in parameters):
             if not content_type.startswith("multipart/form-data"):
                 self._note(method, path, f"content type {content_type!r} instead of multipart")
-        elif body.strip() and not bodies:
+        elif body.strip() not in (b"", b"{}") and not bodies:
             self._note(method, path, "a body where none is known")
 
     def _note(self, method, path, what):

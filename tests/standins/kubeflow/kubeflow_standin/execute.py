@@ -1,9 +1,9 @@
 """One run, executed: `python -m kubeflow_standin.execute FOLDER` in a process of its own.
 
-FOLDER holds pipeline.json (the IR), parameters.json and run_id. The pipeline is loaded as a kfp
-component and run by kfp.local's SubprocessRunner. Progress goes out on the original stdout, one JSON
-object a line: {"event": "task", "path": [...], "phase": ..., "kind": "container"|"dag"} and
-{"event": "end", "phase": ..., "message": ...}. Each task's own output is written to pods/<path>.log.
+FOLDER holds pipeline.json (the IR) and parameters.json. The pipeline is loaded as a kfp component
+and run by kfp.local's SubprocessRunner. Progress goes out on the original stdout, one JSON object a
+line: {"event": "task", "path": [...], "phase": ..., "kind": "container"|"dag", "message": ...} and
+{"event": "end", "phase": ..., "message": ...}. What a task prints is written to pods/<path>.log.
 
 kfp.local tells its progress only to people, so three of its functions are wrapped here: the one
 that runs a task, the one that runs a group of tasks, and the one that starts a task's process.

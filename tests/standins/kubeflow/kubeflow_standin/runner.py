@@ -1,6 +1,6 @@
 """Runs on their way: executed for real in child processes, or moved by a script.
 
-A run is PENDING when it is made, RUNNING when its workflow starts, and final when the workflow ends.
+A run is PENDING when it is made, RUNNING when its workflow starts, final when the workflow ends.
 `mode` says what happens to new runs: "execute" (kfp.local in a child), "instant" (they end at once
 as scripted) or "hold" (they run until a test ends them by hand).
 """
@@ -140,8 +140,8 @@ class Runner:
             if self.closing or not self._begin(workflow):
                 return
             if not template.is_v2:
-                self.end(workflow, "Error", "this cluster runs no Argo packages: only compiled kfp 2"
-                         " pipelines of Python components can be executed here")
+                self.end(workflow, "Error", "this cluster runs no Argo packages: only compiled "
+                         "kfp 2 pipelines of Python components can be executed here")
                 return
             self._child(workflow, template, parameters)
 

@@ -216,8 +216,9 @@ def check_parameters(template, values):
             raise invalid_input(f"input parameter {name} requires type unknown")
         literals = wanted.get("literals")
         if literals and value not in literals:
-            raise invalid_input(f'input parameter "{name}" value {json.dumps(value)} does not match '
-                                f"any of the allowed literal values: {json.dumps(literals)}")
+            raise invalid_input(f'input parameter "{name}" value {json.dumps(value)} does not '
+                                "match any of the allowed literal values: "
+                                + json.dumps(literals))
     extra = [name for name in values if name not in inputs]
     if extra:
         raise invalid_input("parameter(s) provided are not required by pipeline: "
