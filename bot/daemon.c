@@ -119,6 +119,7 @@ static void read_options(struct world *world)
 	};
 	world->notify_after_ms = config_ms(config, "report.notify_after");
 	world->edit_interval_ms = config_ms(config, "report.edit_interval");
+	world->list_lag_ms = config_ms(config, "report.list_lag");
 	world->patience_ms = config_ms(config, "limits.patience");
 }
 
@@ -130,6 +131,9 @@ static enum err_class open_repos(struct world *world, const char *state_dir, str
 		.file_bytes_max = config_bytes(config, "limits.checkout_file_bytes"),
 		.tree_bytes_max = config_bytes(config, "limits.checkout_bytes"),
 		.files_max = config_int(config, "limits.checkout_files"),
+		.allow_http =
+			true, /* config_load has refused it where it would leave the cluster */
+		.ca_file = config_text(config, "github.ca_file"),
 	};
 
 	if (make_dir(dir, err) || make_dir(world->work_dir, err))
@@ -294,6 +298,8 @@ static void stop_threads(struct daemon *daemon)
 	int64_t now_ms = clock_mono_ms();
 
 	atomic_store(&daemon->world.stopping, true);
+	if (daemon->world.repos)
+		repo_store_abort(daemon->world.repos);
 	world_poke(&daemon->world);
 	if (daemon->poller) /* it hands recovered deliveries to receive, so it ends before */
 		poller_stop(daemon->poller, now_ms + STOP_POLLER_MS);
@@ -334,7 +340,7 @@ static void close_all(struct daemon *daemon)
 
 static int exit_code_of(const struct err *err)
 {
-	if (str_eq(err->code, "db.locked"))
+	if (str_eq(err->code, "store.locked"))
 		return EXIT_CODE_LOCKED;
 	if (err->class == ERR_CORRUPT)
 		return EXIT_CODE_DATA;

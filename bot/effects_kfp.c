@@ -224,7 +224,6 @@ static enum err_class look(struct effect_call *call, struct kfp *kfp, struct htt
 
 enum err_class effect_run_create(struct effect_call *call, struct err *err)
 {
-	const char *account = jval_str(call->args, "service_account", "");
 	struct kfp_run_request request = {
 		.run_id = jval_str(call->args, "run_id", ""),
 		.display_name = jval_str(call->args, "display_name", ""),
@@ -232,7 +231,6 @@ enum err_class effect_run_create(struct effect_call *call, struct err *err)
 		.experiment_id = jval_str(call->args, "experiment_id", ""),
 		.pipeline_id = jval_str(call->args, "pipeline_id", ""),
 		.version_id = jval_str(call->args, "version_id", ""),
-		.service_account = *account ? account : NULL,
 		.parameters = json_object_get(call->args, "parameters"),
 	};
 	AUTO_FREE char *run_id = NULL;

@@ -22,6 +22,7 @@ enum {
 	PRUNE_BATCH = 500,
 	TICK_MAX_MS = 1000,
 	JUMP_MS = 5000,
+	LOOK_BACK_MS = 3 * 86400000, /* after a restart; the sweep sees what is older */
 };
 
 struct wake_op {
@@ -131,23 +132,31 @@ struct batch {
 	struct poller *poller;
 	int64_t last_job_id;
 	size_t count;
-	size_t cluster[SWEEP_BATCH];
-	char *refs[SWEEP_BATCH];
+	struct swept {
+		size_t cluster;
+		char *ns, *run_id;
+		bool done;
+	} runs[SWEEP_BATCH];
 };
 
 static bool collect(void *arg, const struct queue_ref *ref)
 {
 	struct batch *batch = arg;
+	struct swept *run = &batch->runs[batch->count];
 	struct err err;
 
 	batch->last_job_id = ref->job_id;
-	if (world_cluster_of(batch->poller->world, ref->repo, &batch->cluster[batch->count], &err))
+	if (world_cluster_of(batch->poller->world, ref->repo, &run->cluster, &err))
 		return true;
-	batch->refs[batch->count++] = str_dup(ref->wait_ref);
+	run->ns = str_dup(ref->ns);
+	run->run_id = str_dup(ref->wait_ref);
+	run->done = false;
+	batch->count++;
 	return batch->count < SWEEP_BATCH;
 }
 
-static void sweep_cluster(struct batch *batch, size_t cluster)
+/* Asks for all runs of the batch that share cluster and namespace with `first`. */
+static void sweep_like(struct batch *batch, struct swept *first)
 {
 	struct poller *poller = batch->poller;
 	const char *ids[SWEEP_BATCH];
@@ -155,15 +164,18 @@ static void sweep_cluster(struct batch *batch, size_t cluster)
 	size_t count = 0, ended_count = 0;
 	struct err err;
 
-	for (size_t i = 0; i < batch->count; i++)
-		if (batch->cluster[i] == cluster)
-			ids[count++] = batch->refs[i];
-	if (!count)
-		return;
-	if (kfp_runs_ended(poller->world->clusters[cluster],
-			   hands_kfp_http(&poller->hands, cluster), "", ids, count, &ended,
-			   &ended_count, &err))
-		log_info("sweep_failed", LOG_S("message", err.msg));
+	for (size_t i = 0; i < batch->count; i++) {
+		struct swept *run = &batch->runs[i];
+
+		if (run->done || run->cluster != first->cluster || !str_eq(run->ns, first->ns))
+			continue;
+		run->done = true;
+		ids[count++] = run->run_id;
+	}
+	if (kfp_runs_ended(poller->world->clusters[first->cluster],
+			   hands_kfp_http(&poller->hands, first->cluster), first->ns, ids, count,
+			   &ended, &ended_count, &err))
+		log_info("sweep_failed", LOG_S("namespace", first->ns), LOG_S("message", err.msg));
 	else
 		wake(poller->world, ended, ended_count);
 	free_list(ended, ended_count);
@@ -182,11 +194,14 @@ static void duty_sweep(struct poller *poller, int64_t now_ms)
 		if (queue_parked(poller->hands.reader, WAIT_RUN, batch->last_job_id, SWEEP_BATCH,
 				 collect, batch, &err))
 			break;
-		for (size_t k = 0; k < poller->world->cluster_count; k++)
-			sweep_cluster(batch, k);
-		more = batch->count > 0;
 		for (size_t i = 0; i < batch->count; i++)
-			mem_free(batch->refs[i]);
+			if (!batch->runs[i].done)
+				sweep_like(batch, &batch->runs[i]);
+		more = batch->count > 0;
+		for (size_t i = 0; i < batch->count; i++) {
+			mem_free(batch->runs[i].ns);
+			mem_free(batch->runs[i].run_id);
+		}
 	}
 	mem_free(batch);
 }
@@ -291,21 +306,18 @@ static int64_t nap_until(struct poller *poller, int64_t now_ms)
 	return until;
 }
 
-/* Namespaces with runs under way, from before a restart. */
+/* Namespaces with runs under way, from before a restart. Their cursor goes some days back: the
+ * first list says what has finished while nobody looked. */
 static bool note_parked(void *arg, const struct queue_ref *ref)
 {
 	struct poller *poller = arg;
-	struct job job = {0};
 	size_t cluster;
 	struct err err;
 
-	if (!queue_load(poller->hands.reader, ref->job_id, &job, &err) &&
-	    !world_cluster_of(poller->world, ref->repo, &cluster, &err))
-		world_note_namespace(poller->world, cluster,
-				     jval_str(job.data, "settings.namespace", ""),
-				     job.created_at_ms);
+	if (!world_cluster_of(poller->world, ref->repo, &cluster, &err))
+		world_note_namespace(poller->world, cluster, ref->ns,
+				     poller->started_at_ms - LOOK_BACK_MS);
 	poller->last_noted = ref->job_id;
-	job_dispose(&job);
 	return true;
 }
 
@@ -353,6 +365,7 @@ enum err_class poller_start(struct poller **out, struct world *world, struct rec
 	poller->receive = receive;
 	if (hands_open(&poller->hands, world, err))
 		return err->class;
+	poller->started_at_ms = clock_now_ms();
 	set_up_duties(poller);
 	poller->next_ms[POLLER_PRUNE] = clock_now_ms() + 60000;
 	poller->next_ms[POLLER_SWEEP] = clock_now_ms() + 60000;

@@ -114,16 +114,19 @@ static void recover(struct poller *poller, const struct missed *missed, int64_t 
 	if (tries >= TRIES_MAX)
 		return;
 	note(poller, key, tries + 1, now_ms);
-	if (github_delivery_payload(poller->world->github, poller->hands.github_http, missed->id, &payload,
-				    &err) ||
-	    receive_payload(poller->receive, missed->event, missed->guid, payload, strlen(payload), 1, &err)) {
-		log_info("recover_failed", LOG_S("delivery", missed->guid), LOG_S("message", err.msg));
+	if (github_delivery_payload(poller->world->github, poller->hands.github_http, missed->id,
+				    &payload, &err) ||
+	    receive_payload(poller->receive, missed->event, missed->guid, payload, strlen(payload),
+			    1, &err)) {
+		log_info("recover_failed", LOG_S("delivery", missed->guid),
+			 LOG_S("message", err.msg));
 		if (tries + 1 == TRIES_MAX)
 			log_error("delivery_quarantined", LOG_S("delivery", missed->guid));
 		return;
 	}
 	note(poller, key, TRIES_MAX, now_ms); /* it is in: not to be fetched again */
-	log_info("delivery_recovered", LOG_S("delivery", missed->guid), LOG_S("kind", missed->event));
+	log_info("delivery_recovered", LOG_S("delivery", missed->guid),
+		 LOG_S("kind", missed->event));
 }
 
 void poller_deliveries_forget(struct poller *poller, int64_t now_ms)

@@ -19,6 +19,7 @@ struct poller {
 	int64_t next_ms[POLLER_DUTIES];
 	int64_t wall_ms, mono_ms;    /* at the last look at the clocks */
 	int64_t last_noted;          /* job id */
+	int64_t started_at_ms;
 };
 
 /* Takes in the deliveries that GitHub could not bring us. */

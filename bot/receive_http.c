@@ -380,6 +380,7 @@ static enum answer submit(struct request *request)
 	request->op.run = writer_run;
 	request->op.done = writer_done;
 	request->op.arg = request;
+	request->op.may_repeat = true;
 	CRASH_POINT("receive.before_queue");
 	request->at_writer = true;
 	if (writer_submit_quietly(receive->writer, &request->op, &err) == ERR_OK) {

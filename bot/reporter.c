@@ -20,7 +20,6 @@
 
 enum {
 	PAUSES_MAX = 64,
-	LIST_LAG_MS = 5000,
 	NAP_MS = 5000,
 	SEARCH_BACK_MS = 120000,
 	ROUNDING_MS = 1000
@@ -98,8 +97,8 @@ static enum err_class mark(struct reporter *rep, const struct outbox_row *row, s
 	return writer_call(rep->hands.world->writer, run_mark, &op, err);
 }
 
-/* A reaction that is wanted is added (a second time changes nothing), one that is not any more is taken
- * away; on a comment that was deleted there is nothing to do. */
+/* A reaction that is wanted is added (a second time changes nothing), one that is not any more is
+ * taken away; on a comment that was deleted there is nothing to do. */
 static enum err_class send_reaction(struct reporter *rep, const struct outbox_row *row,
 				    struct outcome *out, struct err *err)
 {
@@ -110,8 +109,8 @@ static enum err_class send_reaction(struct reporter *rep, const struct outbox_ro
 	enum err_class class = ERR_OK;
 
 	if (*content)
-		class = github_reaction_add(github, rep->hands.github_http, &to, comment_id, content,
-					    &out->remote_id, err);
+		class = github_reaction_add(github, rep->hands.github_http, &to, comment_id,
+					    content, &out->remote_id, err);
 	else if (row->remote_id)
 		class = github_reaction_remove(github, rep->hands.github_http, &to, comment_id,
 					       row->remote_id, err);
@@ -128,7 +127,7 @@ static enum err_class create_comment(struct reporter *rep, const struct outbox_r
 	if (row->maybe_sent) {
 		enum err_class class;
 
-		if (clock_now_ms() - rep->started_at_ms < LIST_LAG_MS) {
+		if (clock_now_ms() - rep->started_at_ms < world->list_lag_ms) {
 			out->wait_for_list = true;
 			return ERR_OK;
 		}
@@ -183,7 +182,7 @@ static enum err_class send_check_run(struct reporter *rep, const struct outbox_r
 
 	out->remote_id = row->remote_id;
 	if (!row->remote_id && row->maybe_sent) {
-		if (clock_now_ms() - rep->started_at_ms < LIST_LAG_MS) {
+		if (clock_now_ms() - rep->started_at_ms < world->list_lag_ms) {
 			out->wait_for_list = true;
 			return ERR_OK;
 		}
@@ -295,7 +294,7 @@ static void put_off(struct reporter *rep, const struct outbox_row *row, const st
 		return;
 	}
 	op.permanent = !err_is_retried(seen->class) && seen->class != ERR_CONFIG;
-	op.due_ms = now_ms + (seen->in_doubt ? LIST_LAG_MS : 0) +
+	op.due_ms = now_ms + (seen->in_doubt ? rep->hands.world->list_lag_ms : 0) +
 		    backoff_ms((int)row->tries, 1000, 300000, random);
 	if (op.permanent)
 		log_warn("report_refused", LOG_I("job", row->job_id), LOG_S("repo", row->repo),
@@ -337,7 +336,7 @@ static bool report_one(struct reporter *rep, int64_t *until_ms)
 	if (class) {
 		put_off(rep, &row, &err);
 	} else if (outcome.wait_for_list) {
-		op.due_ms = rep->started_at_ms + LIST_LAG_MS;
+		op.due_ms = rep->started_at_ms + rep->hands.world->list_lag_ms;
 		op.error = "in doubt";
 		(void)!writer_call(rep->hands.world->writer, run_retry, &op, &late);
 	} else {

@@ -70,8 +70,8 @@ static void wish_one_reaction(struct wishes *out, const struct job *job, const c
 	jval_set_str(wish->want, "content", content);
 }
 
-/* The end of a comment's commands takes the place of the eyes: that of the one that failed, or of the
- * last. What an earlier failure stopped says nothing of its own. */
+/* The end of a comment's commands takes the place of the eyes: that of the one that failed, or of
+ * the last. What an earlier failure stopped says nothing of its own. */
 static void wish_reaction(struct wishes *out, const struct job *job, bool has_later)
 {
 	bool stopped = str_eq(job->code, "group.stopped");

@@ -33,7 +33,7 @@ struct world {
 	struct repo_store *repos;
 	struct compile_options compile;
 	struct job_rules rules;
-	int64_t notify_after_ms, edit_interval_ms, patience_ms;
+	int64_t notify_after_ms, edit_interval_ms, list_lag_ms, patience_ms;
 	atomic_bool stopping;
 
 	pthread_mutex_t mutex;       /* guards what follows */

@@ -3,11 +3,15 @@
  * is many operations for one fsync, when idle it is one operation at once. A timer that waits for
  * more was rejected: it would add its length to every idle commit and win nothing under load.
  *
- * A batch of one needs no savepoint: undoing the operation is undoing the transaction. After a
- * failed commit nothing of the batch counts. If the cause is the disk being full or busy, life goes
- * on and callers hear TRANSIENT. If it is an I/O error, the kernel may have dropped dirty pages and
- * call the next fsync a success, so nothing in memory can be believed any more: the batch is
- * answered as failed, and the process ends with 75 so that a fresh one reads the truth from the
+ * A savepoint for each operation would undo a failing one alone, but costs about a tenth of storing
+ * one, and storing practically never fails. So a batch of operations that may be run twice is first
+ * run without; if one fails, all is undone and run again with savepoints. A batch of one needs
+ * none: undoing the operation is undoing the transaction.
+ *
+ * After a failed commit nothing of the batch counts. If the cause is the disk being full or busy,
+ * life goes on and callers hear TRANSIENT. If it is an I/O error, the kernel may have dropped dirty
+ * pages and call the next fsync a success, so nothing in memory can be believed any more: the batch
+ * is answered as failed, and the process ends with 75 so that a fresh one reads the truth from the
  * disk. */
 #include "bot/writer.h"
 
@@ -133,14 +137,14 @@ static struct batch next_batch(struct writer *writer)
 	return batch;
 }
 
-/* Runs one operation so that its failure undoes it alone. Returns the state of the transaction: not
- * ERR_OK means that the whole batch is lost. */
-static enum err_class run_alone(struct writer *writer, struct writer_op *op, bool only,
-				struct err *err)
+/* Runs one operation; with a savepoint its failure undoes it alone. Returns the state of the
+ * transaction: not ERR_OK means that the whole batch is lost. */
+static enum err_class run_one(struct writer *writer, struct writer_op *op, bool savepoint,
+			      struct err *err)
 {
 	enum err_class class;
 
-	if (!only) {
+	if (savepoint) {
 		class = db_savepoint(writer->db, err);
 		if (class != ERR_OK)
 			return class;
@@ -152,23 +156,53 @@ static enum err_class run_alone(struct writer *writer, struct writer_op *op, boo
 		*err = op->err;
 		return ERR_CORRUPT;
 	}
-	return only ? ERR_OK : db_release(writer->db, op->class == ERR_OK, err);
+	return savepoint ? db_release(writer->db, op->class == ERR_OK, err) : ERR_OK;
+}
+
+/* Runs all, up to the first that fails when there are no savepoints. The transaction stays open
+ * when there is something to be committed, which `wrote` then says. */
+static enum err_class run_all(struct writer *writer, struct batch *batch, bool savepoints,
+			      bool *failed, struct err *err)
+{
+	enum err_class class = db_begin(writer->db, err);
+
+	batch->wrote = *failed = false;
+	if (class != ERR_OK)
+		return class;
+	for (struct writer_op *op = batch->head; op && class == ERR_OK; op = op->next) {
+		class = run_one(writer, op, savepoints, err);
+		*failed |= op->class != ERR_OK;
+		batch->wrote |= class == ERR_OK && op->class == ERR_OK;
+		if (*failed && !savepoints)
+			break;
+	}
+	if (class != ERR_OK || !batch->wrote || (*failed && !savepoints)) {
+		db_rollback(writer->db);
+		batch->wrote = false;
+	}
+	return class;
+}
+
+static bool all_may_repeat(const struct batch *batch)
+{
+	for (const struct writer_op *op = batch->head; op; op = op->next)
+		if (!op->may_repeat)
+			return false;
+	return true;
 }
 
 static enum err_class run_batch(struct writer *writer, struct batch *batch, struct err *err)
 {
-	enum err_class class = db_begin(writer->db, err);
+	bool savepoints = batch->count > 1 && !all_may_repeat(batch), failed;
+	enum err_class class = run_all(writer, batch, savepoints, &failed, err);
 
-	if (class != ERR_OK)
-		return class;
-	for (struct writer_op *op = batch->head; op && class == ERR_OK; op = op->next) {
-		class = run_alone(writer, op, batch->count == 1, err);
-		batch->wrote |= class == ERR_OK && op->class == ERR_OK;
+	if (class == ERR_OK && failed && !savepoints && batch->count > 1) {
+		for (struct writer_op *op = batch->head; op; op = op->next)
+			op->class = ERR_OK;
+		class = run_all(writer, batch, true, &failed, err);
 	}
-	if (class != ERR_OK || !batch->wrote) {
-		db_rollback(writer->db);
+	if (class != ERR_OK || !batch->wrote)
 		return class;
-	}
 	CRASH_POINT("writer.before_commit");
 	class = db_commit(writer->db, err);
 	CRASH_POINT("writer.after_commit");

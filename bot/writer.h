@@ -1,7 +1,7 @@
 /* writer.h - the one thread that writes SQLite, with natural group commit.
  *
  * Whatever queued up while the last fsync ran goes into the next transaction: at most 256
- * operations. Each operation runs in its own savepoint, so one that fails is undone alone. No
+ * operations. An operation that fails is undone alone. No
  * timer, so no latency is added when idle. More than queue_max waiting, or the oldest waiting 5 s:
  * refused at once. */
 #ifndef KF_BOT_WRITER_H
@@ -24,6 +24,7 @@ struct writer_op {
 	enum err_class (*run)(struct db *db, void *arg, struct err *err);
 	void (*done)(void *arg, enum err_class class, const struct err *err);
 	void *arg;
+	bool may_repeat;	/* `run` may be called again after what it did was undone */
 	struct writer_op *next; /* the writer's */
 	int64_t queued_at_ms;	/* the writer's */
 	struct err err;		/* the writer's */

@@ -12,7 +12,7 @@ static const char *const examples[] = {"/build", "/build --sha 9f8e7d6", NULL};
 
 static const struct step steps[] = {
 	STEP_AUTHORIZE, STEP_PIN,      STEP_CHECKOUT, STEP_SETTINGS, STEP_COMPILE,
-	STEP_CONFIRM,   STEP_PIPELINE, STEP_UPLOAD,   STEP_LAST,
+	STEP_CONFIRM,	STEP_PIPELINE, STEP_UPLOAD,   STEP_LAST,
 };
 
 const struct command command_build = {

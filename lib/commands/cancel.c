@@ -1,5 +1,5 @@
-/* cancel.c - /cancel: stop one job of this pull request, or all. The job that is stopped says so in its
- * own comment when it has come to rest; this command's answer says what was found. */
+/* cancel.c - /cancel: stop one job of this pull request, or all. The job that is stopped says so in
+ * its own comment when it has come to rest; this command's answer says what was found. */
 #include <inttypes.h>
 
 #include "lib/base/buf.h"
@@ -27,9 +27,9 @@ static void decide_cancel(const struct job *job, const struct effect_result *las
 	if (!json_array_size(rows))
 		buf_puts(&text, "There is nothing to cancel on this pull request.\n");
 	json_array_foreach(rows, i, row)
-		buf_printf(&text, "- job %" PRId64 ", `/%s`: was %s, now %s\n", jval_int(row, "id", 0),
-			   jval_str(row, "command", "?"), jval_str(row, "was", "?"),
-			   jval_str(row, "now", "?"));
+		buf_printf(&text, "- job %" PRId64 ", `/%s`: was %s, now %s\n",
+			   jval_int(row, "id", 0), jval_str(row, "command", "?"),
+			   jval_str(row, "was", "?"), jval_str(row, "now", "?"));
 	out->data = json_object();
 	jval_set_str(out->data, "answer", buf_text(&text));
 	common_end(out, JOB_DONE, NULL, "answered");
@@ -39,7 +39,10 @@ static const struct command_flag flags[] = {{NULL, FLAG_BOOL, NULL, NULL}};
 static const char *const examples[] = {"/cancel", "/cancel 42", "/cancel all", NULL};
 static const struct step steps[] = {
 	STEP_AUTHORIZE,
-	{.name = "cancel", .sentence = "cancelling", .handles_cancel = true, .decide = decide_cancel},
+	{.name = "cancel",
+	 .sentence = "cancelling",
+	 .handles_cancel = true,
+	 .decide = decide_cancel},
 	STEP_LAST,
 };
 

@@ -1,5 +1,5 @@
-/* common.c - see common.h: the answers of a step, the rows that people see, and the first steps, which
- * decide whether and on which commit a job works. */
+/* common.c - see common.h: the answers of a step, the rows that people see, and the first steps,
+ * which decide whether and on which commit a job works. */
 #include "lib/commands/common.h"
 
 #include <stdarg.h>
@@ -58,7 +58,8 @@ void common_end(struct update *out, enum job_state state, const char *code, cons
 
 void common_fail(struct update *out, const struct err *err)
 {
-	common_end(out, JOB_FAILED, err->code[0] ? err->code : err_class_name(err->class), "%s", err->msg);
+	common_end(out, JOB_FAILED, err->code[0] ? err->code : err_class_name(err->class), "%s",
+		   err->msg);
 }
 
 json_t *common_data(const struct job *job, struct update *out, const char *name)
@@ -97,9 +98,8 @@ void common_part(const struct job *job, struct update *out, const char *name, en
 	json_t *parts = parts_of(job, out), *part = NULL, *each;
 	size_t i;
 
-	json_array_foreach(parts, i, each)
-		if (str_eq(jval_str(each, "name", ""), name))
-			part = each;
+	json_array_foreach(parts, i, each) if (str_eq(jval_str(each, "name", ""), name)) part =
+		each;
 	if (!part) {
 		part = json_object();
 		jval_set_str(part, "name", name);
@@ -162,15 +162,18 @@ static void refuse_moved(const struct job *job, const char *given, const char *h
 			 struct update *out)
 {
 	common_end(out, JOB_FAILED, "pin.not_this_pull",
-		   "`%s` is not the head of this pull request, which is `%.12s`. To go on with the head: "
+		   "`%s` is not the head of this pull request, which is `%.12s`. To go on with the "
+		   "head: "
 		   "`/%s --sha %.12s`",
 		   given, head, job->command, head);
 }
 
-/* Chooses among what was given, kept from an earlier try, recorded from events, and GitHub's answer. */
+/* Chooses among what was given, kept from an earlier try, recorded from events, and GitHub's
+ * answer. */
 static bool choose_sha(const struct job *job, const json_t *pull, struct update *out)
 {
-	const char *head = jval_str(pull, "head_sha", ""), *given = jval_str(job->args, "sha", NULL);
+	const char *head = jval_str(pull, "head_sha", ""),
+		   *given = jval_str(job->args, "sha", NULL);
 	const char *recorded = jval_str(pull, "recorded_sha", NULL), *source = "api";
 	json_t *pin = common_data(job, out, "pin");
 
@@ -207,15 +210,17 @@ void common_pin(const struct job *job, const struct effect_result *last, int64_t
 		return;
 	}
 	if (!jval_bool(pull, "open", false)) {
-		common_end(out, JOB_FAILED, "pull.closed", "the pull request is %s; reopen it, then `%s`",
+		common_end(out, JOB_FAILED, "pull.closed",
+			   "the pull request is %s; reopen it, then `%s`",
 			   jval_bool(pull, "merged", false) ? "merged" : "closed", job->line);
 		return;
 	}
 	if (jval_int(pull, "head_repo_id", 0) != jval_int(pull, "base_repo_id", -1)) {
-		common_end(out, JOB_FAILED, "fork.refused",
-			   "this pull request comes from a fork, and its code is not run here. A "
-			   "maintainer can push the branch to this repository and open a pull request "
-			   "from there");
+		common_end(
+			out, JOB_FAILED, "fork.refused",
+			"this pull request comes from a fork, and its code is not run here. A "
+			"maintainer can push the branch to this repository and open a pull request "
+			"from there");
 		return;
 	}
 	if (!str_is_object_name(jval_str(pull, "head_sha", ""))) {

@@ -1,7 +1,8 @@
 /* common_build.c - the steps from a commit to an uploaded pipeline version.
  *
- * The version is named by pull request and SHA, so that a repeat after a crash finds its own work; its
- * description carries the SHA-256 of what was uploaded, so that "found" can be told from "the same". */
+ * The version is named by pull request and SHA, so that a repeat after a crash finds its own work;
+ * its description carries the SHA-256 of what was uploaded, so that "found" can be told from "the
+ * same". */
 #include <inttypes.h>
 #include <string.h>
 
@@ -53,7 +54,6 @@ static void keep_settings(const struct job *job, const json_t *settings, struct 
 		{"path", "pipeline.pipeline_path", ""},
 		{"function", "pipeline.pipeline_function_name", ""},
 		{"mode", "pipeline.pipeline_execution_mode", "V2_ENGINE"},
-		{"service_account", "pipeline.service_account", ""},
 	};
 	json_t *mine = common_data(job, out, "settings");
 	json_t *args = jval_at(settings, "pipeline.pipeline_args");
@@ -85,14 +85,16 @@ void common_settings(const struct job *job, const struct effect_result *last, in
 /* pull request and SHA, and a number when that name is taken by other content */
 static char *version_name(const struct job *job, int64_t attempt)
 {
-	return attempt > 1 ? str_printf("pr-%" PRId64 "-%.12s-%" PRId64, job->pr, job->head_sha, attempt)
+	return attempt > 1 ? str_printf("pr-%" PRId64 "-%.12s-%" PRId64, job->pr, job->head_sha,
+					attempt)
 			   : str_printf("pr-%" PRId64 "-%.12s", job->pr, job->head_sha);
 }
 
 json_t *common_given_parameters(const struct job *job)
 {
 	json_t *given = json_object();
-	json_t *defaults = jval_at(job->data, "settings.args"), *typed = jval_at(job->args, "param");
+	json_t *defaults = jval_at(job->data, "settings.args"),
+	       *typed = jval_at(job->args, "param");
 
 	if (json_is_object(defaults))
 		json_object_update(given, defaults);
@@ -166,9 +168,9 @@ void common_pipeline(const struct job *job, const struct effect_result *last, in
 static void ask_upload(const struct job *job, int64_t attempt, struct update *out)
 {
 	AUTO_FREE char *name = version_name(job, attempt);
-	AUTO_FREE char *description =
-		str_printf("bot=kfops repo=%s pr=%" PRId64 " sha=%s op=%s sha256=%s", job->repo, job->pr,
-			   job->head_sha, job->uid, jval_str(job->data, "compile.sha256", ""));
+	AUTO_FREE char *description = str_printf(
+		"bot=kfops repo=%s pr=%" PRId64 " sha=%s op=%s sha256=%s", job->repo, job->pr,
+		job->head_sha, job->uid, jval_str(job->data, "compile.sha256", ""));
 	json_t *args = json_object();
 
 	jval_set_str(args, "pipeline_id", jval_str(job->data, "version.pipeline_id", ""));
@@ -208,7 +210,8 @@ void common_upload(const struct job *job, const struct effect_result *last, int6
 		   jval_bool(version, "adopted", false) ? " (was there already)" : "");
 	common_part(job, out, "upload", PART_DONE, now_ms, buf_text(&text));
 	if (common_is_last(job))
-		common_end(out, JOB_DONE, NULL, "version %s is in Kubeflow", jval_str(version, "name", ""));
+		common_end(out, JOB_DONE, NULL, "version %s is in Kubeflow",
+			   jval_str(version, "name", ""));
 	else
 		common_next(job, out);
 }

@@ -1,9 +1,10 @@
 /* common_run.c - the steps from an uploaded version to a finished run.
  *
- * The run's id is ours: it is written down, then sent. After a crash or an unclear answer the server is
- * asked for that id; a run that is not found may still turn up (the workflow comes before the row), so a
- * new id is taken only after `doubt_ms`, and at most twice. A run that goes on for days is looked at in
- * growing intervals; after `look_until_ms` only the poller's feed and sweep wake the job. */
+ * The run's id is ours: it is written down, then sent. After a crash or an unclear answer the
+ * server is asked for that id; a run that is not found may still turn up (the workflow comes before
+ * the row), so a new id is taken only after `doubt_ms`, and at most twice. A run that goes on for
+ * days is looked at in growing intervals; after `look_until_ms` only the poller's feed and sweep
+ * wake the job. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -86,7 +87,8 @@ void common_experiment(const struct job *job, const struct effect_result *last, 
 		common_part(job, out, "run", PART_RUNNING, now_ms, "starting");
 		return;
 	}
-	jval_set_str(common_data(job, out, "experiment"), "id", jval_str(last->data, "experiment_id", ""));
+	jval_set_str(common_data(job, out, "experiment"), "id",
+		     jval_str(last->data, "experiment_id", ""));
 	common_next(job, out);
 }
 
@@ -98,10 +100,10 @@ static json_t *run_args(const struct job *job)
 	json_t *args = json_object(), *parameters = jval_at(job->data, "compile.parameters");
 	AUTO_FREE char *name = title ? str_printf("%s [%s]", title, job->uid)
 				     : str_printf("%s PR#%" PRId64 " %.7s [%s]",
-						  jval_str(job->data, "compile.name", "pipeline"), job->pr,
-						  job->head_sha, job->uid);
-	AUTO_FREE char *description = str_printf("bot=kfops repo=%s pr=%" PRId64 " sha=%s op=%s", job->repo,
-						 job->pr, job->head_sha, job->uid);
+						  jval_str(job->data, "compile.name", "pipeline"),
+						  job->pr, job->head_sha, job->uid);
+	AUTO_FREE char *description = str_printf("bot=kfops repo=%s pr=%" PRId64 " sha=%s op=%s",
+						 job->repo, job->pr, job->head_sha, job->uid);
 
 	jval_set_str(args, "display_name", name);
 	jval_set_str(args, "description", description);
@@ -109,7 +111,6 @@ static json_t *run_args(const struct job *job)
 	jval_set_str(args, "experiment_id", jval_str(job->data, "experiment.id", ""));
 	jval_set_str(args, "pipeline_id", jval_str(job->data, "version.pipeline_id", ""));
 	jval_set_str(args, "version_id", jval_str(job->data, "version.id", ""));
-	jval_set_str(args, "service_account", jval_str(job->data, "settings.service_account", ""));
 	jval_set(args, "parameters", parameters ? json_deep_copy(parameters) : json_object());
 	return args;
 }
@@ -136,8 +137,8 @@ static void run_is_there(const struct job *job, const struct effect_result *last
 	common_next(job, out);
 }
 
-/* The id that was sent is not there. It may turn up yet; when it has not after the time of doubt, the
- * next try takes a new id, because the old one must never be sent twice. */
+/* The id that was sent is not there. It may turn up yet; when it has not after the time of doubt,
+ * the next try takes a new id, because the old one must never be sent twice. */
 static void run_is_absent(const struct job *job, int64_t now_ms, struct update *out)
 {
 	int64_t since = jval_int(job->data, "run.absent_at_ms", 0);
@@ -151,9 +152,10 @@ static void run_is_absent(const struct job *job, int64_t now_ms, struct update *
 	}
 	if (jval_int(run, "id_try", 1) >= RUN_ID_TRIES) {
 		common_part(job, out, "run", PART_FAILED, now_ms, "not created");
-		common_end(out, JOB_FAILED, "run.not_created",
-			   "Kubeflow took the run %d times, but it is not there. `/retry` tries again",
-			   RUN_ID_TRIES);
+		common_end(
+			out, JOB_FAILED, "run.not_created",
+			"Kubeflow took the run %d times, but it is not there. `/retry` tries again",
+			RUN_ID_TRIES);
 		return;
 	}
 	jval_set_int(run, "id_try", jval_int(run, "id_try", 1) + 1);
@@ -194,7 +196,8 @@ void common_create_run(const struct job *job, const struct effect_result *last, 
 static void describe_progress(const struct job *job, json_t *tasks, struct buf *text)
 {
 	size_t done = 0, seen = json_object_size(tasks);
-	size_t known = (size_t)jval_int(job->data, "compile.tasks", 0), all = seen > known ? seen : known;
+	size_t known = (size_t)jval_int(job->data, "compile.tasks", 0),
+	       all = seen > known ? seen : known;
 	const char *name, *running = NULL;
 	json_t *state;
 
@@ -215,8 +218,8 @@ static void describe_progress(const struct job *job, json_t *tasks, struct buf *
 		buf_printf(text, " · `%s` running", running);
 }
 
-/* The next look: soon for a young run, later for an old one, never for one that only the feed and the
- * sweep watch. The time-out of the person and the job's deadline come first. */
+/* The next look: soon for a young run, later for an old one, never for one that only the feed and
+ * the sweep watch. The time-out of the person and the job's deadline come first. */
 static int64_t next_look(const struct job *job, int64_t now_ms)
 {
 	int64_t created = jval_int(job->data, "run.created_at_ms", now_ms), age = now_ms - created;
@@ -225,7 +228,8 @@ static int64_t next_look(const struct job *job, int64_t now_ms)
 	if (limit && created + limit < due)
 		due = created + limit;
 	if (age < job->rules->look_until_ms) {
-		int64_t step = age / 3 > job->rules->look_first_ms ? age / 3 : job->rules->look_first_ms;
+		int64_t step =
+			age / 3 > job->rules->look_first_ms ? age / 3 : job->rules->look_first_ms;
 
 		if (now_ms + step < due)
 			due = now_ms + step;
@@ -249,7 +253,8 @@ static void finish_stopped(const struct job *job, int64_t now_ms, struct update 
 		common_part(job, out, "run", PART_FAILED, now_ms, "stopped: out of time");
 		if (now_ms >= job->deadline_at_ms)
 			common_end(out, JOB_EXPIRED, "run.deadline",
-				   "the run did not end before the deadline of this command and was stopped");
+				   "the run did not end before the deadline of this command and "
+				   "was stopped");
 		else
 			common_end(out, JOB_FAILED, "run.timeout",
 				   "the run took longer than `--timeout` and was stopped");
@@ -264,8 +269,8 @@ static void finish_stopped(const struct job *job, int64_t now_ms, struct update 
 	}
 }
 
-static void run_has_ended(const struct job *job, const json_t *seen, const char *state, int64_t now_ms,
-			  struct update *out)
+static void run_has_ended(const struct job *job, const json_t *seen, const char *state,
+			  int64_t now_ms, struct update *out)
 {
 	AUTO_BUF struct buf text = buf_make(256);
 
@@ -281,14 +286,16 @@ static void run_has_ended(const struct job *job, const json_t *seen, const char 
 	}
 }
 
-static void ask_terminate(const struct job *job, const char *why, int64_t now_ms, struct update *out)
+static void ask_terminate(const struct job *job, const char *why, int64_t now_ms,
+			  struct update *out)
 {
 	jval_set_str(common_data(job, out, "run"), "terminating", why);
 	common_part(job, out, "run", PART_RUNNING, now_ms, "being stopped");
 	common_ask(out, EFFECT_RUN_TERMINATE, run_ref(job));
 }
 
-static void look_at_run(const struct job *job, const json_t *seen, int64_t now_ms, struct update *out)
+static void look_at_run(const struct job *job, const json_t *seen, int64_t now_ms,
+			struct update *out)
 {
 	const char *state = jval_str(seen, "state", "UNKNOWN");
 	json_t *run = common_data(job, out, "run"), *tasks = json_object_get(seen, "tasks");
@@ -322,7 +329,8 @@ void common_follow(const struct job *job, const struct effect_result *last, int6
 	if (jval_bool(last->data, "absent", false)) {
 		common_part(job, out, "run", PART_FAILED, now_ms, "gone");
 		common_end(out, JOB_FAILED, "run.gone",
-			   "the run is not in Kubeflow any more; somebody deleted it. `/retry` starts it "
+			   "the run is not in Kubeflow any more; somebody deleted it. `/retry` "
+			   "starts it "
 			   "again");
 		return;
 	}
@@ -363,5 +371,6 @@ void common_causes(const struct job *job, const struct effect_result *last, int6
 	if (task)
 		common_end(out, JOB_FAILED, "run.failed", "task %s failed: %s", task, message);
 	else
-		common_end(out, JOB_FAILED, "run.failed", "the run failed; Kubeflow does not say why");
+		common_end(out, JOB_FAILED, "run.failed",
+			   "the run failed; Kubeflow does not say why");
 }

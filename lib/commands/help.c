@@ -13,7 +13,8 @@ static void list_commands(struct buf *out)
 	for (size_t i = 0; i < commands.count; i++)
 		buf_printf(out, "| `/%s` | %s | %s |\n", commands.items[i]->name,
 			   commands.items[i]->summary, right_name(commands.items[i]->right));
-	buf_puts(out, "\n`/help COMMAND` shows flags and examples. Commands start a line of a new comment; "
+	buf_puts(out, "\n`/help COMMAND` shows flags and examples. Commands start a line of a new "
+		      "comment; "
 		      "edits are not looked at.\n");
 }
 
@@ -21,7 +22,8 @@ static void explain_command(struct buf *out, const struct command *command)
 {
 	AUTO_FREE char *usage = command_usage(command);
 
-	buf_printf(out, "`%s`\n\n%s Needs: %s.\n\n", usage, command->summary, right_name(command->right));
+	buf_printf(out, "`%s`\n\n%s Needs: %s.\n\n", usage, command->summary,
+		   right_name(command->right));
 	if (command->flags && command->flags[0].name)
 		buf_puts(out, "| flag | what it does |\n|---|---|\n");
 	for (const struct command_flag *flag = command->flags; flag && flag->name; flag++)

@@ -52,12 +52,13 @@ static void decide_answer(const struct job *job, const struct effect_result *las
 		return;
 	}
 	steps = json_object_get(last->data, "steps");
-	buf_printf(&text, "Job %s, `/%s`, %s.\n\n| step | state | tries | took | error |\n|---|---|---|---|---|\n",
+	buf_printf(&text,
+		   "Job %s, `/%s`, %s.\n\n| step | state | tries | took | error "
+		   "|\n|---|---|---|---|---|\n",
 		   jval_str(job->args, "arg", ""), jval_str(last->data, "command", "?"),
 		   jval_str(last->data, "state", "?"));
-	json_array_foreach(steps, i, step)
-		if (!only || str_eq(only, jval_str(step, "name", "")))
-			put_step(&text, step);
+	json_array_foreach(steps, i, step) if (!only || str_eq(only, jval_str(step, "name", "")))
+		put_step(&text, step);
 	log = jval_str(last->data, "log", "");
 	if (*log) {
 		const char *tail = tail_of(log, jval_int(job->args, "tail", TAIL_DEFAULT));

@@ -19,7 +19,8 @@ static void put_job(struct buf *out, const json_t *row, int64_t now_ms)
 
 	str_duration(took, (to ? to : now_ms) - from);
 	buf_printf(out, "| %" PRId64 " | #%" PRId64 " | `/%s` | %s", jval_int(row, "id", 0),
-		   jval_int(row, "pr", 0), jval_str(row, "command", "?"), jval_str(row, "state", "?"));
+		   jval_int(row, "pr", 0), jval_str(row, "command", "?"),
+		   jval_str(row, "state", "?"));
 	if (jval_int(row, "position", 0) > 0)
 		buf_printf(out, ", number %" PRId64 " in line", jval_int(row, "position", 0));
 	if (*jval_str(row, "step", "") && !to)
@@ -48,13 +49,13 @@ static void decide_answer(const struct job *job, const struct effect_result *las
 	rows = last->data ? json_object_get(last->data, "jobs") : NULL;
 	clock_hhmm(clock, now_ms);
 	if (json_array_size(rows))
-		buf_puts(&text, "| job | pull request | command | state | commit | asked by | since, took |\n"
+		buf_puts(&text, "| job | pull request | command | state | commit | asked by | "
+				"since, took |\n"
 				"|---|---|---|---|---|---|---|\n");
 	else
 		buf_puts(&text, "No jobs yet in this repository. `/build_run` starts one.\n");
-	json_array_foreach(rows, i, row)
-		if (jval_int(row, "id", 0) != job->id)
-			put_job(&text, row, now_ms);
+	json_array_foreach(rows, i, row) if (jval_int(row, "id", 0) != job->id)
+		put_job(&text, row, now_ms);
 	buf_printf(&text, "\nAs of %s UTC.\n", clock);
 	out->data = json_object();
 	jval_set_str(out->data, "answer", buf_text(&text));

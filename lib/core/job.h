@@ -1,8 +1,8 @@
 /* job.h - a command under way: its record, its states, and what its steps may say.
  *
- * Pure: a step's `decide` is given the job, the result of the effect it asked for last (NULL at first)
- * and the time, and fills an update. The worker carries it out and commits it. Everything a later step
- * needs is in `data`, so a restart loses nothing. Any thread. */
+ * Pure: a step's `decide` is given the job, the result of the effect it asked for last (NULL at
+ * first) and the time, and fills an update. The worker carries it out and commits it. Everything a
+ * later step needs is in `data`, so a restart loses nothing. Any thread. */
 #ifndef KF_CORE_JOB_H
 #define KF_CORE_JOB_H
 

@@ -1,7 +1,8 @@
 /* render.c - the comment of a job. See render.h; check runs and statuses are in render_check.c.
  *
- * One table of rows (the job's parts), then what matters at that moment: links and the next commands
- * when it went well, the cause and what to do when it did not; pictures and long lists are folded. */
+ * One table of rows (the job's parts), then what matters at that moment: links and the next
+ * commands when it went well, the cause and what to do when it did not; pictures and long lists are
+ * folded. */
 #include "lib/core/render.h"
 
 #include <inttypes.h>
@@ -103,20 +104,23 @@ static void put_notes(const struct render_view *view, struct buf *out)
 
 		clock_hhmm(said, job->comment_at_ms);
 		clock_hhmm(heard, job->created_at_ms);
-		buf_printf(out, "\n> [!NOTE]\n> Your comment of %s reached me at %s (UTC).\n", said, heard);
+		buf_printf(out, "\n> [!NOTE]\n> Your comment of %s reached me at %s (UTC).\n", said,
+			   heard);
 	}
 	if (moved)
-		buf_printf(out,
-			   "\n> [!NOTE]\n> The head moved from `%.7s` to `%.7s` around your comment; "
-			   "this is about `%.7s`.\n",
-			   moved, job->head_sha, job->head_sha);
+		buf_printf(
+			out,
+			"\n> [!NOTE]\n> The head moved from `%.7s` to `%.7s` around your comment; "
+			"this is about `%.7s`.\n",
+			moved, job->head_sha, job->head_sha);
 	else if (str_eq(jval_str(job->data, "pin.source", ""), "api"))
-		buf_printf(out,
-			   "\n> [!NOTE]\n> I had not heard of a push to this pull request before; the commit "
-			   "is the head that GitHub named when I asked.\n");
+		buf_printf(out, "\n> [!NOTE]\n> I had not heard of a push to this pull request "
+				"before; the commit "
+				"is the head that GitHub named when I asked.\n");
 }
 
-/* Plain text whose outer blanks belong to the sentence around it; `text` is cut at `len` or before. */
+/* Plain text whose outer blanks belong to the sentence around it; `text` is cut at `len` or before.
+ */
 static void put_plain(char *text, size_t len, struct buf *out)
 {
 	size_t from = len && text[0] == ' ' ? 1 : 0;
@@ -129,8 +133,8 @@ static void put_plain(char *text, size_t len, struct buf *out)
 	buf_puts(out, blank_after ? " " : "");
 }
 
-/* A sentence for people: what stands between backticks becomes code, the rest plain text, so the command
- * to paste can be copied and nothing from outside is active. */
+/* A sentence for people: what stands between backticks becomes code, the rest plain text, so the
+ * command to paste can be copied and nothing from outside is active. */
 static void put_sentence(const char *text, struct buf *out)
 {
 	while (*text) {
@@ -169,7 +173,8 @@ static void put_parameters(const struct render_view *view, struct buf *out)
 
 	if (!json_object_size(parameters))
 		return;
-	buf_puts(out, "\n<details><summary>Parameters</summary>\n\n| parameter | value |\n|---|---|\n");
+	buf_puts(out,
+		 "\n<details><summary>Parameters</summary>\n\n| parameter | value |\n|---|---|\n");
 	json_object_foreach(parameters, name, value)
 	{
 		AUTO_FREE char *text = jval_dump(value);
@@ -220,7 +225,8 @@ static void put_failure(const struct render_view *view, struct buf *out)
 	const struct job *job = view->job;
 	json_t *failure = json_object_get(job->data, "failure"), *cause;
 	json_t *causes = json_object_get(failure, "causes");
-	const char *log = jval_str(failure, "log", ""), *path = jval_str(failure, "annotation.path", NULL);
+	const char *log = jval_str(failure, "log", ""),
+		   *path = jval_str(failure, "annotation.path", NULL);
 	size_t i;
 
 	buf_puts(out, "\n");
@@ -235,9 +241,7 @@ static void put_failure(const struct render_view *view, struct buf *out)
 	}
 	if (json_array_size(causes) > 1) {
 		buf_puts(out, "\n");
-		json_array_foreach(causes, i, cause)
-			if (i < 10)
-				put_cause(cause, out);
+		json_array_foreach(causes, i, cause) if (i < 10) put_cause(cause, out);
 	}
 	if (*log) {
 		buf_puts(out, "\n<details><summary>Log</summary>\n\n");
@@ -262,7 +266,8 @@ static void put_links(const struct render_view *view, struct buf *out)
 	if (*id && *jval_str(view->job->data, "version.name", ""))
 		buf_puts(out, " · ");
 	if (*version)
-		buf_printf(out, "version [`%s`](%s)", jval_str(view->job->data, "version.name", ""), version);
+		buf_printf(out, "version [`%s`](%s)", jval_str(view->job->data, "version.name", ""),
+			   version);
 	else if (*jval_str(view->job->data, "version.name", ""))
 		buf_printf(out, "version `%s`", jval_str(view->job->data, "version.name", ""));
 	buf_puts(out, "\n");
@@ -279,9 +284,11 @@ static void put_next(const struct render_view *view, struct buf *out)
 	if (job->state == JOB_DONE && str_eq(job->command, "build"))
 		buf_puts(out, "\nnext: `/run` runs this version\n");
 	else if (job->state == JOB_DONE)
-		buf_printf(out, "\nnext: `/run --param NAME=VALUE` runs it again with other parameters · "
-				"`/logs %" PRId64 "`\n",
-			   job->id);
+		buf_printf(
+			out,
+			"\nnext: `/run --param NAME=VALUE` runs it again with other parameters · "
+			"`/logs %" PRId64 "`\n",
+			job->id);
 	else if (job->state == JOB_SUPERSEDED)
 		return;
 	else if (job->head_sha[0])

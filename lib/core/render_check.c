@@ -1,7 +1,8 @@
 /* render_check.c - check runs (App mode) and commit statuses (token mode) of a job. See render.h.
  *
- * A job shows one check for building and one for running, each made of the parts that belong to it; a
- * check exists from the first of its parts on and is completed at the latest when the job ends. */
+ * A job shows one check for building and one for running, each made of the parts that belong to it;
+ * a check exists from the first of its parts on and is completed at the latest when the job ends.
+ */
 #include <inttypes.h>
 #include <string.h>
 
@@ -45,7 +46,7 @@ int render_checks(const struct job *job, const char *names[RENDER_CHECKS_MAX])
 }
 
 struct check_view {
-	const json_t *first, *last;  /* its parts */
+	const json_t *first, *last; /* its parts */
 	bool running, failed, cancelled;
 	int64_t started_at_ms, ended_at_ms;
 };
@@ -77,7 +78,8 @@ static void look(const struct render_view *view, const char *check, struct check
 		out->running = true;
 	if (job_over && out->running) {
 		out->running = false;
-		out->failed = out->failed || view->job->state == JOB_FAILED || view->job->state == JOB_DEAD;
+		out->failed = out->failed || view->job->state == JOB_FAILED ||
+			      view->job->state == JOB_DEAD;
 		out->cancelled = out->cancelled || !out->failed;
 		out->ended_at_ms = view->now_ms;
 	}
@@ -93,10 +95,12 @@ static const char *conclusion_of(const struct render_view *view, const struct ch
 }
 
 /* One plain line about where the check stands. */
-static void describe(const struct render_view *view, const struct check_view *check, struct buf *out)
+static void describe(const struct render_view *view, const struct check_view *check,
+		     struct buf *out)
 {
 	if (check->running)
-		buf_printf(out, "%s: %s", jval_str(check->last, "name", ""), jval_str(check->last, "text", ""));
+		buf_printf(out, "%s: %s", jval_str(check->last, "name", ""),
+			   jval_str(check->last, "text", ""));
 	else if (check->failed && view->job->message)
 		markdown_clean(out, view->job->message, strlen(view->job->message));
 	else if (check->cancelled)
@@ -108,7 +112,8 @@ static void describe(const struct render_view *view, const struct check_view *ch
 			out->data[i] = out->data[i] == '\n' ? ' ' : '\'';
 }
 
-static void put_annotation(const struct render_view *view, const struct check_view *check, json_t *output)
+static void put_annotation(const struct render_view *view, const struct check_view *check,
+			   json_t *output)
 {
 	json_t *place = jval_at(view->job->data, "failure.annotation"), *list, *item;
 	AUTO_BUF struct buf message = buf_make(MESSAGE_MAX);
@@ -187,9 +192,10 @@ json_t *render_commit_status(const struct render_view *view, const char *check)
 	describe(view, &seen, &text);
 	str_copy(description, sizeof description, buf_text(&text));
 	jval_set_str(body, "state",
-		     seen.running ? "pending"
-		     : seen.failed ? "failure"
-		     : seen.cancelled ? "error" : "success");
+		     seen.running     ? "pending"
+		     : seen.failed    ? "failure"
+		     : seen.cancelled ? "error"
+				      : "success");
 	jval_set_str(body, "context", context);
 	jval_set_str(body, "description", description);
 	if (*jval_str(view->job->data, "run.link", "") && str_eq(check, "run"))

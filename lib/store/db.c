@@ -386,8 +386,10 @@ void db_checkpoint(struct db *db, bool idle)
 	if (db->wal_pages > (idle ? WAL_PAGES_IDLE : WAL_PAGES_MAX))
 		checkpoint(db, SQLITE_CHECKPOINT_PASSIVE);
 	else if (idle && db->wal_grown &&
-		 clock_mono_ms() - db->committed_mono_ms > TRUNCATE_AFTER_MS)
+		 clock_mono_ms() - db->committed_mono_ms > TRUNCATE_AFTER_MS) {
 		checkpoint(db, SQLITE_CHECKPOINT_TRUNCATE);
+		sqlite3_db_release_memory(db->sql);
+	}
 }
 
 enum err_class db_check(struct db *db, struct err *err)

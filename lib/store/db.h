@@ -51,7 +51,9 @@ enum err_class db_meta_get(struct db *db, const char *key, char *out, size_t siz
 enum err_class db_meta_set(struct db *db, const char *key, const char *value,
 			   struct err *err) MUST_CHECK;
 
-/* Deletes the values whose key starts with `prefix` and whose number after '@' is below `before`. */
-enum err_class db_meta_forget(struct db *db, const char *prefix, int64_t before, struct err *err) MUST_CHECK;
+/* Deletes the values whose key starts with `prefix` and whose number after '@' is below `before`.
+ */
+enum err_class db_meta_forget(struct db *db, const char *prefix, int64_t before,
+			      struct err *err) MUST_CHECK;
 
 #endif

@@ -170,7 +170,11 @@ static enum err_class free_orphans(struct db *db, int64_t now_ms, struct err *er
 	if (orphans)
 		log_info("store.orphans", LOG_I("jobs", orphans));
 	metrics_add(METRIC_CRASHES, NULL, orphans);
-	return store_exec(db, STMT_DUE_TOO_FAR, err, B_INT(now_ms), B_INT(DUE_AHEAD_MAX_MS));
+	do /* in bites: what one statement changes is kept in memory until it ends */
+		class = store_exec(db, STMT_DUE_TOO_FAR, err, B_INT(now_ms),
+				   B_INT(DUE_AHEAD_MAX_MS));
+	while (class == ERR_OK && store_changes(db));
+	return class;
 }
 
 static enum err_class count_up(struct db *db, struct err *err)

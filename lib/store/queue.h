@@ -103,11 +103,12 @@ enum err_class queue_wake_due(struct db *db, int64_t now_ms, int64_t limit, int6
 			      struct err *err) MUST_CHECK;
 
 /* Parked references of a kind after `after_job_id`, in batches of at most 200, for sweeps. Each ref
- * is {job id, repo, wait_ref, namespace from data}; the callback returns false to stop. Reader. */
+ * is {job id, repo, wait_ref, namespace}; the callback returns false to stop. Reader. */
 struct queue_ref {
 	int64_t job_id;
 	const char *repo;
 	const char *wait_ref;
+	const char *ns;              /* Kubeflow namespace, "" for single-user servers */
 };
 enum err_class queue_parked(struct db *db, enum wait_kind kind, int64_t after_job_id, size_t limit,
 			    bool (*each)(void *arg, const struct queue_ref *ref), void *arg,

@@ -47,6 +47,7 @@ struct parked {
 	int64_t id;
 	char *repo;
 	char *wait_ref;
+	char *ns;
 };
 
 /* The batch is copied first: a callback may take its time, and an open read keeps the log from
@@ -65,17 +66,20 @@ enum err_class queue_parked(struct db *db, enum wait_kind kind, int64_t after_jo
 	while (class == ERR_OK && count < max) {
 		found[count].id = sqlite3_column_int64(row, 0);
 		found[count].repo = store_text(row, 1);
-		found[count++].wait_ref = store_text(row, 2);
+		found[count].wait_ref = store_text(row, 2);
+		found[count++].ns = store_text(row, 3);
 		class = store_next(db, &row, err);
 	}
 	store_row_end(&row);
 	for (size_t i = 0; i < count; i++) {
-		struct queue_ref ref = {found[i].id, found[i].repo, found[i].wait_ref};
+		struct queue_ref ref = {found[i].id, found[i].repo, found[i].wait_ref,
+					found[i].ns};
 
 		if (go_on && (class == ERR_OK || class == ERR_NOT_FOUND))
 			go_on = each(arg, &ref);
 		mem_free(found[i].repo);
 		mem_free(found[i].wait_ref);
+		mem_free(found[i].ns);
 	}
 	return class == ERR_NOT_FOUND ? ERR_OK : class;
 }

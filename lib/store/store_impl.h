@@ -36,7 +36,7 @@ enum stmt {
 };
 
 enum {
-	STORE_CACHE_KIB = 4096, /* of the writer */
+	STORE_CACHE_KIB = 2048, /* of the writer */
 	STORE_READER_CACHE_KIB = 512,
 	STORE_CRASHES_MAX = 6,	      /* then the store ends a job that even its ending kills */
 	STORE_RESULT_MAX = 16 * 1024, /* bytes of a step's result that are kept for people */

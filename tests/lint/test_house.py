@@ -225,3 +225,56 @@ def test_docs_links_work():
             if not re.match(r"[a-z]+:", target) and not (page.parent / target).exists():
                 wrong.append(f"{name_of(page)} -> {target}")
     assert not wrong
+
+
+def test_docs_draw_the_states_of_the_table():
+    done = subprocess.run(["python3", str(ROOT / "scripts/draw_states.py")], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def moves() -> list[tuple[str, str]]:
+    return re.findall(r"\{JOB_(\w+),\s*JOB_(\w+),", (ROOT / "lib/core/job.c").read_text())
+
+
+def test_states_have_no_dead_end_and_all_are_reached():
+    names = set(re.findall(r"^\tJOB_(\w+) = \d+", (ROOT / "lib/core/job.h").read_text(), re.M))
+    final = {"DONE", "FAILED", "CANCELLED", "SUPERSEDED", "DEAD", "EXPIRED"}
+    reached = {"READY", "BLOCKED"}
+    while True:
+        more = {to for start, to in moves() if start in reached} - reached
+        if not more:
+            break
+        reached |= more
+    assert reached == names
+    assert {start for start, _ in moves()} == names - final
+
+
+def private_key() -> str:
+    done = subprocess.run(["openssl", "genrsa", "2048"], capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+def test_example_configuration_is_valid(tmp_path):
+    text = (ROOT / "config/examples/kfops.yaml").read_text()
+    for name in set(re.findall(r"/etc/kfops/[\w.-]+", text)):
+        file = tmp_path / pathlib.Path(name).name
+        file.write_text(private_key())
+        file.chmod(0o600)
+        text = text.replace(name, str(file))
+    config = tmp_path / "kfops.yaml"
+    config.write_text(text)
+    done = subprocess.run([daemon(), "--config", config, "--print-config"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_exit_codes_are_the_same_everywhere():
+    header = dict(re.findall(r"EXIT_CODE_(\w+) = (\d+)", (ROOT / "bot/daemon.h").read_text()))
+    for page in ("docs/operations.md", "deploy/man/kfopsd.8", "bot/kfopsd.c"):
+        text = (ROOT / page).read_text()
+        assert not [code for code in header.values() if not re.search(rf"\b{code}\b", text)], page
+
+
+def test_man_page_names_every_option():
+    page = (ROOT / "deploy/man/kfopsd.8").read_text().replace("\\-", "-")
+    options = re.findall(r'^\t\t\{"([\w-]+)", (?:no|required)_argument', (ROOT / "bot/kfopsd.c").read_text(), re.M)
+    assert options and not [name for name in options if f"--{name}" not in page]

@@ -12,6 +12,7 @@ import http.client
 import json
 import os
 import pathlib
+import random
 import re
 import secrets
 import signal
@@ -20,6 +21,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+import urllib.request
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -35,6 +37,8 @@ LOOK_AGAIN_S = 0.25  # for changes that no stand-in reports (the bot's own datab
 FINAL_STATE = 10  # states of jobs from here on are final
 FINAL_REACTIONS = {"rocket", "-1", "confused"}
 APP_ID = 4711
+PORTS = range(20000, 32000)  # below those that the kernel gives to outgoing connections
+TOKENS = re.compile(rb"gh[opsu]_[A-Za-z0-9_.-]{20,}|-----BEGIN[A-Z ]* PRIVATE KEY")
 LOG_FIELD = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*"|\S*)')
 
 
@@ -51,16 +55,31 @@ def daemon_path() -> pathlib.Path:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    while True:
+        port = random.choice(PORTS)
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
 
 
 class Kubeflow(StandinProcess):
     """The Kubeflow stand-in. Runs are finished at once unless the scene wants them executed."""
 
     def __init__(self, state, mode: str, version: str = "2.17.0", *args: str):
+        self._args = (state, mode, version, *args)
         super().__init__("kubeflow", state, "--mode", mode, "--version", version, *args)
+
+    def goes_away(self) -> None:
+        """Nothing listens there any more."""
+        self.stop()
+
+    def comes_back(self) -> None:
+        """At the same address, with everything it knew."""
+        self.__init__(*self._args[:3], "--port", str(self.port), *self._args[3:])
 
     def violations(self) -> list:
         return self.get("violations")
@@ -77,6 +96,22 @@ class Kubeflow(StandinProcess):
     def holds_runs(self, on: bool = True) -> None:
         """New runs stay RUNNING until `ends` is said."""
         self.post("hold", on=on)
+
+    def parameters(self) -> dict:
+        """What the newest run was given."""
+        return [item for item in self.get("mutations") if item["kind"] == "run"][-1]["parameters"]
+
+    def archives(self, run_id: str) -> None:
+        """A person in Kubeflow's own pages."""
+        self.api("POST", f"runs/{run_id}:archive")
+
+    def api(self, method: str, path: str, body: dict | None = None) -> dict:
+        """A request as somebody else sends it."""
+        request = urllib.request.Request(f"{self.url}/apis/v2beta1/{path}", method=method,
+                                         data=json.dumps(body or {}).encode(),
+                                         headers={"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.loads(answer.read() or b"{}")
 
     def ends(self, run_id: str, state: str = "SUCCEEDED", **more) -> None:
         self.post(f"runs/{run_id}", state=state, **more)
@@ -127,15 +162,16 @@ class Bot:
 
     def stop(self, kill: bool = False) -> int:
         """Ends it; the exit code."""
-        if self.process is None:
+        process, self.process = self.process, None
+        if process is None:
             return 0
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGKILL if kill else signal.SIGTERM)
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL if kill else signal.SIGTERM)
         try:
-            return self.process.wait(15)
+            return process.wait(15)
         except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+            process.kill()
+            process.wait()
             raise Timeout("kfopsd did not end within 15 s of SIGTERM") from None
 
     def restart(self, kill: bool = False, **env: str) -> None:
@@ -198,6 +234,43 @@ class Bot:
                     return item["body"]
             return None
         return self.scene.wait_until(found, f"the bot to say {containing}", patience)
+
+    def answer(self, *containing: str, to=None, patience: float = PATIENCE_S) -> str:
+        """Waits for its comment on a comment (the last one that a person wrote): that of a job which the
+        comment started, or the refusal; the text."""
+        to = to or self.scene.last_comment
+
+        def found():
+            marks = [f"job={job['uid']} " for job in self.jobs() if job["comment_id"] == to.id]
+            marks.append(f"refusal={to.id} ")
+            for item in reversed(self.comments(to.pull)):
+                if any(mark in item["body"] for mark in marks) and \
+                   all(text in item["body"] for text in containing):
+                    return item["body"]
+            return None
+        return self.scene.wait_until(found, f"an answer to '{to.body[:200]}' with {containing}", patience)
+
+    def job_of(self, to=None) -> dict:
+        """The newest job that a comment (the last one) started, once it is stored."""
+        to = to or self.scene.last_comment
+        return self.scene.wait_until(
+            lambda: next((job for job in reversed(self.jobs()) if job["comment_id"] == to.id), None),
+            f"a job of '{to.body}'")
+
+    def metrics(self) -> dict[str, float]:
+        """What /metrics says, by name and labels as written there."""
+        text = self.get("/metrics")[1]
+        return {name: float(value) for name, _, value in
+                (line.rpartition(" ") for line in text.splitlines() if line and line[0] != "#")}
+
+    def get(self, path: str) -> tuple[int, str]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+        finally:
+            connection.close()
 
     def reacts(self, content: str, to=None, patience: float = PATIENCE_S) -> None:
         """Waits for a reaction to a comment (the last one that a person wrote)."""
@@ -316,6 +389,16 @@ class Person:
     def closes(self, pull=None) -> None:
         self.scene.github.post(f"{(pull or self.scene.pull).path}/close", user=self.login)
 
+    def reopens(self, pull=None) -> None:
+        self.scene.github.post(f"{(pull or self.scene.pull).path}/reopen", user=self.login)
+
+    def merges(self, pull=None) -> None:
+        self.scene.github.post(f"{(pull or self.scene.pull).path}/merge", user=self.login)
+
+    def locks(self, pull=None) -> None:
+        """The conversation, for everybody without write permission; an App counts as such."""
+        self.scene.github.post(f"{(pull or self.scene.pull).path}/lock", user=self.login)
+
     def reruns(self, check: dict) -> None:
         """Presses Re-run on a check."""
         self.scene.github.post(f"check-runs/{check['id']}/rerequest", user=self.login)
@@ -331,7 +414,8 @@ class Scene:
     repo = "lab/iris"
 
     def __init__(self, folder: pathlib.Path, mode: str = "app", runs: str = "instant",
-                 version: str = "2.17.0", config: dict | None = None, files: dict | None = None):
+                 version: str = "2.17.0", config: dict | None = None, files: dict | None = None,
+                 kubeflow: tuple = (), start: bool = True):
         self.folder = folder
         self.expected_log: list[re.Pattern] = []
         self.expected_violations: list[re.Pattern] = []
@@ -339,33 +423,34 @@ class Scene:
         self.last_comment: Comment | None = None
         self.github = self.kubeflow = self.bot = None
         try:
-            self._start(mode, runs, version, config or {}, files or {})
+            self._start(mode, (runs, version, *kubeflow), config or {}, files or {}, start)
         except BaseException:
             self.stop()
             raise
 
-    def _start(self, mode, runs, version, config, files) -> None:
-        secret = secrets.token_urlsafe(32)
+    def _start(self, mode, kubeflow_args, config, files, start) -> None:
+        self.webhook_secret = secrets.token_urlsafe(32)
         port = free_port()
-        self._write("webhook-secret", secret + "\n")
+        self.write("webhook-secret", self.webhook_secret + "\n")
         args = ["--webhook-url", f"http://127.0.0.1:{port}/webhook", "--webhook-secret-file",
                 str(self.folder / "webhook-secret")]
         if mode == "app":
-            self._write("app.pem", make_key())
+            self.write("app.pem", make_key())
             args += ["--app-id", str(APP_ID), "--app-key-file", str(self.folder / "app.pem")]
         else:
             token = "ghp_" + secrets.token_urlsafe(27)
-            self._write("token", token + "\n")
+            self.write("token", token + "\n")
             args += ["--token", token]
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
             github = pool.submit(StandinProcess, "github", self.folder / "github", *args)
-            kubeflow = pool.submit(Kubeflow, self.folder / "kubeflow", runs, version)
+            kubeflow = pool.submit(Kubeflow, self.folder / "kubeflow", *kubeflow_args)
         self.github, self.kubeflow = github.result(), kubeflow.result()
         self.github.post("limits", content_per_minute=10000, content_per_hour=10000,
                          points_per_minute=100000)
         self.bot = Bot(self, self.folder / "bot", self._config(mode, port, config))
         self.people(mode, files)
-        self.bot.start()
+        if start:
+            self.bot.start()
 
     def people(self, mode: str, files: dict) -> None:
         roles = {"ann": "write", "ben": "maintain", "eve": "read"}
@@ -377,15 +462,17 @@ class Scene:
         self.pull = self.ann.opens("Five neighbours", "five-neighbours",
                                    {"notes.md": "Five neighbours instead of three.\n", **files})
 
-    def _write(self, name: str, text) -> None:
+    def write(self, name: str, text) -> pathlib.Path:
+        """A file of the operator, readable by nobody else."""
         path = self.folder / name
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
         path.chmod(0o600)
+        return path
 
     def _config(self, mode: str, port: int, changes: dict) -> dict:
         """kfops.yaml with everything in it fast; `changes` are merged in by section."""
-        github = {"api_url": f"{self.github.url}/api/v3", "web_url": self.github.url, "write_gap": "10ms",
-                  "writes_per_minute": 80, "writes_per_hour": 500}
+        github = {"api_url": f"{self.github.url}/api/v3", "web_url": self.github.url, "write_gap": "5ms",
+                  "writes_per_minute": 5000, "writes_per_hour": 50000}
         if mode == "app":
             github.update(app_id=str(APP_ID), private_key_file=str(self.folder / "app.pem"))
         else:
@@ -397,7 +484,7 @@ class Scene:
             "github": github,
             "compile": {"python": os.environ.get("KFOPS_PYTHON") or sys.executable,
                         "package_dir": str(ROOT / "deploy" / "compiler")},
-            "report": {"edit_interval": "50ms"},
+            "report": {"edit_interval": "50ms", "list_lag": "200ms"},
             "poll": {"run_first": "100ms", "finished_interval": "200ms", "deliveries_interval": "1s",
                      "run_doubt": "2s"},
             "log": {"level": "debug"},
@@ -454,8 +541,10 @@ class Scene:
             self.webhooks_are_idle()
             self.wait_until(lambda: not self.bot.unfinished(), "every job to be at rest", 10)
             self.wait_until(lambda: not self.bot.unsaid(), "everything to be said", 10)
+        ran = self.bot.process is not None
         code = self.bot.stop()
-        faults = [] if code == 0 else [f"kfopsd ended with exit code {code}"]
+        faults = self.leaks()
+        faults += [] if code == 0 or not ran else [f"kfopsd ended with exit code {code}"]
         for name, standin in (("GitHub", self.github), ("Kubeflow", self.kubeflow)):
             faults += [f"{name} would have refused: {item}" for item in standin.violations()
                        if not _any(self.expected_violations, json.dumps(item))]
@@ -464,8 +553,22 @@ class Scene:
         faults += [f"unexpected in the log: {line['text']}" for line in self.bot.log_lines()
                    if line.get("level") not in ("info", "debug") and
                    not _any(self.expected_log, line["text"])]
+        for job in [] if self.may_leave_jobs else self.bot.unfinished():
+            faults.append(f"a job is not at rest: {job}")
         if faults:
             raise AssertionError("\n".join(faults))
+
+    def leaks(self) -> list[str]:
+        """Places where a secret is to be read: log, comments and checks, everything the bot stores."""
+        own = [self.webhook_secret.encode()]
+        if (self.folder / "token").exists():
+            own.append((self.folder / "token").read_bytes().strip())
+        places = {"what GitHub shows": json.dumps(self.github.get("mutations")).encode()}
+        stored = [path for path in self.bot.state_dir.rglob("*") if path.is_file()]
+        for path in [self.bot.log_file, *stored]:
+            places[str(path.relative_to(self.folder))] = path.read_bytes()
+        return [f"a secret is in {name}" for name, data in places.items()
+                if TOKENS.search(data) or any(secret in data for secret in own)]
 
     def stop(self) -> None:
         """Ends all processes, whatever happened."""

@@ -6,8 +6,9 @@ CREATE TABLE meta (
   value TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- One row for each delivery that was taken in: the first key against doubles. Keyed by the GUID itself,
--- so that the hottest insert touches one tree; old rows are found by walking the table when idle.
+-- One row for each delivery that was taken in: the first key against doubles. Keyed by the GUID
+-- itself, so that the hottest insert touches one tree; old rows are found by walking the table
+-- when idle.
 CREATE TABLE deliveries (
   guid            BLOB PRIMARY KEY CHECK (length(guid) = 16),
   event           TEXT NOT NULL,
@@ -77,10 +78,11 @@ CREATE TABLE jobs (
   CHECK (end_state = 0 OR state NOT IN (2, 4))
 ) STRICT;
 
--- The second key against doubles (two hooks send two GUIDs for one comment), and a pull request's list.
+-- The second key against doubles (two hooks send two GUIDs for one comment), and a pull request's
+-- list.
 CREATE UNIQUE INDEX jobs_once ON jobs (repo_id, pr, comment_id, cmd_no);
--- Unfinished jobs of a pull request, for its order; those already on their way out are set apart. The
--- condition is not on the state, so that a change of state leaves this index alone.
+-- Unfinished jobs of a pull request, for its order; those already on their way out are set apart.
+-- The condition is not on the state, so that a change of state leaves this index alone.
 CREATE INDEX jobs_live ON jobs (repo_id, pr, end_state, read_only, comment_id, cmd_no)
   WHERE finished_at IS NULL;
 CREATE INDEX jobs_due ON jobs (due_at, state, deadline_at) WHERE state IN (0, 3);
@@ -89,7 +91,8 @@ CREATE INDEX jobs_parked ON jobs (wait_kind) WHERE state = 2;
 CREATE INDEX jobs_ref ON jobs (wait_ref) WHERE state = 2;
 CREATE INDEX jobs_leased ON jobs (lease) WHERE lease IS NOT NULL;
 
--- How many jobs are stored in each final state; counting a million rows for a metric takes too long.
+-- How many jobs are stored in each final state; counting a million rows for a metric takes too
+-- long.
 CREATE TABLE ended (
   state INTEGER PRIMARY KEY CHECK (state BETWEEN 10 AND 15),
   count INTEGER NOT NULL

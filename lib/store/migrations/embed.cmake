@@ -1,5 +1,5 @@
-# Writes migrations/*.sql into one C file as arrays of bytes (string literals may not be this long), with
-# a table of them in order of their numbers. Sets KF_MIGRATIONS_INC to its folder.
+# Writes migrations/*.sql into one C file as arrays of bytes (string literals may not be this long),
+# with a table of them in order of their numbers. Sets KF_MIGRATIONS_INC to its folder.
 file(GLOB migrations CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/lib/store/migrations/[0-9]*.sql)
 list(SORT migrations)
 set(KF_MIGRATIONS_INC ${CMAKE_BINARY_DIR}/generated)

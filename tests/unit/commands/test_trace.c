@@ -157,7 +157,7 @@ static const struct trace_case cases[] = {
 		 "settings asks repo.settings\nversion asks kfp.find_version\nversion part done: `pr-7`\n"
 		 "confirm asks github.permission\nexperiment asks kfp.experiment\n"
 		 "create_run asks kfp.create_run\ncreate_run waits 15001 ms for -\ncreate_run asks kfp.run\n"
-		 "create_run asks kfp.create_run\nfollow asks kfp.run\nrun part done: 2 of 3 tasks\n"
+		 "create_run asks kfp.create_run\nfollow asks kfp.run\nrun part done: 2 of 2 tasks\n"
 		 "end done: the run succeeded\n"},
 	{.name = "cancelled while the run goes on: terminated, then cancelled",
 	 .command = "build_run",

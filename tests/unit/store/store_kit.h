@@ -237,6 +237,18 @@ static inline int64_t kit_work(struct kit *kit, enum job_state state, int64_t no
 	return id;
 }
 
+/* Claims and parks on a run. */
+static inline void kit_park(struct kit *kit, const char *ref)
+{
+	struct job job;
+
+	assert_true(kit_claim(kit, &job, T0));
+	job.wait_kind = WAIT_RUN;
+	job.wait_ref = str_dup(ref);
+	job.due_at_ms = T0 + HOUR_MS;
+	kit_move(kit, &job, JOB_PARKED, T0);
+}
+
 /* "1 ready, 2 blocked, 3 ready>superseded": every unfinished job and its wanted end. */
 static inline const char *kit_line(struct kit *kit, int64_t count)
 {

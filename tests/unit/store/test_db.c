@@ -118,7 +118,7 @@ static void test_settings_hold(void **state)
 		{"PRAGMA auto_vacuum", "2"},
 		{"PRAGMA mmap_size", "0"},
 		{"PRAGMA temp_store", "2"},
-		{"PRAGMA cache_size", "-4096"},
+		{"PRAGMA cache_size", "-2048"},
 		{"PRAGMA journal_size_limit", "67108864"},
 		{"PRAGMA cell_size_check", "1"},
 		{"PRAGMA user_version", "1"},
@@ -204,6 +204,35 @@ static void test_one_bad_operation_fails_alone(void **state)
 	db_rollback(kit.db);
 	assert_ok(&kit, db_meta_get(kit.db, "a", text, sizeof text, &kit.err));
 	assert_string_equal(text, "1");
+	kit_end(&kit);
+}
+
+static void test_meta(void **state)
+{
+	static const struct {
+		const char *key, *value;
+		bool kept; /* after forgetting "redeliver:" before 50 */
+	} cases[] = {
+		{"redeliver:a", "1@49", false}, {"redeliver:b", "1@50", true},
+		{"redeliver:c", "3@7", false},	{"redeliver:d", "no time", true},
+		{"cursor", "1@1", true},	{"redeliver", "1@1", true},
+	};
+	struct kit kit;
+	char text[32];
+
+	(void)state;
+	kit_start(&kit);
+	KIT_BEGIN(&kit);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+		assert_ok(&kit, db_meta_set(kit.db, cases[i].key, cases[i].value, &kit.err));
+	assert_ok(&kit, db_meta_set(kit.db, "cursor", "2@2", &kit.err));
+	assert_ok(&kit, db_meta_forget(kit.db, "redeliver:", 50, &kit.err));
+	KIT_COMMIT(&kit);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+		assert_int_equal(db_meta_get(kit.db, cases[i].key, text, sizeof text, &kit.err),
+				 cases[i].kept ? ERR_OK : ERR_NOT_FOUND);
+	assert_ok(&kit, db_meta_get(kit.db, "cursor", text, sizeof text, &kit.err));
+	assert_string_equal(text, "2@2");
 	kit_end(&kit);
 }
 
@@ -331,6 +360,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_clean_and_unclean_stops),
 		cmocka_unit_test(test_reader_sees_commits),
 		cmocka_unit_test(test_one_bad_operation_fails_alone),
+		cmocka_unit_test(test_meta),
 		cmocka_unit_test(test_log_is_folded_in),
 		cmocka_unit_test(test_upgrade),
 		cmocka_unit_test(test_fixture_of_first_release),

@@ -725,13 +725,15 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_open_intent_survives),
 		cmocka_unit_test(test_clock_that_was_ahead),
 		cmocka_unit_test(test_kill_under_load),
-		cmocka_unit_test(test_kill_while_starting),
 		cmocka_unit_test(test_muddle),
+#if KFOPS_FAULTS
+		cmocka_unit_test(test_kill_while_starting),
 		cmocka_unit_test(test_fault_specs),
 		cmocka_unit_test(test_failing_disk),
 		cmocka_unit_test(test_lying_disk),
 		cmocka_unit_test(test_power_cut),
 		cmocka_unit_test(test_power_cut_finds_missing_syncs),
+#endif
 	};
 
 	if (argc > 1)

@@ -1,0 +1,322 @@
+/* test_queue_read.c - repeating jobs, heads, lists, counts, pruning; and what SQLite makes of the
+ * statements. */
+#include "tests/unit/store/store_kit.h"
+
+/* --- repeating --- */
+
+static void test_retry(void **state)
+{
+	static const struct {
+		const char *name;
+		enum job_state before;
+		int64_t job_id;
+		enum err_class expect;
+		const char *code;
+	} cases[] = {
+		{"failed", JOB_FAILED, 1, ERR_OK, ""},
+		{"the newest", JOB_EXPIRED, 0, ERR_OK, ""},
+		{"dead", JOB_DEAD, 1, ERR_OK, ""},
+		{"cancelled", JOB_CANCELLED, 1, ERR_OK, ""},
+		{"succeeded", JOB_DONE, 1, ERR_CONFLICT, "job.succeeded"},
+		{"nothing failed", JOB_DONE, 0, ERR_NOT_FOUND, "job.none"},
+		{"unfinished", JOB_BACKOFF, 1, ERR_CONFLICT, "job.unfinished"},
+		{"unknown", JOB_FAILED, 55, ERR_NOT_FOUND, "job.unknown"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct job job, as, made;
+		json_t *out = NULL, *again = NULL;
+		enum err_class class;
+		struct kit kit;
+
+		kit_start(&kit);
+		kit_receive(&kit,
+			    &(struct kit_event){.pr = 1, .comment_id = 10, .commands = "run"});
+		assert_true(kit_claim(&kit, &job, T0));
+		memset(job.head_sha, 'a', 40);
+		job.due_at_ms = T0 + HOUR_MS;
+		kit_move(&kit, &job, cases[i].before, T0);
+		kit_receive(&kit,
+			    &(struct kit_event){.pr = 1, .comment_id = 20, .commands = "retry"});
+		assert_ok(&kit, queue_load(kit.db, 2, &as, &kit.err));
+		KIT_BEGIN(&kit);
+		class = queue_retry(kit.db, cases[i].job_id, &as, T0 + 9, &out, &kit.err);
+		if (class != cases[i].expect || (class && !str_eq(kit.err.code, cases[i].code)))
+			fail_msg("%s: %d %s", cases[i].name, (int)class, kit.err.msg);
+		if (class == ERR_OK) {
+			assert_ok(&kit, queue_retry(kit.db, cases[i].job_id, &as, T0 + 10, &again,
+						    &kit.err));
+			assert_true(json_equal(out, again));
+			assert_int_equal(jval_int(out, "retry_of", 0), 1);
+			assert_ok(&kit,
+				  queue_load(kit.db, jval_int(out, "id", 0), &made, &kit.err));
+			assert_string_equal(made.command, "run");
+			assert_int_equal(strlen(made.head_sha), 40);
+			assert_int_equal(made.comment_id, 20);
+			assert_int_equal(made.cmd_no, 1);
+			assert_int_equal(made.state, JOB_BLOCKED);
+			assert_string_equal(jval_str(made.args, "arg", ""), "run");
+			job_dispose(&made);
+		}
+		KIT_COMMIT(&kit);
+		json_decref(out);
+		json_decref(again);
+		job_dispose(&as);
+		kit_end(&kit);
+	}
+}
+
+static void test_rerun(void **state)
+{
+	struct job job;
+	struct kit kit;
+	char uid[27];
+
+	(void)state;
+	kit_start(&kit);
+	kit_receive(&kit, &(struct kit_event){.pr = 1, .comment_id = 10, .commands = "build run"});
+	kit_text(&kit, uid, sizeof uid, "SELECT uid FROM jobs WHERE id = 1");
+	static const struct {
+		const char *name;
+		int64_t repo_id;
+		const char *uid;
+		enum job_state end_first;
+		enum queue_outcome expect;
+	} cases[] = {
+		{"unfinished", REPO, NULL, JOB_READY, QUEUE_NOTED},
+		{"not ours", REPO, "deadbeef", JOB_FAILED, QUEUE_NOTED},
+		{"unknown uid", REPO, "01J0000000ZZZZZZZZZZZZZZZZ", JOB_READY, QUEUE_NOTED},
+		{"another repository", 5, NULL, JOB_READY, QUEUE_NOTED},
+		{"failed one", REPO, NULL, JOB_READY, QUEUE_STORED},
+		{"pressed twice", REPO, NULL, JOB_READY, QUEUE_NOTED},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct kit_event event = {.kind = EVENT_CHECK_RERUN,
+					  .action = "rerequested",
+					  .repo_id = cases[i].repo_id,
+					  .external_id = cases[i].uid ? cases[i].uid : uid};
+
+		if (cases[i].end_first)
+			assert_int_equal(kit_work(&kit, cases[i].end_first, T0 + 1), 1);
+		if (kit_receive(&kit, &event) != cases[i].expect)
+			fail_msg("%s", cases[i].name);
+	}
+	assert_ok(&kit, queue_load(kit.db, 3, &job, &kit.err));
+	assert_string_equal(job.command, "build");
+	assert_int_equal(job.cmd_no, 2);
+	assert_int_equal(job.comment_id, 10);
+	job_dispose(&job);
+	kit_end(&kit);
+}
+
+/* --- heads --- */
+
+static void test_heads(void **state)
+{
+	static const struct {
+		int64_t at;
+		const char *expect; /* first letter; NULL: none */
+	} asked[] = {{T0 - 1, NULL}, {T0, "a"}, {T0 + 9, "a"}, {T0 + 10, "b"}, {T0 + 99, "b"}};
+	static const struct {
+		const char *action;
+		char letter;
+		int64_t at;
+	} events[] = {{"synchronize", 'b', T0 + 10},
+		      {"opened", 'a', T0},
+		      {"edited", 'c', T0 + 20},
+		      {"synchronize", 'x', T0 + 30}};
+	struct kit kit;
+	char sha[65];
+
+	(void)state;
+	kit_start(&kit);
+	for (size_t i = 0; i < ARRAY_LEN(events); i++) {
+		memset(sha, events[i].letter, 40);
+		sha[40] = '\0';
+		kit_receive(&kit, &(struct kit_event){.kind = EVENT_PULL_REQUEST,
+						      .pr = 4,
+						      .action = events[i].action,
+						      .head_sha = sha,
+						      .said_at_ms = events[i].at});
+	}
+	for (size_t i = 0; i < ARRAY_LEN(asked); i++) {
+		enum err_class class = queue_head(kit.db, REPO, 4, asked[i].at, sha, &kit.err);
+
+		assert_int_equal(class, asked[i].expect ? ERR_OK : ERR_NOT_FOUND);
+		if (asked[i].expect)
+			assert_int_equal(sha[0], asked[i].expect[0]);
+	}
+	kit_end(&kit);
+}
+
+/* --- looking, counting, forgetting --- */
+
+static void test_list_and_count(void **state)
+{
+	struct queue_counts counts;
+	json_t *list = NULL;
+	struct kit kit;
+
+	(void)state;
+	kit_start(&kit);
+	kit_receive(&kit, &(struct kit_event){.pr = 1, .comment_id = 10, .commands = "build"});
+	kit_work(&kit, JOB_FAILED, T0);
+	kit_receive(&kit, &(struct kit_event){
+				  .pr = 1, .comment_id = 11, .commands = "build run build_run"});
+	kit_receive(&kit, &(struct kit_event){.pr = 2, .comment_id = 12, .commands = "run"});
+	kit_park(&kit, "r");
+	assert_ok(&kit, queue_list(kit.db, REPO, 1, 10, &list, &kit.err));
+	assert_int_equal(json_array_size(list), 4);
+	assert_int_equal(jval_int(json_array_get(list, 0), "id", 0), 2);
+	assert_int_equal(jval_int(json_array_get(list, 2), "position", 0), 2);
+	assert_string_equal(jval_str(json_array_get(list, 3), "state", ""), "failed");
+	json_decref(list);
+	assert_ok(&kit, queue_list(kit.db, REPO, 0, 10, &list, &kit.err));
+	assert_int_equal(json_array_size(list), 5);
+	json_decref(list);
+	assert_ok(&kit, queue_list(kit.db, 0, 0, 2, &list, &kit.err));
+	assert_int_equal(json_array_size(list), 2);
+	json_decref(list);
+	assert_ok(&kit, queue_count(kit.db, T0 + 100, &counts, &kit.err));
+	assert_int_equal(counts.by_state[JOB_READY], 1);
+	assert_int_equal(counts.by_state[JOB_PARKED], 1);
+	assert_int_equal(counts.by_state[JOB_BLOCKED], 2);
+	assert_int_equal(counts.by_state[JOB_FAILED], 1);
+	assert_int_equal(counts.overdue, 0);
+	assert_int_equal(counts.outbox_waiting, 3);
+	assert_int_equal(counts.outbox_oldest_ms, 100);
+	assert_ok(&kit, queue_count(kit.db, T0 + 25 * (int64_t)HOUR_MS, &counts, &kit.err));
+	assert_int_equal(counts.overdue, 4);
+	kit_end(&kit);
+}
+
+static void test_prune(void **state)
+{
+	const int64_t day = 24 * (int64_t)HOUR_MS;
+	int64_t deleted, total = 0;
+	struct queue_counts counts;
+	struct kit kit;
+
+	(void)state;
+	kit_start(&kit);
+	for (int64_t i = 1; i <= 40; i++) {
+		kit_receive(&kit, &(struct kit_event){.pr = i,
+						      .comment_id = i,
+						      .commands = "run",
+						      .at_ms = T0 + i * day});
+		if (i % 10)
+			kit_work(&kit, i % 10 == 5 ? JOB_DEAD : JOB_DONE, T0 + i * day);
+	}
+	assert_int_equal(
+		sqlite3_exec(kit.db->sql, "UPDATE outbox SET sent_version = version", 0, 0, 0),
+		SQLITE_OK);
+	for (int i = 0; i < 20; i++) {
+		KIT_BEGIN(&kit);
+		assert_ok(&kit, queue_prune(kit.db, T0 + 41 * day, 1, 20, 7, &deleted, &kit.err));
+		KIT_COMMIT(&kit);
+		total += deleted;
+	}
+	assert_int_equal(kit_number(&kit, "SELECT count(*) FROM deliveries"), 8);
+	assert_int_equal(kit_number(&kit, "SELECT count(*) FROM jobs WHERE state = 0"), 4);
+	assert_int_equal(kit_number(&kit, "SELECT count(*) FROM jobs WHERE state = 14"), 4);
+	assert_int_equal(kit_number(&kit, "SELECT min(finished_at) FROM jobs WHERE state = 10"),
+			 T0 + 21 * day);
+	assert_int_equal(kit_number(&kit, "SELECT count(*) FROM outbox"), 20);
+	assert_int_equal(total, 32 + 16 + 20);
+	assert_ok(&kit, queue_count(kit.db, T0, &counts, &kit.err));
+	assert_int_equal(counts.by_state[JOB_DONE],
+			 kit_number(&kit, "SELECT count(*) FROM jobs WHERE state = 10"));
+	assert_int_equal(counts.by_state[JOB_DEAD], 4);
+	kit_end(&kit);
+}
+
+/* --- no statement of the hot paths may walk a table --- */
+
+static void test_plans(void **state)
+{
+	static const enum stmt hot[] = {
+		STMT_DELIVERY_ADD,   STMT_JOB_ADD,
+		STMT_LINE_ANY,	     STMT_LINE_NEWER,
+		STMT_LINE_SUPERSEDE, STMT_LINE_CLOSE,
+		STMT_HEAD_GET,	     STMT_LINE_HELD,
+		STMT_LINE_FIRST,     STMT_LINE_HOLD_BACK,
+		STMT_LINE_GO,	     STMT_CLAIM,
+		STMT_CLAIM_NEXT,     STMT_LEASED,
+		STMT_STEP_INTENT,    STMT_STEP_OPEN,
+		STMT_STEP_RESULT,    STMT_JOB_UPDATE,
+		STMT_JOB_GO_ON,	     STMT_JOB_FINISH,
+		STMT_JOB_LEASED,     STMT_GROUP_STOP,
+		STMT_WAKE_REF,	     STMT_WAKE_DUE,
+		STMT_WAITING_NEXT,   STMT_PARKED,
+		STMT_CANCEL_ALL,     STMT_RETRY_MADE,
+		STMT_RETRY_NEWEST,   STMT_RERUN_UNDER_WAY,
+		STMT_LIST_OPEN_PR,   STMT_LIST_OPEN_REPO,
+		STMT_LIST_FINAL_PR,  STMT_POSITION,
+		STMT_ORPHANS_FREE,   STMT_JOB_LAST_ID,
+		STMT_OUTBOX_PUT,     STMT_OUTBOX_INSTALLATION,
+		STMT_OUTBOX_FIRST,   STMT_OUTBOX_SENT,
+		STMT_OUTBOX_RETRY,   STMT_OUTBOX_REMOTE,
+	};
+	static const char *const texts[] = {
+#define STMT(symbol, text) [STMT_##symbol] = text,
+#include "lib/store/statements.def"
+#undef STMT
+	};
+	struct kit kit;
+
+	(void)state;
+	kit_start(&kit);
+	for (size_t i = 0; i < ARRAY_LEN(hot); i++) {
+		char *sql = str_printf("EXPLAIN QUERY PLAN %s", texts[hot[i]]);
+		sqlite3_stmt *stmt;
+
+		assert_int_equal(sqlite3_prepare_v2(kit.db->sql, sql, -1, &stmt, NULL), SQLITE_OK);
+		while (sqlite3_step(stmt) == SQLITE_ROW) {
+			const char *line = (const char *)sqlite3_column_text(stmt, 3);
+			bool partial = strstr(line, "_due") || strstr(line, "_waiting") ||
+				       strstr(line, "_leased");
+
+			if (str_starts(line, "SCAN") && !partial &&
+			    !str_starts(line, "SCAN CONSTANT"))
+				fail_msg("%s\n  %s", texts[hot[i]], line);
+		}
+		sqlite3_finalize(stmt);
+		mem_free(sql);
+	}
+	kit_end(&kit);
+}
+
+/* --- every statement is one that SQLite accepts --- */
+
+static void test_statements(void **state)
+{
+	struct kit kit;
+
+	(void)state;
+	kit_start(&kit);
+#define STMT(symbol, text)                                                                         \
+	do {                                                                                       \
+		sqlite3_stmt *stmt = NULL;                                                         \
+		if (sqlite3_prepare_v2(kit.db->sql, text, -1, &stmt, NULL) != SQLITE_OK)           \
+			fail_msg("%s: %s", #symbol, sqlite3_errmsg(kit.db->sql));                  \
+		sqlite3_finalize(stmt);                                                            \
+	} while (0);
+#include "lib/store/statements.def"
+#undef STMT
+	kit_end(&kit);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_statements), cmocka_unit_test(test_plans),
+		cmocka_unit_test(test_retry),	   cmocka_unit_test(test_rerun),
+		cmocka_unit_test(test_heads),	   cmocka_unit_test(test_list_and_count),
+		cmocka_unit_test(test_prune),
+	};
+
+	if (argc > 1)
+		cmocka_set_test_filter(argv[1]);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
