@@ -52,6 +52,37 @@ static void put_version(struct effect_call *call, const struct kfp *kfp, const c
 	jval_set_str(into, "link", buf_text(&link));
 }
 
+/* The value of "key=value" in a description that we wrote; "" when absent. */
+static void word_of(const char *description, const char *key, char *out, size_t size)
+{
+	size_t key_len = strlen(key);
+	const char *at = description;
+
+	out[0] = '\0';
+	while (at && *at) {
+		if (!strncmp(at, key, key_len) && at[key_len] == '=') {
+			size_t len = strcspn(at + key_len + 1, " ");
+
+			if (len < size) {
+				memcpy(out, at + key_len + 1, len);
+				out[len] = '\0';
+			}
+			return;
+		}
+		at = strchr(at, ' ');
+		at = at ? at + 1 : NULL;
+	}
+}
+
+/* Did this very job upload the version, before a crash or an answer that got lost? */
+static bool is_own_upload(const struct effect_call *call, const struct kfp_version *version)
+{
+	char op[FIELD_MAX];
+
+	word_of(version->description ? version->description : "", "op", op, sizeof op);
+	return str_eq(op, call->job->uid);
+}
+
 enum err_class effect_version_upload(struct effect_call *call, struct err *err)
 {
 	const char *pipeline_id = jval_str(call->args, "pipeline_id", "");
@@ -74,31 +105,9 @@ enum err_class effect_version_upload(struct effect_call *call, struct err *err)
 			       &version, &adopted, err))
 		return err_wrap(err, "cannot upload the version to Kubeflow");
 	put_version(call, kfp, pipeline_id, &version, call->data, "version_id", "version_name");
-	jval_set_bool(call->data, "adopted", adopted);
+	jval_set_bool(call->data, "adopted", adopted && !is_own_upload(call, &version));
 	kfp_version_dispose(&version);
 	return ERR_OK;
-}
-
-/* The value of "key=value" in a description that we wrote; "" when absent. */
-static void word_of(const char *description, const char *key, char *out, size_t size)
-{
-	size_t key_len = strlen(key);
-	const char *at = description;
-
-	out[0] = '\0';
-	while (at && *at) {
-		if (!strncmp(at, key, key_len) && at[key_len] == '=') {
-			size_t len = strcspn(at + key_len + 1, " ");
-
-			if (len < size) {
-				memcpy(out, at + key_len + 1, len);
-				out[len] = '\0';
-			}
-			return;
-		}
-		at = strchr(at, ' ');
-		at = at ? at + 1 : NULL;
-	}
 }
 
 /* A version counts as one of this pull request when its description, written at upload, says so. */

@@ -21,6 +21,9 @@ static enum err_class named_job(const struct effect_call *call, int64_t *out, st
 {
 	const char *text = jval_str(call->args, "job", "0");
 
+	*out = jval_int(call->args, "job", -1);
+	if (*out >= 0)
+		return ERR_OK;
 	if (!str_to_int64(out, text) || *out < 0)
 		return err_code(err, ERR_USER, "job.unknown",
 				"`%.40s` is not the number of a job; `/status` lists them", text);

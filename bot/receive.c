@@ -60,13 +60,14 @@ struct request *request_new(struct receive *receive, struct client *client)
 	request->answer = ANSWER_NONE;
 	request->class = ERR_OK;
 	request->is_webhook = false;
-	request->is_judged = false;
+	request->is_cut = false;
 	request->at_writer = false;
 	return request;
 }
 
 static void request_drop(struct request *request)
 {
+	sign_hmac_stream_free(request->streams[0]);
 	mem_free(request->body);
 	mem_free(request);
 }
@@ -76,10 +77,8 @@ void request_free(struct request *request)
 	struct receive *receive = request->receive;
 
 	intake_dispose(&request->intake);
-	for (size_t i = 0; i < ARRAY_LEN(request->streams); i++) {
-		sign_hmac_stream_free(request->streams[i]);
-		request->streams[i] = NULL;
-	}
+	sign_hmac_stream_free(request->streams[1]);
+	request->streams[1] = NULL;
 	if (receive->pool_count >= POOL_MAX) {
 		request_drop(request);
 		return;

@@ -157,20 +157,24 @@ struct head_reader {
 	bool is_doubled_signature;
 };
 
-static bool is_token(const char *text, size_t len)
+/* Both look at every byte without branches, because every request pays for them. A name has no
+ * controls, blanks or bytes from DEL on; a value has no controls but the tab. */
+static bool is_name(const char *text, size_t len)
 {
+	unsigned bad = len == 0;
+
 	for (size_t i = 0; i < len; i++)
-		if ((unsigned char)text[i] <= ' ' || (unsigned char)text[i] >= 0x7f)
-			return false;
-	return len > 0;
+		bad |= ((unsigned char)text[i] <= ' ') | ((unsigned char)text[i] >= 0x7f);
+	return !bad;
 }
 
 static bool is_value(const char *text, size_t len)
 {
+	unsigned bad = 0;
+
 	for (size_t i = 0; i < len; i++)
-		if (((unsigned char)text[i] < ' ' && text[i] != '\t') || text[i] == 0x7f)
-			return false;
-	return true;
+		bad |= (((unsigned char)text[i] < ' ') & (text[i] != '\t')) | (text[i] == 0x7f);
+	return !bad;
 }
 
 static enum MHD_Result read_field(void *arg, enum MHD_ValueKind kind, const char *key,
@@ -180,8 +184,8 @@ static enum MHD_Result read_field(void *arg, enum MHD_ValueKind kind, const char
 	const char **head = reader->request->head;
 
 	(void)kind;
-	if (!value || !is_token(key, key_len) || !is_value(value, value_len) ||
-	    (reader->end && key != reader->end + 2)) {
+	if (!value || key_len == 0 || has_fault(key, key_len, NOT_IN_NAME) ||
+	    has_fault(value, value_len, NOT_IN_VALUE) || (reader->end && key != reader->end + 2)) {
 		reader->is_malformed = true;
 		return MHD_NO;
 	}
@@ -240,6 +244,17 @@ static int64_t declared_length(const struct request *request)
 	return str_to_int64(&len, request->head[HEAD_LENGTH]) && len >= 0 ? len : INT64_MAX;
 }
 
+/* The first secret is hashed while the body comes in, when the bytes are still in the cache. */
+static void start_streams(struct request *request)
+{
+	const char *secret = request->receive->secrets[0];
+
+	if (request->streams[0])
+		sign_hmac_stream_start(request->streams[0]);
+	else
+		request->streams[0] = sign_hmac_stream_new(secret, strlen(secret));
+}
+
 static enum answer judge_webhook(struct request *request, const char *method,
 				 bool is_doubled_signature)
 {
@@ -256,6 +271,7 @@ static enum answer judge_webhook(struct request *request, const char *method,
 	if (!is_event_name(head[HEAD_EVENT]) ||
 	    !intake_guid(request->intake.delivery.guid, head[HEAD_GUID]))
 		return ANSWER_BAD_HEADERS;
+	start_streams(request);
 	request->keep_max = event_is_read(head[HEAD_EVENT]) ? RECEIVE_KEEP_MAX : RECEIVE_KEEP_OTHER;
 	return ANSWER_NONE;
 }
@@ -293,22 +309,6 @@ static enum MHD_Result begin(struct client *client, struct receive *receive, con
 
 /* --- body --- */
 
-static void hash_on(struct request *request, const char *data, size_t len)
-{
-	char *const *secrets = request->receive->secrets;
-
-	for (size_t i = 0; i < ARRAY_LEN(request->streams); i++) {
-		if (!secrets[i])
-			continue;
-		if (!request->streams[i]) {
-			request->streams[i] = sign_hmac_stream_new(secrets[i], strlen(secrets[i]));
-			sign_hmac_stream_add(request->streams[i], request->body,
-					     request->body_kept);
-		}
-		sign_hmac_stream_add(request->streams[i], data, len);
-	}
-}
-
 static void keep(struct request *request, const char *data, size_t len)
 {
 	size_t need = request->body_kept + len, cap = request->body_cap;
@@ -324,32 +324,64 @@ static void keep(struct request *request, const char *data, size_t len)
 	request->body_kept = need;
 }
 
-static bool is_streamed_authentic(struct request *request)
+/* The second secret's stream begins when the body turns out to be too long to be kept. */
+static void hash_second(struct request *request, const char *data, size_t len)
 {
-	unsigned char given[SIGN_SHA256_LEN], digest[SIGN_SHA256_LEN];
-	bool is_valid = false;
+	const char *secret = request->receive->secrets[1];
 
-	if (!str_unhex(given, request->head[HEAD_SIGNATURE] + strlen("sha256="), sizeof given))
-		return false;
-	for (size_t i = 0; i < ARRAY_LEN(request->streams); i++) {
-		if (!request->streams[i])
-			continue;
-		sign_hmac_stream_final(request->streams[i], digest);
-		request->streams[i] = NULL;
-		is_valid |= sign_equal(given, digest, sizeof given);
+	if (!secret)
+		return;
+	if (!request->streams[1]) {
+		request->streams[1] = sign_hmac_stream_new(secret, strlen(secret));
+		sign_hmac_stream_add(request->streams[1], request->body, request->body_kept);
 	}
-	return is_valid;
+	sign_hmac_stream_add(request->streams[1], data, len);
 }
 
-static bool is_authentic(struct request *request, const char *body)
+static void take_body(struct request *request, const char *data, size_t len)
 {
-	const struct receive *receive = request->receive;
-	const char *secrets[2] = {receive->secrets[0], receive->secrets[1]};
+	request->body_len += len;
+	if (request->client->wait == WAIT_CLOSE)
+		return;
+	if (request->body_len > RECEIVE_BODY_MAX ||
+	    (!request->is_webhook && request->body_len > RECEIVE_DRAIN_MAX)) {
+		request->answer = ANSWER_TOO_LARGE;
+		answer_in_body(request);
+		return;
+	}
+	if (request->answer != ANSWER_NONE || !request->is_webhook)
+		return;
+	sign_hmac_stream_add(request->streams[0], data, len);
+	if (!request->is_cut && request->body_kept + len <= request->keep_max) {
+		keep(request, data, len);
+		return;
+	}
+	request->is_cut = true;
+	hash_second(request, data, len);
+}
 
-	if (request->streams[0])
-		return is_streamed_authentic(request);
-	return signature_is_valid(request->head[HEAD_SIGNATURE], body, request->body_kept, secrets,
-				  ARRAY_LEN(secrets));
+static bool is_digest(struct sign_hmac_stream *stream, const unsigned char *given)
+{
+	unsigned char digest[SIGN_SHA256_LEN];
+
+	sign_hmac_stream_end(stream, digest);
+	return sign_equal(given, digest, sizeof digest);
+}
+
+static bool is_authentic(struct request *request)
+{
+	const char *header = request->head[HEAD_SIGNATURE];
+	const char *second = request->receive->secrets[1];
+	unsigned char given[SIGN_SHA256_LEN];
+
+	if (!str_unhex(given, header + strlen("sha256="), sizeof given))
+		return false;
+	if (is_digest(request->streams[0], given))
+		return true;
+	if (request->streams[1])
+		return is_digest(request->streams[1], given);
+	return second && signature_is_valid(header, request->body ? request->body : "",
+					    request->body_kept, &second, 1);
 }
 
 /* --- the whole request --- */
@@ -391,21 +423,21 @@ static enum answer submit(struct request *request)
 	return ANSWER_BUSY;
 }
 
-/* NONE: it is to be stored. `body` has body_kept bytes and may be the connection's own memory. */
-static enum answer judge_body(struct request *request, const char *body)
+/* NONE: it is to be stored. */
+static enum answer judge_body(struct request *request)
 {
 	enum intake_verdict verdict;
-	bool is_whole = request->body_len == request->body_kept;
 	const char *event = request->head[HEAD_EVENT];
 	struct err err;
 
-	if (!is_authentic(request, body))
+	if (!is_authentic(request))
 		return ANSWER_UNAUTHORIZED;
-	if (!is_whole)
+	if (request->is_cut)
 		return event_is_read(event) ? ANSWER_TOO_LARGE_TO_READ : ANSWER_IGNORED;
 	request->intake.delivery.received_at_ms = clock_now_ms();
-	if (intake_read(&request->intake, request->receive, event, body, request->body_kept,
-			&verdict, &err) != ERR_OK) {
+	if (intake_read(&request->intake, request->receive, event,
+			request->body ? request->body : "", request->body_kept, &verdict,
+			&err) != ERR_OK) {
 		log_debug("receive.bad_body", LOG_S("delivery", request->head[HEAD_GUID]),
 			  LOG_S("cause", err.msg));
 		return ANSWER_BAD_BODY;
@@ -413,29 +445,6 @@ static enum answer judge_body(struct request *request, const char *body)
 	if (verdict == INTAKE_PONG)
 		return ANSWER_PONG;
 	return verdict == INTAKE_IRRELEVANT ? ANSWER_IGNORED : ANSWER_NONE;
-}
-
-static void take_body(struct request *request, const char *data, size_t len)
-{
-	request->body_len += len;
-	if (request->client->wait == WAIT_CLOSE)
-		return;
-	if (request->body_len > RECEIVE_BODY_MAX ||
-	    (!request->is_webhook && request->body_len > RECEIVE_DRAIN_MAX)) {
-		request->answer = ANSWER_TOO_LARGE;
-		answer_in_body(request);
-	} else if (request->answer != ANSWER_NONE || !request->is_webhook) {
-		return;
-	} else if (request->streams[0] || request->body_kept + len > request->keep_max) {
-		hash_on(request, data, len);
-	} else if (request->body_kept == 0 && declared_length(request) == (int64_t)len) {
-		/* All of it at once, as nearly always: judged where it lies. */
-		request->body_kept = len;
-		request->answer = judge_body(request, data);
-		request->is_judged = true;
-	} else {
-		keep(request, data, len);
-	}
 }
 
 static enum MHD_Result send_page(struct request *request, int status, struct buf *body,
@@ -479,8 +488,7 @@ static enum MHD_Result finish(struct request *request, const char *url, const ch
 		must(!request->at_writer);
 		if (!request->is_webhook)
 			return answer_page(request, url, method);
-		if (!request->is_judged)
-			request->answer = judge_body(request, request->body ? request->body : "");
+		request->answer = judge_body(request);
 		if (request->answer == ANSWER_NONE)
 			request->answer = submit(request);
 		if (request->answer == ANSWER_NONE) {

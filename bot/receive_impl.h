@@ -21,7 +21,7 @@ enum {
 	RECEIVE_KEEP_MAX = 1 << 20,    /* of an event that is read */
 	RECEIVE_KEEP_OTHER = 64 << 10, /* of other events; past it the body is only hashed */
 	RECEIVE_DRAIN_MAX = 1 << 20, /* of a refused request, so that its sender sees the answer */
-	RECEIVE_HEADER_MEMORY = 32 << 10,
+	RECEIVE_HEADER_MEMORY = 16 << 10,
 	RECEIVE_REQUEST_MS = 9000,
 	RECEIVE_IDLE_MS = 30000,
 	RECEIVE_LINGER_MS = 1000,
@@ -93,11 +93,11 @@ struct request {
 	size_t body_cap, body_kept;
 	uint64_t body_len; /* as received */
 	size_t keep_max;
-	struct sign_hmac_stream *streams[2]; /* for a body that is longer than keep_max */
+	struct sign_hmac_stream *streams[2]; /* [0] is kept with the request, [1] is rare */
 	enum answer answer;
 	enum err_class class; /* what the writer said */
 	bool is_webhook;
-	bool is_judged; /* the body has been looked at where it lay */
+	bool is_cut; /* the body is longer than keep_max: only hashed from there */
 	bool at_writer;
 };
 

@@ -373,7 +373,7 @@ static void ask_step(struct task *task)
 			str_printf("cancelled by %s",
 				   task->job.cancelled_by ? task->job.cancelled_by : "a person");
 
-		end_job(task, JOB_CANCELLED, "cancelled", message, now_ms);
+		end_job(task, JOB_CANCELLED, "job.cancelled", message, now_ms);
 		return;
 	}
 	if (task->has_result && settle_retry(task, now_ms))

@@ -334,19 +334,22 @@ struct sign_hmac_stream *sign_hmac_stream_new(const void *key, size_t key_len)
 	return (struct sign_hmac_stream *)ctx;
 }
 
+void sign_hmac_stream_start(struct sign_hmac_stream *stream)
+{
+	must(EVP_MAC_init(context_of(stream), NULL, 0, NULL)); /* the key stays */
+}
+
 void sign_hmac_stream_add(struct sign_hmac_stream *stream, const void *data, size_t len)
 {
 	must(EVP_MAC_update(context_of(stream), data, len));
 }
 
-void sign_hmac_stream_final(struct sign_hmac_stream *take_stream,
-			    unsigned char out[SIGN_SHA256_LEN])
+void sign_hmac_stream_end(struct sign_hmac_stream *stream, unsigned char out[SIGN_SHA256_LEN])
 {
 	size_t out_len = 0;
 
-	must(EVP_MAC_final(context_of(take_stream), out, &out_len, SIGN_SHA256_LEN) &&
+	must(EVP_MAC_final(context_of(stream), out, &out_len, SIGN_SHA256_LEN) &&
 	     out_len == SIGN_SHA256_LEN);
-	EVP_MAC_CTX_free(context_of(take_stream));
 }
 
 void sign_hmac_stream_free(struct sign_hmac_stream *take_stream)

@@ -43,13 +43,14 @@ void sign_secret_free(char *take_secret); /* wipes it first */
 /* base64url without padding (RFC 4648 section 5); the caller frees. */
 char *sign_base64url(const void *data, size_t len) MUST_CHECK;
 
-/* HMAC-SHA256 over bytes as they come, for bodies that are not kept. `_final` writes the digest and
- * frees the stream; `_free` gives it up (NULL is fine). One thread at a time. */
+/* HMAC-SHA256 over bytes as they come. `_new` takes the key and starts a message, `_end` gives its
+ * digest; before another message (also after one that was given up) comes `_start`, which is much
+ * cheaper than a new stream. `_free` takes NULL. One thread at a time. */
 struct sign_hmac_stream;
 struct sign_hmac_stream *sign_hmac_stream_new(const void *key, size_t key_len) MUST_CHECK;
+void sign_hmac_stream_start(struct sign_hmac_stream *stream);
 void sign_hmac_stream_add(struct sign_hmac_stream *stream, const void *data, size_t len);
-void sign_hmac_stream_final(struct sign_hmac_stream *take_stream,
-			    unsigned char out[SIGN_SHA256_LEN]);
+void sign_hmac_stream_end(struct sign_hmac_stream *stream, unsigned char out[SIGN_SHA256_LEN]);
 void sign_hmac_stream_free(struct sign_hmac_stream *take_stream);
 
 #endif

@@ -185,7 +185,9 @@ void str_duration(char out[32], int64_t ms)
 {
 	int64_t s = ms < 0 ? 0 : ms / 1000;
 
-	if (s < 120)
+	if (ms < 10000)
+		snprintf(out, 32, "%lld.%lld s", (long long)s, ms < 0 ? 0LL : (long long)(ms % 1000 / 100));
+	else if (s < 120)
 		snprintf(out, 32, "%lld s", (long long)s);
 	else if (s < 3600)
 		snprintf(out, 32, "%lld min", (long long)(s / 60));

@@ -39,7 +39,7 @@ bool str_to_int64(int64_t *out, const char *text);
 /* "90s", "15m", "6h", "2d", "1h30m" to milliseconds; a bare number is refused. */
 bool str_to_duration_ms(int64_t *out_ms, const char *text);
 
-/* Milliseconds as people say it: "12 s", "18 min", "3 h 05 min", "9 d 2 h". out: 32 bytes. */
+/* Milliseconds as people say it: "0.9 s", "12 s", "18 min", "3 h 05 min", "9 d 2 h". out: 32 bytes. */
 void str_duration(char out[32], int64_t ms);
 
 /* Edit distance with adjacent swaps counted as one (optimal string alignment), at most `max` + 1. */

@@ -144,9 +144,8 @@ void common_authorize(const struct job *job, const struct effect_result *last, i
 	if (policy_allows(command->right, &person, job->actor_id, &why))
 		common_next(job, out);
 	else
-		common_end(out, JOB_FAILED, "denied.permission",
-			   "`/%s` needs the permission `%s` on this repository; %s.", command->name,
-			   right_name(command->right), why);
+		common_end(out, JOB_FAILED, "denied.permission", "%s `/%s` was not run.", why,
+			   command->name);
 }
 
 /* The right may have gone while the job waited or compiled: asked again before anything changes. */

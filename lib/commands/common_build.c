@@ -9,9 +9,28 @@
 #include "lib/base/buf.h"
 #include "lib/base/jval.h"
 #include "lib/base/str.h"
+#include "lib/commands/commands.h"
 #include "lib/commands/common.h"
 
 enum { VERSION_TRIES = 5 };
+
+/* Does the command compile? Then preparations are shown in that row, else in that of the version
+ * which is looked for. */
+static bool compiles(const struct job *job)
+{
+	const struct command *command = command_by_name(&commands, job->command);
+
+	must(command);
+	for (const struct step *step = command->steps; step->name; step++)
+		if (step->decide == common_compile)
+			return true;
+	return false;
+}
+
+static const char *first_part(const struct job *job)
+{
+	return compiles(job) ? "compile" : "version";
+}
 
 void common_checkout(const struct job *job, const struct effect_result *last, int64_t now_ms,
 		     struct update *out)
@@ -20,7 +39,7 @@ void common_checkout(const struct job *job, const struct effect_result *last, in
 		common_ask(out, EFFECT_CHECKOUT, NULL);
 		return;
 	}
-	common_part(job, out, "compile", PART_RUNNING, now_ms, "checked out");
+	common_part(job, out, first_part(job), PART_RUNNING, now_ms, "checked out");
 	common_next(job, out);
 }
 
@@ -32,12 +51,12 @@ static void fail_build(const struct job *job, const struct effect_result *last, 
 	json_t *annotation = last->data ? json_object_get(last->data, "annotation") : NULL;
 	const char *log = jval_str(last->data, "log", NULL);
 
-	jval_set_str(failure, "part", "compile");
+	jval_set_str(failure, "part", first_part(job));
 	if (annotation)
 		jval_set(failure, "annotation", json_incref(annotation));
 	if (log)
 		jval_set_str(failure, "log", log);
-	common_part(job, out, "compile", PART_FAILED, now_ms, "failed");
+	common_part(job, out, first_part(job), PART_FAILED, now_ms, "failed");
 	common_fail(out, &last->err);
 }
 
@@ -78,7 +97,8 @@ void common_settings(const struct job *job, const struct effect_result *last, in
 		return;
 	}
 	keep_settings(job, last->data, out);
-	common_part(job, out, "compile", PART_RUNNING, now_ms, "compiling");
+	if (compiles(job))
+		common_part(job, out, "compile", PART_RUNNING, now_ms, "compiling");
 	common_next(job, out);
 }
 

@@ -15,11 +15,11 @@
 
 enum { RUN_ID_TRIES = 3 };
 
-static void fail_run(const struct job *job, const struct effect_result *last, int64_t now_ms,
-		     struct update *out)
+static void fail_part(const struct job *job, const char *part, const struct effect_result *last,
+		      int64_t now_ms, struct update *out)
 {
-	jval_set_str(common_data(job, out, "failure"), "part", "run");
-	common_part(job, out, "run", PART_FAILED, now_ms, "failed");
+	jval_set_str(common_data(job, out, "failure"), "part", part);
+	common_part(job, out, part, PART_FAILED, now_ms, "failed");
 	common_fail(out, &last->err);
 }
 
@@ -52,13 +52,20 @@ void common_find_version(const struct job *job, const struct effect_result *last
 	}
 	if (last->err.class == ERR_NOT_FOUND) {
 		common_part(job, out, "version", PART_FAILED, now_ms, "not found");
-		common_end(out, JOB_FAILED, "run.no_version",
-			   "there is no version of `%.7s` to run. Build and run it: `/build_run`",
-			   job->head_sha);
+		if (jval_str(job->args, "arg", NULL))
+			common_end(out, JOB_FAILED, "run.no_version",
+				   "this pipeline has no version `%s`. To build and run this "
+				   "commit: `/build_run`",
+				   jval_str(job->args, "arg", ""));
+		else
+			common_end(out, JOB_FAILED, "run.no_version",
+				   "there is no version of `%.7s` to run. Build and run it: "
+				   "`/build_run`",
+				   job->head_sha);
 		return;
 	}
 	if (last->err.class) {
-		fail_run(job, last, now_ms, out);
+		fail_part(job, "version", last, now_ms, out);
 		return;
 	}
 	version = common_data(job, out, "version");
@@ -170,7 +177,8 @@ void common_create_run(const struct job *job, const struct effect_result *last, 
 	bool sent = jval_str(job->data, "run.id", NULL) != NULL;
 
 	if (!last && !sent && job->cancel) {
-		common_end(out, JOB_CANCELLED, "cancelled", "cancelled before a run was created");
+		common_end(out, JOB_CANCELLED, "job.cancelled",
+			   "cancelled before a run was created");
 		return;
 	}
 	if (!last && sent) {
@@ -260,7 +268,8 @@ static void finish_stopped(const struct job *job, int64_t now_ms, struct update 
 				   "the run took longer than `--timeout` and was stopped");
 	} else if (job->cancel) {
 		common_part(job, out, "run", PART_CANCELLED, now_ms, "stopped");
-		common_end(out, JOB_CANCELLED, "cancelled", "stopped by %s; the run was terminated",
+		common_end(out, JOB_CANCELLED, "job.cancelled",
+			   "stopped by %s; the run was terminated",
 			   job->cancelled_by ? job->cancelled_by : "a person");
 	} else {
 		common_part(job, out, "run", PART_CANCELLED, now_ms, "terminated in Kubeflow");
@@ -340,7 +349,7 @@ void common_follow(const struct job *job, const struct effect_result *last, int6
 		return;
 	}
 	if (last->err.class) {
-		fail_run(job, last, now_ms, out);
+		fail_part(job, "run", last, now_ms, out);
 		return;
 	}
 	look_at_run(job, last->data, now_ms, out);

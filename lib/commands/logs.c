@@ -47,15 +47,15 @@ static void decide_answer(const struct job *job, const struct effect_result *las
 	(void)now_ms;
 	if (!last) {
 		args = json_object();
-		jval_set_str(args, "job", jval_str(job->args, "arg", ""));
+		jval_set_int(args, "job", jval_int(job->args, "arg", 0));
 		common_ask(out, EFFECT_JOB_LOGS, args);
 		return;
 	}
 	steps = json_object_get(last->data, "steps");
 	buf_printf(&text,
-		   "Job %s, `/%s`, %s.\n\n| step | state | tries | took | error "
+		   "Job %" PRId64 ", `/%s`, %s.\n\n| step | state | tries | took | error "
 		   "|\n|---|---|---|---|---|\n",
-		   jval_str(job->args, "arg", ""), jval_str(last->data, "command", "?"),
+		   jval_int(job->args, "arg", 0), jval_str(last->data, "command", "?"),
 		   jval_str(last->data, "state", "?"));
 	json_array_foreach(steps, i, step) if (!only || str_eq(only, jval_str(step, "name", "")))
 		put_step(&text, step);

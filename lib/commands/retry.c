@@ -15,7 +15,7 @@ static void decide_retry(const struct job *job, const struct effect_result *last
 	(void)now_ms;
 	if (!last) {
 		args = json_object();
-		jval_set_str(args, "job", jval_str(job->args, "arg", "0"));
+		jval_set_int(args, "job", jval_int(job->args, "arg", 0));
 		common_ask(out, EFFECT_JOB_RETRY, args);
 		return;
 	}

@@ -1,4 +1,5 @@
-/* status.c - /status: the jobs of this pull request and what waits in the repository. */
+/* status.c - /status: the jobs of this repository: running, in line and recent ones. Commands that
+ * only answer are left out; they would push out what is looked for. */
 #include <inttypes.h>
 
 #include "lib/base/buf.h"
@@ -9,7 +10,7 @@
 #include "lib/commands/common.h"
 #include "lib/core/markdown.h"
 
-enum { ANSWER_MAX = 40000 };
+enum { ANSWER_MAX = 40000, LOOKED_AT = 200, SHOWN = 20 };
 
 static void put_job(struct buf *out, const json_t *row, int64_t now_ms)
 {
@@ -27,9 +28,19 @@ static void put_job(struct buf *out, const json_t *row, int64_t now_ms)
 		buf_printf(out, ": %s", jval_str(row, "step", ""));
 	if (*jval_str(row, "code", ""))
 		buf_printf(out, " (`%s`)", jval_str(row, "code", ""));
-	buf_printf(out, " | `%.7s` | ", jval_str(row, "sha", ""));
+	buf_puts(out, " | ");
+	if (*jval_str(row, "sha", ""))
+		buf_printf(out, "`%.7s`", jval_str(row, "sha", ""));
+	buf_puts(out, " | ");
 	markdown_text(out, jval_str(row, "actor", ""), 60);
 	buf_printf(out, " | %s |\n", took);
+}
+
+static bool is_shown(const json_t *row)
+{
+	const struct command *command = command_by_name(&commands, jval_str(row, "command", ""));
+
+	return !command || !command->read_only;
 }
 
 static void decide_answer(const struct job *job, const struct effect_result *last, int64_t now_ms,
@@ -38,24 +49,31 @@ static void decide_answer(const struct job *job, const struct effect_result *las
 	AUTO_BUF struct buf text = buf_make(ANSWER_MAX);
 	json_t *args, *rows, *row;
 	char clock[6];
+	int shown = 0;
 	size_t i;
 
+	(void)job;
 	if (!last) {
 		args = json_object();
-		jval_set_int(args, "limit", 20);
+		jval_set_int(args, "limit", LOOKED_AT);
 		common_ask(out, EFFECT_JOBS_LIST, args);
 		return;
 	}
 	rows = last->data ? json_object_get(last->data, "jobs") : NULL;
 	clock_hhmm(clock, now_ms);
-	if (json_array_size(rows))
-		buf_puts(&text, "| job | pull request | command | state | commit | asked by | "
-				"since, took |\n"
-				"|---|---|---|---|---|---|---|\n");
-	else
-		buf_puts(&text, "No jobs yet in this repository. `/build_run` starts one.\n");
-	json_array_foreach(rows, i, row) if (jval_int(row, "id", 0) != job->id)
+	json_array_foreach(rows, i, row)
+	{
+		if (!is_shown(row) || shown == SHOWN)
+			continue;
+		if (!shown++)
+			buf_puts(&text,
+				 "| job | pull request | command | state | commit | asked by | "
+				 "since, took |\n"
+				 "|---|---|---|---|---|---|---|\n");
 		put_job(&text, row, now_ms);
+	}
+	if (!shown)
+		buf_puts(&text, "No jobs yet in this repository. `/build_run` starts one.\n");
 	buf_printf(&text, "\nAs of %s UTC.\n", clock);
 	out->data = json_object();
 	jval_set_str(out->data, "answer", buf_text(&text));

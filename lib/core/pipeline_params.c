@@ -193,7 +193,7 @@ static void fault_literal(struct faults *faults, const struct pipeline_param *pa
 	size_t len = strlen(allowed), cut = len < 200 ? len : str_utf8_cut(allowed, 200);
 
 	add_fault(faults, "run.parameter_literal",
-		  str_printf("%.*s may not be %s; allowed is one of %.*s%s",
+		  str_printf("`%.*s` may not be %s; allowed is one of %.*s%s",
 			     PIPELINE_SHOWN(param->name), given, (int)cut, allowed,
 			     cut < len ? "..." : ""));
 }
@@ -207,16 +207,16 @@ static void fault_unknown(struct faults *faults, const struct pipeline *pipeline
 		words[i] = pipeline->params[i].name;
 	near = str_nearest(name, words, pipeline->param_count, NEAR_MAX);
 	if (near) {
-		buf_printf(&hint, "did you mean %.*s?", PIPELINE_SHOWN(near));
+		buf_printf(&hint, "did you mean `%.*s`?", PIPELINE_SHOWN(near));
 	} else if (!pipeline->param_count) {
 		buf_puts(&hint, "the pipeline takes none");
 	} else {
 		buf_puts(&hint, "there is ");
 		for (size_t i = 0; i < pipeline->param_count && hint.len < 250; i++)
-			buf_printf(&hint, "%s%.*s", i ? ", " : "", PIPELINE_SHOWN(words[i]));
+			buf_printf(&hint, "%s`%.*s`", i ? ", " : "", PIPELINE_SHOWN(words[i]));
 	}
 	add_fault(faults, "run.unknown_parameter",
-		  str_printf("there is no parameter %.*s (%s)", PIPELINE_SHOWN(name),
+		  str_printf("there is no parameter `%.*s` (%s)", PIPELINE_SHOWN(name),
 			     buf_text(&hint)));
 }
 
@@ -243,7 +243,7 @@ static void take_param(const struct pipeline *pipeline, const struct pipeline_pa
 		AUTO_FREE char *shown = shown_value(given);
 
 		add_fault(faults, "run.parameter_type",
-			  str_printf("%.*s %s, not %s", PIPELINE_SHOWN(param->name),
+			  str_printf("`%.*s` %s, not %s", PIPELINE_SHOWN(param->name),
 				     type_sentence(param->type), shown));
 	} else if (!is_allowed(param, value)) {
 		fault_literal(faults, param, value);
@@ -278,7 +278,7 @@ enum err_class pipeline_check_params(const struct pipeline *pipeline, const json
 		if (param->required && (!it || json_is_null(it)) &&
 		    param->type != PARAM_TASK_FINAL_STATUS && param->type != PARAM_TASK_CONFIG)
 			add_fault(&faults, "run.missing_parameter",
-				  str_printf("the parameter %.*s is required",
+				  str_printf("the parameter `%.*s` is required",
 					     PIPELINE_SHOWN(param->name)));
 	}
 	if (faults.left_out)

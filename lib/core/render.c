@@ -151,6 +151,16 @@ static void put_sentence(const char *text, struct buf *out)
 	}
 }
 
+/* Messages go on where another sentence left off, in small letters; here one begins. */
+static void put_opening(const char *text, struct buf *out)
+{
+	AUTO_FREE char *sentence = str_dup(text);
+
+	if (sentence[0] >= 'a' && sentence[0] <= 'z')
+		sentence[0] = (char)(sentence[0] - 'a' + 'A');
+	put_sentence(sentence, out);
+}
+
 /* While something outside does not answer: what, and since when. */
 static void put_trouble(const struct render_view *view, struct buf *out)
 {
@@ -161,7 +171,7 @@ static void put_trouble(const struct render_view *view, struct buf *out)
 		return;
 	clock_hhmm(since, jval_int(trouble, "since_ms", view->now_ms));
 	buf_puts(out, "\n> [!WARNING]\n> ");
-	put_sentence(jval_str(trouble, "message", ""), out);
+	put_opening(jval_str(trouble, "message", ""), out);
 	buf_printf(out, " — since %s UTC; I keep trying.\n", since);
 }
 
@@ -230,7 +240,7 @@ static void put_failure(const struct render_view *view, struct buf *out)
 	size_t i;
 
 	buf_puts(out, "\n");
-	put_sentence(job->message ? job->message : "It did not work.", out);
+	put_opening(job->message ? job->message : "It did not work.", out);
 	if (job->code)
 		buf_printf(out, " (`%s`)", job->code);
 	buf_puts(out, "\n");
@@ -291,6 +301,10 @@ static void put_next(const struct render_view *view, struct buf *out)
 			job->id);
 	else if (job->state == JOB_SUPERSEDED)
 		return;
+	else if (str_eq(job->code, "run.unknown_parameter") ||
+		 str_eq(job->code, "run.missing_parameter") ||
+		 str_starts(job->code ? job->code : "", "run.parameter_"))
+		buf_printf(out, "\nnext: `/%s --param NAME=VALUE`\n", job->command);
 	else if (job->head_sha[0])
 		buf_printf(out,
 			   "\nnext: push a fix and `/%s` again · `/retry %" PRId64

@@ -271,7 +271,7 @@ static bool move_up(int dir_fd, const char *name, int root_fd, unsigned long *se
 
 	/* A folder that may not be written cannot be moved. */
 	if (fstatat(dir_fd, name, &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(info.st_mode))
-		(void)fchmodat(dir_fd, name, 0700, 0);
+		(void)!fchmodat(dir_fd, name, 0700, 0);
 	snprintf(moved, sizeof moved, ".kfops-remove-%lu", ++*serial);
 	return renameat(dir_fd, name, root_fd, moved) == 0;
 }

@@ -173,7 +173,7 @@ static const struct trace_case cases[] = {
 		 "create_run asks kfp.create_run\nfollow asks kfp.run\n"
 		 "run part running: 1 of 3 tasks · `b` running\nfollow waits 5000 ms for r1\n"
 		 "follow asks kfp.run\nfollow asks kfp.terminate\nfollow waits 5000 ms for r1\n"
-		 "follow asks kfp.run\nrun part cancelled: stopped\nend cancelled cancelled\n"},
+		 "follow asks kfp.run\nrun part cancelled: stopped\nend cancelled job.cancelled\n"},
 	{.name = "a run over its --timeout is stopped and says so",
 	 .command = "build_run",
 	 .args = "{\"timeout\":60000}",

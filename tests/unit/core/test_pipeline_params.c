@@ -35,27 +35,28 @@ static const struct {
 static const struct {
 	const char *name, *given, *code, *says[4];
 } bad[] = {
-	{"nothing", NULL, "run.missing_parameter", {"label is required", "rate is required"}},
+	{"nothing", NULL, "run.missing_parameter", {"`label` is required", "`rate` is required"}},
 	{"null for a required one",
 	 "{\"label\": null, \"rate\": 1}",
 	 "run.missing_parameter",
-	 {"label is required"}},
+	 {"`label` is required"}},
 	{"near name",
 	 "{\"label\": \"x\", \"rate\": 1, \"epoch\": 1}",
 	 "run.unknown_parameter",
-	 {"there is no parameter epoch (did you mean epochs?)"}},
+	 {"there is no parameter `epoch` (did you mean `epochs`?)"}},
 	{"far name",
 	 "{\"label\": \"x\", \"rate\": 1, \"zzzzzzzz\": 1}",
 	 "run.unknown_parameter",
-	 {"zzzzzzzz (there is epochs, fast, folds, kind, label, options, rate, status)"}},
+	 {"`zzzzzzzz` (there is `epochs`, `fast`, `folds`, `kind`, `label`, `options`, `rate`, "
+	  "`status`)"}},
 	{"integer is text",
 	 "{\"label\": \"x\", \"rate\": 1, \"epochs\": \"many\"}",
 	 "run.parameter_type",
-	 {"epochs must be a whole number (NUMBER_INTEGER), not \"many\""}},
+	 {"`epochs` must be a whole number (NUMBER_INTEGER), not \"many\""}},
 	{"integer is a fraction",
 	 "{\"label\": \"x\", \"rate\": 1, \"epochs\": 1.5}",
 	 "run.parameter_type",
-	 {"epochs must be a whole number"}},
+	 {"`epochs` must be a whole number"}},
 	{"integer is too large",
 	 "{\"label\": \"x\", \"rate\": 1, \"epochs\": \"9007199254740993\"}",
 	 "run.parameter_type",
@@ -75,7 +76,7 @@ static const struct {
 	{"double is infinite",
 	 "{\"label\": \"x\", \"rate\": \"inf\"}",
 	 "run.parameter_type",
-	 {"rate must be a number (NUMBER_DOUBLE), not \"inf\""}},
+	 {"`rate` must be a number (NUMBER_DOUBLE), not \"inf\""}},
 	{"double overflows",
 	 "{\"label\": \"x\", \"rate\": \"1e999\"}",
 	 "run.parameter_type",
@@ -93,11 +94,11 @@ static const struct {
 	{"text is a number",
 	 "{\"label\": 3, \"rate\": 1}",
 	 "run.parameter_type",
-	 {"label must be text (STRING): put it in quotes, not 3"}},
+	 {"`label` must be text (STRING): put it in quotes, not 3"}},
 	{"list is an object",
 	 "{\"label\": \"x\", \"rate\": 1, \"folds\": \"{}\"}",
 	 "run.parameter_type",
-	 {"folds must be a JSON list"}},
+	 {"`folds` must be a JSON list"}},
 	{"list is broken",
 	 "{\"label\": \"x\", \"rate\": 1, \"folds\": \"[1\"}",
 	 "run.parameter_type",
@@ -105,11 +106,11 @@ static const struct {
 	{"struct is a list",
 	 "{\"label\": \"x\", \"rate\": 1, \"options\": []}",
 	 "run.parameter_type",
-	 {"options must be a JSON object"}},
+	 {"`options` must be a JSON object"}},
 	{"not allowed",
 	 "{\"label\": \"x\", \"rate\": 1, \"kind\": \"bush\"}",
 	 "run.parameter_literal",
-	 {"kind may not be \"bush\"; allowed is one of [\"tree\",\"forest\"]"}},
+	 {"`kind` may not be \"bush\"; allowed is one of [\"tree\",\"forest\"]"}},
 	{"filled in by Kubeflow",
 	 "{\"label\": \"x\", \"rate\": 1, \"status\": \"x\"}",
 	 "run.parameter_type",
@@ -117,7 +118,8 @@ static const struct {
 	{"all at once",
 	 "{\"epoch\": 1, \"rate\": \"x\", \"kind\": \"bush\"}",
 	 "run.unknown_parameter",
-	 {"did you mean epochs?", "rate must be a number", "kind may not be", "label is required"}},
+	 {"did you mean `epochs`?", "`rate` must be a number", "`kind` may not be",
+	  "`label` is required"}},
 };
 
 static struct pipeline *churn(const char *file)
@@ -192,7 +194,7 @@ static void test_argo_takes_text(void **state)
 	given = json_pack("{s: s, s: s}", "label", "x", "epochs", "many");
 	assert_int_equal(pipeline_check_params(pipeline, given, &got, &err), ERR_USER);
 	assert_string_equal(err.code, "run.parameter_type");
-	assert_non_null(strstr(err.msg, "path is required"));
+	assert_non_null(strstr(err.msg, "`path` is required"));
 	json_decref(given);
 	pipeline_free(pipeline);
 }
@@ -233,7 +235,7 @@ static void test_long_names_are_cut(void **state)
 	json_object_set_new(given, "label", json_string("x"));
 	assert_int_equal(pipeline_check_params(pipeline, given, &got, &err), ERR_USER);
 	assert_in_range(strlen(err.msg), 100, 600);
-	assert_non_null(strstr(err.msg, "epochs must be a whole number"));
+	assert_non_null(strstr(err.msg, "`epochs` must be a whole number"));
 	json_decref(given);
 	pipeline_free(pipeline);
 }
