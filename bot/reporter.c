@@ -16,14 +16,10 @@
 #include "lib/base/sign.h"
 #include "lib/base/str.h"
 #include "lib/core/backoff.h"
+#include "lib/core/budget.h"
 #include "lib/store/outbox.h"
 
-enum {
-	PAUSES_MAX = 64,
-	NAP_MS = 5000,
-	SEARCH_BACK_MS = 120000,
-	ROUNDING_MS = 1000
-};
+enum { PAUSES_MAX = 64, NAP_MS = 5000, SEARCH_BACK_MS = 120000, ROUNDING_MS = 1000 };
 
 struct reporter {
 	struct hands hands;
@@ -33,6 +29,8 @@ struct reporter {
 		int64_t installation_id, until_ms;
 	} pauses[PAUSES_MAX];
 	size_t pause_count;
+	struct budget budgets[PAUSES_MAX]; /* progress edits of each installation */
+	size_t budget_count;
 };
 
 /* What sending one row came to. */
@@ -306,10 +304,57 @@ static void put_off(struct reporter *rep, const struct outbox_row *row, const st
 	(void)!writer_call(rep->hands.world->writer, run_retry, &op, &err);
 }
 
+static struct budget *budget_of(struct reporter *rep, int64_t installation_id)
+{
+	size_t i = 0;
+
+	while (i < rep->budget_count && rep->budgets[i].installation_id != installation_id)
+		i++;
+	if (i == PAUSES_MAX)
+		i = 0; /* more installations than places: some share one */
+	else if (i == rep->budget_count)
+		rep->budgets[rep->budget_count++] =
+			(struct budget){.installation_id = installation_id};
+	return &rep->budgets[i];
+}
+
+/* The most urgent row that may go out now. Progress goes within the installation's budget: when
+ * that is spent, nothing more urgent waits there (it would have come first), so the installation is
+ * passed over. */
+static bool pick(struct reporter *rep, int64_t now_ms, struct outbox_row *row, int64_t *until_ms)
+{
+	int64_t per_hour = config_int(rep->hands.world->config, "github.writes_per_hour");
+	int64_t passed[2 * PAUSES_MAX], next_ms = INT64_MAX, due_ms;
+	size_t count = 0;
+	struct err err;
+
+	for (; count < rep->pause_count; count++) {
+		passed[count] = rep->pauses[count].installation_id;
+		if (rep->pauses[count].until_ms < *until_ms)
+			*until_ms = rep->pauses[count].until_ms;
+	}
+	while (!outbox_next(rep->hands.reader, now_ms, passed, count, row, &next_ms, &err)) {
+		struct budget *budget = budget_of(rep, row->installation_id);
+
+		due_ms = row->urgency < OUTBOX_PROGRESS ? now_ms
+							: budget_due_ms(budget, per_hour, now_ms);
+		if (due_ms <= now_ms)
+			return true;
+		*until_ms = due_ms < *until_ms ? due_ms : *until_ms;
+		passed[count++] = row->installation_id;
+		outbox_row_dispose(row);
+		if (count == ARRAY_LEN(passed))
+			return false;
+	}
+	*until_ms = next_ms < *until_ms ? next_ms : *until_ms;
+	outbox_row_dispose(row);
+	return false;
+}
+
 /* Sends the most urgent row. False when there is none; *until_ms says when to look again. */
 static bool report_one(struct reporter *rep, int64_t *until_ms)
 {
-	int64_t now_ms = clock_now_ms(), paused[PAUSES_MAX], next_ms = INT64_MAX;
+	int64_t now_ms = clock_now_ms();
 	struct outbox_row row = {0};
 	struct outcome outcome = {0};
 	struct row_op op = {.row = &row, .outcome = &outcome};
@@ -317,22 +362,14 @@ static bool report_one(struct reporter *rep, int64_t *until_ms)
 	enum err_class class;
 
 	drop_old_pauses(rep, now_ms);
-	for (size_t i = 0; i < rep->pause_count; i++) {
-		paused[i] = rep->pauses[i].installation_id;
-		if (rep->pauses[i].until_ms < *until_ms)
-			*until_ms = rep->pauses[i].until_ms;
-	}
-	class = outbox_next(rep->hands.reader, now_ms, paused, rep->pause_count, &row, &next_ms,
-			    &err);
-	if (class) {
-		if (next_ms < *until_ms)
-			*until_ms = next_ms;
-		outbox_row_dispose(&row);
+	if (!pick(rep, now_ms, &row, until_ms))
 		return false;
-	}
 	CRASH_POINT("reporter.before_send");
 	class = send_row(rep, &row, &outcome, &err);
 	CRASH_POINT("reporter.after_send");
+	if (!class && row.urgency == OUTBOX_PROGRESS)
+		budget_spend(budget_of(rep, row.installation_id),
+			     config_int(rep->hands.world->config, "github.writes_per_hour"), now_ms);
 	if (class) {
 		put_off(rep, &row, &err);
 	} else if (outcome.wait_for_list) {

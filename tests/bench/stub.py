@@ -7,7 +7,7 @@ checked: that is the work of the stand-ins in ../standins. Every request is reco
 (CLOCK_MONOTONIC, nanoseconds) of its first and its last byte. Under /_bench/:
 
     GET  records?after=N     the requests from number N on
-    POST set                 {"ended": [run ids that have finished], "known": true: every run id exists}
+    POST set                 {"ended": [run ids that have finished], "ends_at_once": new runs succeed at once}
 """
 
 import argparse

@@ -64,6 +64,11 @@ def plain(text: str | None, pull) -> str | None:
     return re.sub(r"\d+", "N", text)
 
 
+def _name_of(points: pathlib.Path, n: int) -> str:
+    """From the list of points passed, which is not quite in order: several threads write it."""
+    return dict(line.split(" ", 1) for line in points.read_text().splitlines())[str(n)]
+
+
 class Stage:
     """A scene for many rounds."""
 
@@ -137,9 +142,9 @@ class Stage:
 
     # a round
 
-    def play(self, command: str, crash_at: int = 0) -> tuple[dict, str | None]:
+    def play(self, command: str, crash_at: int = 0, then_at: int = 0) -> tuple[dict, str | None]:
         """The end of the command with a crash at this point, and the name of the point; None when the
-        command came to its end without."""
+        command came to its end without. `then_at`: the next process crashes too, at this point."""
         pull = self.pull_for(command)
         points = self.scene.folder / "crash-points"
         self.rounds += 1
@@ -151,17 +156,20 @@ class Stage:
         comment = self.scene.ann.comments(command, on=pull)
         crashed = not alive or not self.until_rest(comment, f"{command}, crash at {crash_at}",
                                                    may_crash=True)
-        self.points = points.read_text().splitlines() if points.exists() else []
-        point = self.points[crash_at - 1].partition(" ")[2] if crashed else None
+        point = _name_of(points, crash_at) if crashed else None
+        armed = crash_at and not crashed
         if crashed:
             self.until_idle()
-            if not launch(self.bot):
-                raise Fault(f"{command}: kfopsd ended at a crash point that nobody asked for")
-            self.until_rest(comment, f"{command} after the crash at {crash_at}, {point}")
+            armed = then_at and launch(self.bot, KFOPS_CRASH_AT=str(then_at)) and self.until_rest(
+                comment, f"{command} between crashes at {crash_at}, {point} and {then_at}", True)
+            if not armed:
+                self.until_idle()
+                launch(self.bot)
+                self.until_rest(comment, f"{command} after crashes at {crash_at}, {point} and {then_at}")
         self.until_idle()
         end = {**self._end(pull, comment, before), "trouble": self._trouble(log_from)}
-        if crash_at and not crashed:
-            self.bot.stop(kill=True)  # the point is still ahead of it
+        if armed:
+            self.bot.stop(kill=True)  # a point is still ahead of it
             launch(self.bot)
         return end, point
 

@@ -181,7 +181,9 @@ class Bot:
     def log_tail(self, lines: int = 40) -> str:
         if not self.log_file.exists():
             return ""
-        return "\n".join(self.log_file.read_text(errors="replace").splitlines()[-lines:])
+        told = [line for line in self.log_file.read_text(errors="replace").splitlines()
+                if "/app/hook/deliveries" not in line]
+        return "\n".join(told[-lines:])
 
     def log_lines(self) -> list[dict]:
         """The log as dictionaries; what is not logfmt (a sanitizer's report) has only "text"."""
