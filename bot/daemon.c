@@ -152,6 +152,7 @@ static enum err_class open_world(struct daemon *daemon, struct err *err)
 	world->work_dir = str_printf("%s/work", state_dir);
 	pthread_mutex_init(&world->mutex, NULL);
 	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&world->work, &attr);
 	pthread_condattr_destroy(&attr);
 	read_options(world);
@@ -282,9 +283,8 @@ static void *greet(void *arg)
 			cluster_done[i] = cluster_done[i] || greet_cluster(&hands, i);
 			all = all && cluster_done[i];
 		}
-		for (int64_t until = clock_now_ms() + GREET_AGAIN_MS;
-		     !all && clock_now_ms() < until && !atomic_load(&world->stopping);)
-			world_wait(world, 0, clock_now_ms() + 200);
+		if (!all)
+			world_nap(world, GREET_AGAIN_MS);
 	}
 	hands_close(&hands);
 	return NULL;

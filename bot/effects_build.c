@@ -14,7 +14,6 @@ enum err_class effect_checkout(struct effect_call *call, struct err *err)
 {
 	struct world *world = call->hands->world;
 	struct github_target to = effect_target(call);
-	AUTO_FREE char *dir = effect_path(world, call->job, "");
 	AUTO_FREE char *dest = effect_path(world, call->job, "src");
 	AUTO_FREE char *url = str_printf("%s/%s.git", config_text(world->config, "github.web_url"),
 					 call->job->repo);

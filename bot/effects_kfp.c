@@ -162,12 +162,14 @@ static enum err_class take_version(struct effect_call *call, const struct kfp *k
 enum err_class effect_version_find(struct effect_call *call, struct err *err)
 {
 	const char *name = jval_str(call->args, "name", "");
+	AUTO_FREE char *source = effect_path(call->hands->world, call->job, "src");
 	AUTO_FREE char *pipeline_id = NULL;
 	struct kfp_version version = {0};
 	enum err_class class;
 	struct http *http;
 	struct kfp *kfp;
 
+	repo_remove_tree(source); /* its settings are read: not to be kept for as long as a run takes */
 	if (cluster_of(call, &kfp, &http, err))
 		return err->class;
 	class = kfp_pipeline_find(kfp, http, jval_str(call->args, "namespace", ""),

@@ -103,6 +103,7 @@ static bool feed_one(struct poller *poller, size_t cluster, const char *name, in
 static void duty_feed(struct poller *poller, int64_t now_ms)
 {
 	struct world *world = poller->world;
+	bool is_away[WORLD_CLUSTERS_MAX] = {false}; /* costs its time-out once a turn, not once a namespace */
 
 	for (size_t i = 0;; i++) {
 		AUTO_FREE char *name = NULL;
@@ -118,8 +119,13 @@ static void duty_feed(struct poller *poller, int64_t now_ms)
 		pthread_mutex_unlock(&world->mutex);
 		if (!name || atomic_load(&world->stopping))
 			return;
-		if (!feed_one(poller, cluster, name, since_ms))
+		if (is_away[cluster])
 			continue;
+		duty_due(poller, clock_now_ms());
+		if (!feed_one(poller, cluster, name, since_ms)) {
+			is_away[cluster] = true;
+			continue;
+		}
 		pthread_mutex_lock(&world->mutex);
 		world->namespaces[i].seen_until_ms = now_ms;
 		pthread_mutex_unlock(&world->mutex);

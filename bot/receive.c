@@ -335,7 +335,7 @@ static enum err_class resolve(struct addrinfo **out, const char *listen_at, stru
 
 static enum err_class bind_socket(struct receive *receive, const char *listen_at, struct err *err)
 {
-	struct addrinfo *info;
+	struct addrinfo *info = NULL;
 	struct sockaddr_storage bound;
 	socklen_t bound_len = sizeof bound;
 	char port[8];
@@ -473,7 +473,7 @@ enum err_class receive_payload(struct receive *receive, const char *event, const
 			       const char *body, size_t len, int source, struct err *err)
 {
 	struct intake *intake;
-	enum intake_verdict verdict;
+	enum intake_verdict verdict = INTAKE_IRRELEVANT;
 	enum err_class class;
 
 	intake = mem_new(1, sizeof *intake);

@@ -79,6 +79,20 @@ static enum err_class run_retry(struct db *db, void *arg, struct err *err)
 	return outbox_retry(db, op->row->id, op->due_ms, op->permanent, op->error, err);
 }
 
+/* Stores what came of a row. While that does not work, nothing more is sent: the same row would go out
+ * again and again. */
+static void store(struct reporter *rep,
+		  enum err_class (*run)(struct db *db, void *arg, struct err *err),
+		  struct row_op *op)
+{
+	struct err err = {0};
+
+	if (!writer_call(rep->hands.world->writer, run, op, &err))
+		return;
+	log_warn("report_unstored", LOG_S("slot", op->row->slot), LOG_S("message", err.msg));
+	world_nap(rep->hands.world, NAP_MS);
+}
+
 /* --- sending one row, by kind --- */
 
 static struct github_target target_of(const struct outbox_row *row)
@@ -280,7 +294,6 @@ static void put_off(struct reporter *rep, const struct outbox_row *row, const st
 	int64_t now_ms = clock_now_ms();
 	struct row_op op = {.row = row, .error = seen->msg};
 	uint64_t random;
-	struct err err;
 
 	sign_random(&random, sizeof random);
 	if (seen->class == ERR_THROTTLED) {
@@ -288,7 +301,7 @@ static void put_off(struct reporter *rep, const struct outbox_row *row, const st
 		pause_installation(rep, row->installation_id, op.due_ms);
 		/* nothing was sent, so the mark of this try says nothing; the row stays due */
 		if (!row->maybe_sent && !row->remote_id)
-			(void)!writer_call(rep->hands.world->writer, run_unmark, &op, &err);
+			store(rep, run_unmark, &op);
 		return;
 	}
 	op.permanent = !err_is_retried(seen->class) && seen->class != ERR_CONFIG;
@@ -301,7 +314,7 @@ static void put_off(struct reporter *rep, const struct outbox_row *row, const st
 	else
 		log_info("report_retry", LOG_I("job", row->job_id), LOG_S("slot", row->slot),
 			 LOG_I("tries", row->tries), LOG_S("message", seen->msg));
-	(void)!writer_call(rep->hands.world->writer, run_retry, &op, &err);
+	store(rep, run_retry, &op);
 }
 
 static struct budget *budget_of(struct reporter *rep, int64_t installation_id)
@@ -358,7 +371,7 @@ static bool report_one(struct reporter *rep, int64_t *until_ms)
 	struct outbox_row row = {0};
 	struct outcome outcome = {0};
 	struct row_op op = {.row = &row, .outcome = &outcome};
-	struct err err = {0}, late;
+	struct err err = {0};
 	enum err_class class;
 
 	drop_old_pauses(rep, now_ms);
@@ -375,9 +388,9 @@ static bool report_one(struct reporter *rep, int64_t *until_ms)
 	} else if (outcome.wait_for_list) {
 		op.due_ms = rep->started_at_ms + rep->hands.world->list_lag_ms;
 		op.error = "in doubt";
-		(void)!writer_call(rep->hands.world->writer, run_retry, &op, &late);
+		store(rep, run_retry, &op);
 	} else {
-		(void)!writer_call(rep->hands.world->writer, run_sent, &op, &late);
+		store(rep, run_sent, &op);
 	}
 	outbox_row_dispose(&row);
 	return true;

@@ -60,28 +60,6 @@ static void wish_checks(struct wishes *out, const struct world *world,
 	}
 }
 
-static void wish_one_reaction(struct wishes *out, const struct job *job, const char *place,
-			      const char *content)
-{
-	AUTO_FREE char *slot = str_printf("%s:%lld", place, (long long)job->comment_id);
-	struct outbox_wish *wish = add(out, SLOT_REACTION, OUTBOX_FINAL, slot);
-
-	jval_set_int(wish->want, "comment_id", job->comment_id);
-	jval_set_str(wish->want, "content", content);
-}
-
-/* The end of a comment's commands takes the place of the eyes: that of the one that failed, or of
- * the last. What an earlier failure stopped says nothing of its own. */
-static void wish_reaction(struct wishes *out, const struct job *job, bool has_later)
-{
-	bool stopped = str_eq(job->code, "group.stopped");
-
-	if (stopped || (has_later && job->state == JOB_DONE))
-		return;
-	wish_one_reaction(out, job, "end", render_reaction(job));
-	wish_one_reaction(out, job, "eyes", "");
-}
-
 static void wish_minimize(struct wishes *out, const struct job *job)
 {
 	AUTO_FREE char *slot = str_printf("fold:%s", job->uid);
@@ -124,7 +102,6 @@ static void wish_final(struct wishes *out, const struct wishes_view *about,
 		wish_minimize(out, job);
 	if (!view->command->read_only)
 		wish_checks(out, world, view, OUTBOX_FINAL, 0);
-	wish_reaction(out, job, about->has_later);
 }
 
 void wishes_make(struct wishes *out, const struct wishes_view *about, struct job *job)

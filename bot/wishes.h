@@ -1,7 +1,7 @@
 /* wishes.h - what a job wants GitHub to show after a change of its state.
  *
  * Decides which slots get a new wish: the status comment, the final comment when it took long, the
- * reaction, the checks. Pure but for the view it is handed. */
+ * checks. (Reactions belong to comments, and are wished for by the store.) Pure but for the view it is handed. */
 #ifndef KF_BOT_WISHES_H
 #define KF_BOT_WISHES_H
 
@@ -19,7 +19,6 @@ struct wishes {
 struct wishes_view {
 	const struct world *world;
 	const struct pipeline *pipeline; /* NULL: none (yet) */
-	bool has_later;                  /* a later command of the same comment has not ended */
 	int64_t now_ms;
 };
 

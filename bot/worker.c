@@ -24,7 +24,14 @@
 #include "lib/core/backoff.h"
 #include "lib/store/queue.h"
 
-enum { CRASHES_MAX = 3, BACKOFF_BASE_MS = 1000, BACKOFF_CAP_MS = 300000, STEPS_MAX = 1000 };
+enum {
+	CRASHES_MAX = 3,
+	BACKOFF_BASE_MS = 1000,
+	BACKOFF_CAP_MS = 300000,
+	STEPS_MAX = 1000,
+	STORE_NAP_MS = 500,	/* between tries to store something while the disk or the queue is full */
+	GIVEN_BACK_MS = 30000,	/* until a job is claimed again whose result could not be stored */
+};
 
 struct workers {
 	struct world *world;
@@ -43,7 +50,9 @@ struct task {
 	bool in_doubt;
 	struct effect_result result;
 	bool has_result;
-	bool over; /* the lease is given back */
+	bool was_in_doubt; /* the effect of the result was run in doubt */
+	bool over;	   /* nothing more to do under this lease */
+	bool leased;	   /* as far as the store knows */
 	struct pipeline *pipeline;
 	bool pipeline_known;
 };
@@ -89,6 +98,34 @@ static enum err_class run_result(struct db *db, void *arg, struct err *err)
 	return queue_step_result(db, arg, err);
 }
 
+struct give_back_op {
+	int64_t job_id, due_ms;
+};
+
+static enum err_class run_give_back(struct db *db, void *arg, struct err *err)
+{
+	struct give_back_op *op = arg;
+
+	return queue_give_back(db, op->job_id, op->due_ms, err);
+}
+
+/* While the disk or the writer's queue is full the thread waits: nothing else could be recorded
+ * either, and what an effect has brought is kept. Only the end of the daemon cuts it short. */
+static enum err_class store(struct world *world,
+			    enum err_class (*run)(struct db *db, void *arg, struct err *err),
+			    void *arg, struct err *err)
+{
+	enum err_class class = writer_call(world->writer, run, arg, err);
+
+	if (class == ERR_TRANSIENT)
+		log_error("store_waits", LOG_S("message", err->msg));
+	while (class == ERR_TRANSIENT && !atomic_load(&world->stopping)) {
+		world_nap(world, STORE_NAP_MS);
+		class = writer_call(world->writer, run, arg, err);
+	}
+	return class;
+}
+
 /* --- committing --- */
 
 static const struct pipeline *pipeline_of(struct task *task)
@@ -100,11 +137,12 @@ static const struct pipeline *pipeline_of(struct task *task)
 	return task->pipeline;
 }
 
-/* Stores the job as it is now, what the effect brought, and what GitHub is to show. */
-static enum err_class commit(struct task *task, int64_t now_ms, struct err *err)
+/* Stores the job as it is now, what the effect brought, and what GitHub is to show. When that fails,
+ * the job goes no further under this lease. */
+static enum err_class commit(struct task *task, int64_t now_ms, bool *cancelled, struct err *err)
 {
 	struct wishes wishes;
-	struct queue_result op = {.job = &task->job, .now_ms = now_ms};
+	struct queue_result op = {.job = &task->job, .now_ms = now_ms, .cancelled = cancelled};
 	struct wishes_view about = {
 		.world = task->hands->world, .pipeline = pipeline_of(task), .now_ms = now_ms};
 	enum err_class class;
@@ -113,16 +151,17 @@ static enum err_class commit(struct task *task, int64_t now_ms, struct err *err)
 		op.effect = &task->effect;
 		op.result = &task->result;
 	}
-	if (job_state_is_final(task->job.state) &&
-	    queue_has_later(task->hands->reader, &task->job, &about.has_later, err))
-		return err->class;
 	wishes_make(&wishes, &about, &task->job);
 	op.wishes = wishes.items;
 	op.wish_count = wishes.count;
-	class = writer_call(task->hands->world->writer, run_result, &op, err);
+	class = store(task->hands->world, run_result, &op, err);
 	wishes_dispose(&wishes);
-	if (class)
+	if (class) {
 		log_error("commit_failed", LOG_I("job", task->job.id), LOG_S("message", err->msg));
+		task->over = true;
+	} else {
+		task->leased = task->job.state == JOB_RUNNING;
+	}
 	return class;
 }
 
@@ -171,7 +210,7 @@ static void end_job(struct task *task, enum job_state state, const char *code, c
 	json_object_del(job->data, "trouble");
 	close_parts(job, now_ms);
 	task->over = true;
-	if (commit(task, now_ms, &err))
+	if (commit(task, now_ms, NULL, &err))
 		return;
 	effects_clean(task->hands->world, job);
 	metrics_add(METRIC_JOBS_ENDED, job_state_name(state), 1);
@@ -184,6 +223,18 @@ static bool is_patient(const struct task *task)
 {
 	return task->command->steps[task->job.step]
 		.handles_cancel; /* a run is under way: wait for it */
+}
+
+/* Errors that waiting may cure. While a run is under way, or may be, that is also what the operator has
+ * to put right (a token that is refused): to end here would be to forget the run. */
+static bool is_waited_out(const struct task *task)
+{
+	enum err_class class = task->result.err.class;
+	enum effect_kind kind = task->effect.kind;
+
+	return err_is_retried(class) ||
+	       (class == ERR_CONFIG && (task->was_in_doubt || kind == EFFECT_RUN_GET ||
+					kind == EFFECT_RUN_TERMINATE));
 }
 
 static void note_trouble(struct task *task, int64_t now_ms)
@@ -219,7 +270,7 @@ static bool settle_retry(struct task *task, int64_t now_ms)
 	struct err err = {0};
 	int64_t since;
 
-	if (!err_is_retried(seen->class))
+	if (!is_waited_out(task))
 		return false;
 	if (seen->class != ERR_THROTTLED)
 		note_trouble(task, now_ms);
@@ -237,11 +288,12 @@ static bool settle_retry(struct task *task, int64_t now_ms)
 	job->due_at_ms = retry_at(task, now_ms);
 	job->tries += seen->class != ERR_THROTTLED;
 	job->state = JOB_BACKOFF;
-	/* an intent whose outcome is unknown stays open, so the next try looks before it acts */
-	if (seen->in_doubt && effect_mutates(task->effect.kind))
+	/* an intent whose outcome is unknown stays open, so the next try looks before it acts; that
+	 * the look failed as well has made nothing clearer */
+	if ((seen->in_doubt || task->was_in_doubt) && effect_mutates(task->effect.kind))
 		task->has_result = false;
 	task->over = true;
-	(void)!commit(task, now_ms, &err);
+	(void)!commit(task, now_ms, NULL, &err);
 	return true;
 }
 
@@ -261,9 +313,10 @@ static void run_effect(struct task *task)
 	if (!task->in_doubt && effect_mutates(task->effect.kind)) {
 		effects_prepare(&task->effect);
 		op.now_ms = clock_now_ms();
-		if (writer_call(world->writer, run_intent, &op, &task->result.err)) {
-			task->over =
-				true; /* nothing happened; the lease is found at the next start */
+		if (store(world, run_intent, &op, &task->result.err)) {
+			log_error("intent_failed", LOG_I("job", job->id),
+				  LOG_S("message", task->result.err.msg));
+			task->over = true; /* nothing happened */
 			return;
 		}
 	}
@@ -272,6 +325,7 @@ static void run_effect(struct task *task)
 	CRASH_POINT("worker.after_effect");
 	metrics_observe_ms(METRIC_STEP_SECONDS, step, task->result.took_ms);
 	task->has_result = true;
+	task->was_in_doubt = task->in_doubt;
 	task->in_doubt = false;
 }
 
@@ -291,10 +345,8 @@ static void start_effect(struct task *task, struct update *update)
 
 	/* a step may ask for a second effect: the first one's result is committed before */
 	if (task->has_result) {
-		if (commit(task, clock_now_ms(), &err)) {
-			task->over = true;
+		if (commit(task, clock_now_ms(), NULL, &err))
 			return;
-		}
 		task->has_result = false;
 	}
 	json_decref(task->effect.args);
@@ -307,6 +359,7 @@ static void go_on(struct task *task, const struct update *update, int64_t now_ms
 {
 	struct job *job = &task->job;
 	struct err err = {0};
+	bool cancelled = false;
 
 	job->step = update->step;
 	job->tries = 0;
@@ -315,9 +368,15 @@ static void go_on(struct task *task, const struct update *update, int64_t now_ms
 	job->due_at_ms = now_ms;
 	task->over = job->state == JOB_READY;
 	must(task->command->steps[job->step].name);
-	if (commit(task, now_ms, &err))
-		task->over = true;
+	if (commit(task, now_ms, &cancelled, &err))
+		return;
 	task->has_result = false;
+	if (!cancelled || task->over)
+		return;
+	/* who asked stands in the row: it is claimed again, with that */
+	job->state = JOB_READY;
+	task->over = true;
+	(void)!commit(task, now_ms, NULL, &err);
 }
 
 static void park(struct task *task, struct update *update, int64_t now_ms)
@@ -337,7 +396,7 @@ static void park(struct task *task, struct update *update, int64_t now_ms)
 	if (!world_cluster_of(task->hands->world, job->repo, &cluster, &err))
 		world_note_namespace(task->hands->world, cluster,
 				     jval_str(job->data, "settings.namespace", ""), now_ms);
-	(void)!commit(task, now_ms, &err);
+	(void)!commit(task, now_ms, NULL, &err);
 }
 
 static void apply(struct task *task, struct update *update)
@@ -374,6 +433,11 @@ static void ask_step(struct task *task)
 				   task->job.cancelled_by ? task->job.cancelled_by : "a person");
 
 		end_job(task, JOB_CANCELLED, "job.cancelled", message, now_ms);
+		return;
+	}
+	if (!task->has_result && now_ms >= task->job.deadline_at_ms && !step->handles_cancel) {
+		end_job(task, JOB_EXPIRED, "job.deadline",
+			"its deadline passed before it was done", now_ms);
 		return;
 	}
 	if (task->has_result && settle_retry(task, now_ms))
@@ -415,17 +479,35 @@ static bool settle_wanted_end(struct task *task)
 }
 
 /* An intent without a result: the effect may have happened before a crash or an unclear answer. */
-static bool resume_intent(struct task *task)
+static void resume_intent(struct task *task)
 {
 	struct err err = {0};
+	enum err_class class =
+		queue_step_open(task->hands->reader, &task->job, &task->effect, &err);
 
-	if (queue_step_open(task->hands->reader, &task->job, &task->effect, &err))
-		return false;
+	if (class == ERR_NOT_FOUND)
+		return;
+	if (class) { /* not knowing is no reason to act as if there were none */
+		log_error("step_unread", LOG_I("job", task->job.id), LOG_S("message", err.msg));
+		task->over = true;
+		return;
+	}
 	log_info("step_in_doubt", LOG_I("job", task->job.id),
 		 LOG_S("effect", effect_name(task->effect.kind)));
 	task->in_doubt = true;
 	run_effect(task);
-	return true;
+}
+
+/* The lease of a job that could not be stored must not stay with nobody until the next start. */
+static void give_back(struct task *task)
+{
+	struct give_back_op op = {.job_id = task->job.id,
+				  .due_ms = clock_now_ms() + GIVEN_BACK_MS};
+	struct err err = {0};
+
+	if (store(task->hands->world, run_give_back, &op, &err))
+		log_error("give_back_failed", LOG_I("job", task->job.id),
+			  LOG_S("message", err.msg));
 }
 
 static void work(struct task *task)
@@ -453,15 +535,21 @@ static bool work_one(struct hands *hands)
 	struct claim_op op = {.job = &task.job, .now_ms = clock_now_ms()};
 	int64_t claim_ms, parked_ms;
 	struct err err = {0};
-	bool found;
+	enum err_class class;
 
 	if (queue_next_due(hands->reader, &claim_ms, &parked_ms, &err) || claim_ms > op.now_ms)
 		return false;
-	found = writer_call(hands->world->writer, run_claim, &op, &err) == ERR_OK;
-	if (found)
+	class = writer_call(hands->world->writer, run_claim, &op, &err);
+	if (class == ERR_OK) {
+		task.leased = true;
 		work(&task);
+		if (task.leased && !atomic_load(&hands->world->stopping))
+			give_back(&task);
+	} else if (class != ERR_NOT_FOUND) {
+		world_nap(hands->world, STORE_NAP_MS);
+	}
 	task_dispose(&task);
-	return found;
+	return class == ERR_OK;
 }
 
 int64_t worker_drain(struct hands *hands)

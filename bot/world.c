@@ -19,9 +19,17 @@ void world_poke(void *arg)
 	pthread_mutex_unlock(&world->mutex);
 }
 
+/* On the clock that nobody sets: a wall clock put back by an hour must not make anyone sleep for one. */
+static struct timespec after(int64_t ms)
+{
+	int64_t at_ms = clock_mono_ms() + (ms > 0 ? ms : 0);
+
+	return (struct timespec){.tv_sec = at_ms / 1000, .tv_nsec = at_ms % 1000 * 1000000};
+}
+
 uint64_t world_wait(struct world *world, uint64_t seen, int64_t until_ms)
 {
-	struct timespec until = {.tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000};
+	struct timespec until = after(until_ms - clock_now_ms());
 	uint64_t now;
 	int rc = 0;
 
@@ -31,6 +39,17 @@ uint64_t world_wait(struct world *world, uint64_t seen, int64_t until_ms)
 	now = world->commits;
 	pthread_mutex_unlock(&world->mutex);
 	return now;
+}
+
+void world_nap(struct world *world, int64_t ms)
+{
+	struct timespec until = after(ms);
+	int rc = 0;
+
+	pthread_mutex_lock(&world->mutex);
+	while (!atomic_load(&world->stopping) && rc != ETIMEDOUT)
+		rc = pthread_cond_timedwait(&world->work, &world->mutex, &until);
+	pthread_mutex_unlock(&world->mutex);
 }
 
 void world_note_namespace(struct world *world, size_t cluster, const char *name, int64_t now_ms)

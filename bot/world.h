@@ -37,7 +37,7 @@ struct world {
 	atomic_bool stopping;
 
 	pthread_mutex_t mutex;       /* guards what follows */
-	pthread_cond_t work;         /* something was committed */
+	pthread_cond_t work;         /* something was committed; on CLOCK_MONOTONIC */
 	uint64_t commits;            /* grows with each commit */
 	struct world_namespace {
 		size_t cluster;
@@ -53,6 +53,10 @@ void world_poke(void *arg);
 /* Waits until a commit after `seen`, the time `until_ms` (wall clock), or the end; returns the present
  * count of commits. */
 uint64_t world_wait(struct world *world, uint64_t seen, int64_t until_ms);
+
+/* A pause after something failed, so that trying again does not become a busy loop; shorter when the
+ * daemon stops. */
+void world_nap(struct world *world, int64_t ms);
 
 /* Remembers that runs of this namespace are under way, for the feed. */
 void world_note_namespace(struct world *world, size_t cluster, const char *name, int64_t now_ms);

@@ -9,28 +9,42 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
 
-enum { CRASH_EXIT_CODE = 137, LINE_BYTES = 128 };
+enum { CRASH_EXIT_CODE = 137, LINE_BYTES = 128, NAME_BYTES = 64 };
 
-static atomic_long passed;
-static int64_t crash_at; /* 0: never; set before any thread */
+static atomic_long passed, passed_of_name;
+static int64_t crash_at;	    /* 0: never; set before any thread, like what follows */
+static char crash_name[NAME_BYTES]; /* "": every point counts */
 static int log_fd = -1;
+
+static void read_place(const char *at)
+{
+	const char *colon = at ? strrchr(at, ':') : NULL, *number = colon ? colon + 1 : at;
+
+	crash_name[0] = '\0';
+	if (!at || !str_to_int64(&crash_at, number) || crash_at < 0 ||
+	    (colon && colon - at >= NAME_BYTES))
+		crash_at = 0;
+	else if (colon)
+		str_copy(crash_name, (size_t)(colon - at) + 1, at);
+}
 
 void crash_init(void)
 {
-	const char *at = getenv("KFOPS_CRASH_AT"), *log = getenv("KFOPS_CRASH_LOG");
+	const char *log = getenv("KFOPS_CRASH_LOG");
 
-	if (!at || !str_to_int64(&crash_at, at) || crash_at < 0)
-		crash_at = 0;
+	read_place(getenv("KFOPS_CRASH_AT"));
 	if (log_fd >= 0)
 		close(log_fd);
 	log_fd =
 		str_is_empty(log) ? -1 : open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	atomic_store(&passed, 0);
+	atomic_store(&passed_of_name, 0);
 }
 
 void crash_point(const char *name)
@@ -50,7 +64,9 @@ void crash_point(const char *name)
 		written = write(log_fd, line, (size_t)len);
 		(void)written; /* a test that finds no list fails by itself */
 	}
-	if (n == crash_at)
+	if (crash_name[0])
+		n = str_eq(name, crash_name) ? atomic_fetch_add(&passed_of_name, 1) + 1 : 0;
+	if (crash_at && n == crash_at)
 		_exit(CRASH_EXIT_CODE);
 }
 

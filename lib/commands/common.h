@@ -7,8 +7,8 @@
  *   compile    {"sha256","bytes","name","tasks","parameters","images"}
  *   version    {"pipeline_id","id","name","adopted","try"}
  *   experiment {"id"}
- *   run        {"id","name","parameters","created_at_ms","state","tasks","terminating","looked_at_ms",
- *               "absent_at_ms","id_try"}
+ *   run        {"id","name","parameters","created_at_ms","state","tasks","terminating",
+ *               "terminated_at_ms","looked_at_ms","absent_at_ms","id_try"}
  *   parts      [{"name","state","text","started_at_ms","ended_at_ms"}]: the rows people see
  *   failure    {"part","causes","log","annotation":{"path","line","message"}}
  *   answer     Markdown of a command that only answers

@@ -12,8 +12,9 @@
 #include "lib/base/jval.h"
 #include "lib/base/str.h"
 #include "lib/commands/common.h"
+#include "lib/core/markdown.h"
 
-enum { RUN_ID_TRIES = 3 };
+enum { RUN_ID_TRIES = 3, STOP_MAX_MS = 3600000, TASK_NAME_MAX = 80 };
 
 static void fail_part(const struct job *job, const char *part, const struct effect_result *last,
 		      int64_t now_ms, struct update *out)
@@ -157,6 +158,12 @@ static void run_is_absent(const struct job *job, int64_t now_ms, struct update *
 		common_wait(out, WAIT_NONE, NULL, now_ms + job->rules->doubt_ms / 10 + 1);
 		return;
 	}
+	if (job->cancel) {
+		common_part(job, out, "run", PART_CANCELLED, now_ms, "stopped");
+		common_end(out, JOB_CANCELLED, "job.cancelled",
+			   "cancelled; the run that was asked for has not turned up in Kubeflow");
+		return;
+	}
 	if (jval_int(run, "id_try", 1) >= RUN_ID_TRIES) {
 		common_part(job, out, "run", PART_FAILED, now_ms, "not created");
 		common_end(
@@ -179,6 +186,11 @@ void common_create_run(const struct job *job, const struct effect_result *last, 
 	if (!last && !sent && job->cancel) {
 		common_end(out, JOB_CANCELLED, "job.cancelled",
 			   "cancelled before a run was created");
+		return;
+	}
+	if (!last && !sent && now_ms >= job->deadline_at_ms) {
+		common_end(out, JOB_EXPIRED, "job.deadline",
+			   "its deadline passed before a run was created");
 		return;
 	}
 	if (!last && sent) {
@@ -222,8 +234,12 @@ static void describe_progress(const struct job *job, json_t *tasks, struct buf *
 			running = name;
 	}
 	buf_printf(text, "%zu of %zu tasks", done, all);
-	if (running)
-		buf_printf(text, " · `%s` running", running);
+	if (running) {
+		/* the name is the pipeline's: foreign text */
+		buf_puts(text, " · ");
+		markdown_code(text, running, TASK_NAME_MAX);
+		buf_puts(text, " running");
+	}
 }
 
 /* The next look: soon for a young run, later for an old one, never for one that only the feed and
@@ -303,10 +319,20 @@ static void ask_terminate(const struct job *job, const char *why, int64_t now_ms
 	common_ask(out, EFFECT_RUN_TERMINATE, run_ref(job));
 }
 
+/* Kubeflow has taken the request to stop, but the run goes on and on: the person is told. */
+static bool is_deaf(const struct job *job, int64_t now_ms)
+{
+	int64_t told = jval_int(job->data, "run.terminated_at_ms", 0);
+
+	return told && now_ms - told >= STOP_MAX_MS;
+}
+
 static void look_at_run(const struct job *job, const json_t *seen, int64_t now_ms,
 			struct update *out)
 {
-	const char *state = jval_str(seen, "state", "UNKNOWN");
+	const char *state = jval_str(seen, "state", "UNKNOWN"),
+		   *why = jval_str(job->data, "run.terminating", "");
+	bool stopping = jval_int(job->data, "run.terminated_at_ms", 0) != 0;
 	json_t *run = common_data(job, out, "run"), *tasks = json_object_get(seen, "tasks");
 	AUTO_BUF struct buf text = buf_make(256);
 
@@ -317,9 +343,18 @@ static void look_at_run(const struct job *job, const json_t *seen, int64_t now_m
 		run_has_ended(job, seen, state, now_ms, out);
 		return;
 	}
-	if (!*jval_str(job->data, "run.terminating", "")) {
-		if (job->cancel || is_out_of_time(job, now_ms)) {
-			ask_terminate(job, job->cancel ? "cancel" : "timeout", now_ms, out);
+	if (is_deaf(job, now_ms)) {
+		common_part(job, out, "run", PART_FAILED, now_ms, "does not stop");
+		common_end(out, JOB_FAILED, "run.not_stopped",
+			   "Kubeflow was asked to stop the run an hour ago, and it goes on; look "
+			   "after it there");
+		return;
+	}
+	if (!stopping) {
+		/* asked for before, but the request never got through: again */
+		if (*why || job->cancel || is_out_of_time(job, now_ms)) {
+			ask_terminate(job, *why ? why : job->cancel ? "cancel" : "timeout", now_ms,
+				      out);
 			return;
 		}
 		describe_progress(job, tasks, &text);
@@ -344,6 +379,7 @@ void common_follow(const struct job *job, const struct effect_result *last, int6
 		return;
 	}
 	if (jval_bool(last->data, "terminated", false) || last->err.class == ERR_CONFLICT) {
+		jval_set_int(common_data(job, out, "run"), "terminated_at_ms", now_ms);
 		common_wait(out, WAIT_RUN, jval_str(job->data, "run.id", ""),
 			    now_ms + job->rules->look_first_ms);
 		return;

@@ -40,7 +40,7 @@ static void decide_help(const struct job *job, const struct effect_result *last,
 {
 	AUTO_BUF struct buf text = buf_make(ANSWER_MAX);
 	const char *name = jval_str(job->args, "arg", NULL);
-	const struct command *command = name ? command_by_name(&commands, name) : NULL;
+	const struct command *command = name ? command_by_word(&commands, name) : NULL;
 
 	(void)last;
 	(void)now_ms;

@@ -129,6 +129,14 @@ static const struct command *find_command(const struct command_table *table, con
 	return NULL;
 }
 
+const struct command *command_by_word(const struct command_table *table, const char *word)
+{
+	char folded[WORD_MAX + 1];
+
+	word += *word == '/';
+	return fold_word(folded, word, strlen(word)) ? find_command(table, folded) : NULL;
+}
+
 static const char *nearest_command(const struct command_table *table, const char *folded)
 {
 	const char *names[NAMES_MAX];

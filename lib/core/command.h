@@ -86,6 +86,9 @@ void command_calls_dispose(struct command_calls *calls);
 char *command_usage(const struct command *command) MUST_CHECK;
 
 const struct command *command_by_name(const struct command_table *table, const char *name);
+
+/* The same from a word of a person: case does not count, dash is underscore, a slash may lead. */
+const struct command *command_by_word(const struct command_table *table, const char *word);
 const char *right_name(enum right right);
 
 #endif

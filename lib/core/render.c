@@ -151,12 +151,14 @@ static void put_sentence(const char *text, struct buf *out)
 	}
 }
 
-/* Messages go on where another sentence left off, in small letters; here one begins. */
+/* Messages go on where another sentence left off, in small letters; here one begins, unless with a
+ * name. */
 static void put_opening(const char *text, struct buf *out)
 {
 	AUTO_FREE char *sentence = str_dup(text);
+	size_t word = strspn(text, "abcdefghijklmnopqrstuvwxyz'");
 
-	if (sentence[0] >= 'a' && sentence[0] <= 'z')
+	if (word && (text[word] == ' ' || !text[word]))
 		sentence[0] = (char)(sentence[0] - 'a' + 'A');
 	put_sentence(sentence, out);
 }
@@ -299,8 +301,8 @@ static void put_next(const struct render_view *view, struct buf *out)
 			"\nnext: `/run --param NAME=VALUE` runs it again with other parameters · "
 			"`/logs %" PRId64 "`\n",
 			job->id);
-	else if (job->state == JOB_SUPERSEDED)
-		return;
+	else if (job->state == JOB_SUPERSEDED || str_ends(job->code ? job->code : "", "_version"))
+		return; /* the sentence says what to do */
 	else if (str_eq(job->code, "run.unknown_parameter") ||
 		 str_eq(job->code, "run.missing_parameter") ||
 		 str_starts(job->code ? job->code : "", "run.parameter_"))

@@ -11,7 +11,7 @@
 #include "lib/base/str.h"
 #include "lib/services/github_impl.h"
 
-enum { HEADER_MAX = 8192, URL_MAX = 8192 };
+enum { HEADER_MAX = 8192, URL_MAX = 8192, SECRET_MIN = 4, SECRET_PART_MIN = 12 };
 
 static const struct {
 	int low, high;	  /* statuses */
@@ -130,7 +130,7 @@ static json_t *parse_body(const struct http_response *response)
 const char *github_answer_message(const struct http_response *response, char *out)
 {
 	AUTO_JSON json_t *json = parse_body(response);
-	AUTO_BUF struct buf text = buf_make(GITHUB_MESSAGE_MAX - 1);
+	AUTO_BUF struct buf text = buf_make((size_t)4 * GITHUB_MESSAGE_MAX);
 	const json_t *errors = jval_at(json, "errors");
 	const char *message = jval_str(json, "message", NULL);
 	bool is_graphql = !message && json_is_array(errors);
@@ -161,42 +161,62 @@ bool github_is_clock_fault(const char *message)
 	return false;
 }
 
-/* Should an answer ever repeat our credential, it stays out of the message. */
+/* Should an answer ever repeat our credential, it stays out of the message, also when it was cut:
+ * what agrees with its first bytes goes, as far as it agrees. */
 static void strike_out(char *text, const char *secret)
 {
-	char *found;
-	size_t len;
-
-	if (str_is_empty(secret))
+	if (str_is_empty(secret) || strlen(secret) < SECRET_MIN)
 		return;
-	len = strlen(secret);
-	while ((found = strstr(text, secret))) {
-		memmove(found + 3, found + len, strlen(found + len) + 1);
-		memcpy(found, "***", 3);
+	for (char *at = text; *at; at++) {
+		size_t same = 0;
+
+		while (secret[same] && at[same] == secret[same])
+			same++;
+		if (secret[same])
+			same = same < SECRET_PART_MIN ? 0 : str_utf8_cut(at, same);
+		if (!same)
+			continue;
+		memmove(at + 3, at + same, strlen(at + same) + 1);
+		memcpy(at, "***", 3);
+		at += 2;
 	}
+}
+
+/* Appends a header of the answer as one line of text, with words before it, when there is one. */
+static void put_header(struct buf *out, const struct http_response *response, const char *name,
+		       const char *before)
+{
+	char value[200];
+
+	if (!*http_response_header(response, name, value, sizeof value))
+		return;
+	buf_puts(out, before);
+	put_line(out, value);
 }
 
 static enum err_class refuse(const struct http_response *response, enum github_kind kind,
 			     enum err_class class, const char *code, const char *sentence,
 			     const char *secret, struct err *err)
 {
-	char message[GITHUB_MESSAGE_MAX], id[80], needed[200], sso[16];
+	AUTO_BUF struct buf text = buf_make(ERR_MSG_MAX - 1);
+	char message[GITHUB_MESSAGE_MAX], sso[16];
 
 	github_answer_message(response, message);
-	if (!str_is_empty(secret) && strlen(secret) > 3)
-		strike_out(message, secret);
-	http_response_header(response, "x-github-request-id", id, sizeof id);
-	http_response_header(response, "x-accepted-github-permissions", needed, sizeof needed);
-	http_response_header(response, "x-github-sso", sso, sizeof sso);
-	if (response->status != 403)
-		needed[0] = sso[0] = '\0';
-	err_code(err, class, code, "%s%s%s%s%s%s (HTTP %d%s%s)", sentence, *message ? ": " : "",
-		 message, *needed ? "; needed: " : "", needed,
-		 *sso ? "; the token has to be authorised for single sign-on" : "",
-		 response->status, *id ? ", request id " : "", id);
-	if (err)
+	buf_printf(&text, "%s%s%s", sentence, *message ? ": " : "", message);
+	if (response->status == 403) {
+		put_header(&text, response, "x-accepted-github-permissions", "; needed: ");
+		if (*http_response_header(response, "x-github-sso", sso, sizeof sso))
+			buf_puts(&text, "; the token has to be authorised for single sign-on");
+	}
+	buf_printf(&text, " (HTTP %d", response->status);
+	put_header(&text, response, "x-github-request-id", ", request id ");
+	buf_putc(&text, ')');
+	err_code(err, class, code, "%s", buf_text(&text));
+	if (err) {
+		strike_out(err->msg, secret);
 		err->in_doubt =
 			class == ERR_TRANSIENT && kind != GITHUB_READ && kind != GITHUB_MINT;
+	}
 	return class;
 }
 

@@ -163,6 +163,7 @@ enum err_class github_check_find(struct github *gh, struct http *http,
 	AUTO_FREE char *ref = github_segment(sha), *query = github_segment(name), *url = NULL;
 	struct github_identity self;
 	enum err_class class = refuse_token_mode(gh, err);
+	int64_t newest = 0;
 
 	*out_id = 0;
 	if (!class)
@@ -183,12 +184,13 @@ enum err_class github_check_find(struct github *gh, struct http *http,
 		class = github_call(gh, http, &call, &answer, err);
 		if (class)
 			return class;
-		*out_id = newest_of(answer.json, external_id, self.app_id, *out_id);
+		newest = newest_of(answer.json, external_id, self.app_id, newest);
 		next = answer.next ? github_same_origin(gh->api_url, answer.next) : NULL;
 		mem_free(url);
 		url = next;
 	}
-	if (*out_id)
+	*out_id = newest;
+	if (newest)
 		return ERR_OK;
 	return err_code(err, ERR_NOT_FOUND, "github.none", "there is no such check run of the bot");
 }

@@ -132,6 +132,8 @@ static enum err_class bury(struct db *db, sqlite3_stmt *row, int64_t now_ms, con
 	jval_set_str(want, "marker", marker);
 	wish.want = text = jval_dump(want);
 	if ((class = store_wish(db, &home, &wish, now_ms, err)) != ERR_OK ||
+	    (class = store_comment_end(db, &home, sqlite3_column_int64(row, 6), now_ms, err)) !=
+		    ERR_OK ||
 	    (class = store_exec(db, STMT_ENDED_ADD, err, B_INT(JOB_DEAD), B_INT(1))) != ERR_OK)
 		return class;
 	return store_arrange(db, home.repo_id, home.pr, now_ms, err);

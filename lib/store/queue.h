@@ -87,9 +87,16 @@ struct queue_result {
 	const struct outbox_wish *wishes;
 	size_t wish_count;
 	int64_t now_ms;
+	bool *cancelled; /* set when a cancel came that `job` does not know of; NULL */
 };
 enum err_class queue_step_result(struct db *db, const struct queue_result *result,
 				 struct err *err) MUST_CHECK;
+
+/* Gives the lease of a job back whose result could not be stored: READY again at due_at_ms, with its
+ * count of crashes, so that one whose every try ends like this is given up. Nothing happens when this
+ * incarnation does not hold the lease. */
+enum err_class queue_give_back(struct db *db, int64_t job_id, int64_t due_at_ms,
+			       struct err *err) MUST_CHECK;
 
 /* --- waking --- */
 
@@ -132,11 +139,6 @@ enum err_class queue_retry(struct db *db, int64_t job_id, const struct job *as, 
 			   json_t **out, struct err *err) MUST_CHECK;
 
 /* --- looking (any connection) --- */
-
-/* True when the job's comment has a later command that has not ended: the reaction waits for that.
- */
-enum err_class queue_has_later(struct db *db, const struct job *job, bool *out,
-			       struct err *err) MUST_CHECK;
 
 /* Jobs of a repository (0: of all; pr 0: of all), unfinished first, then newest, at most 500:
  * [{"id","uid","repo","pr","command","state","step","actor","sha","created_at_ms","started_at_ms",

@@ -250,13 +250,3 @@ enum err_class queue_prune(struct db *db, int64_t now_ms, int64_t delivery_days,
 	}
 	return class;
 }
-
-enum err_class queue_has_later(struct db *db, const struct job *job, bool *out, struct err *err)
-{
-	sqlite3_stmt *row AUTO_ROW = NULL;
-	enum err_class class = store_query(db, &row, STMT_GROUP_LATER, err, B_INT(job->repo_id),
-					   B_INT(job->comment_id), B_INT(job->cmd_no));
-
-	*out = class == ERR_OK && sqlite3_column_int64(row, 0) > 0;
-	return class;
-}

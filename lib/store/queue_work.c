@@ -209,8 +209,11 @@ static enum err_class stop_group(struct db *db, const struct job *job, int64_t n
 static enum err_class after_end(struct db *db, const struct job *job, const struct present *now,
 				int64_t now_ms, struct err *err)
 {
+	struct outbox_home home = {job->id, job->installation_id, job->repo_id, job->pr, job->repo};
 	enum err_class class = store_exec(db, STMT_ENDED_ADD, err, B_INT(job->state), B_INT(1));
 
+	if (class == ERR_OK)
+		class = store_comment_end(db, &home, job->comment_id, now_ms, err);
 	if (class == ERR_OK && job->state != JOB_DONE && !now->keep_going && !now->read_only &&
 	    !now->is_repeat)
 		class = stop_group(db, job, now_ms, err);
@@ -230,6 +233,8 @@ enum err_class queue_step_result(struct db *db, const struct queue_result *resul
 				job->id, job_state_name(job->state));
 	if ((class = look(db, job, &now, err)) != ERR_OK)
 		return class;
+	if (result->cancelled)
+		*result->cancelled = now.cancel && !job->cancel;
 	if (result->effect && result->effect->kind != EFFECT_NONE &&
 	    (class = store_result(db, result, now.step, err)) != ERR_OK)
 		return class;
@@ -243,4 +248,10 @@ enum err_class queue_step_result(struct db *db, const struct queue_result *resul
 	}
 	return job_state_is_final(job->state) ? after_end(db, job, &now, result->now_ms, err)
 					      : ERR_OK;
+}
+
+enum err_class queue_give_back(struct db *db, int64_t job_id, int64_t due_at_ms, struct err *err)
+{
+	return store_exec(db, STMT_JOB_GIVE_BACK, err, B_INT(job_id), B_INT(db->incarnation),
+			  B_INT(due_at_ms));
 }

@@ -160,4 +160,8 @@ enum err_class store_wish(struct db *db, const struct outbox_home *home,
 			  const struct outbox_text *wish, int64_t now_ms,
 			  struct err *err) MUST_CHECK;
 
+/* Wishes the final reaction of a comment, if a job that has just ended was the last of it. */
+enum err_class store_comment_end(struct db *db, const struct outbox_home *home, int64_t comment_id,
+				 int64_t now_ms, struct err *err) MUST_CHECK;
+
 #endif

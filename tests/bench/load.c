@@ -4,13 +4,12 @@
  *              [--close] [--rate N] [--event comment|irrelevant] [--acked FILE]
  *
  * One thread, one epoll descriptor. The body is an issue_comment of about 14 KB in GitHub's shape,
- * whose comment and pull request are new in every request, so that every one is a command to store;
- * the part that changes stands last, so signing it costs little. Closed loop: a connection sends
- * the next request when it has the answer. At a rate (open loop): requests fall due by the clock,
- * on whatever connection is free, and the time counts from when one was due, so a server that
- * stalls cannot hide it. With --close each request has a connection of its own and the time
- * includes making it. Prints one line of JSON; appends the GUIDs of answered requests to a file for
- * kill tests. */
+ * whose comment and pull request are new in every request, so that every one is a command to store.
+ * Closed loop: a connection sends the next request when it has the answer. At a rate (open loop):
+ * requests fall due by the clock, on whatever connection is free, and the time counts from when one
+ * was due, so a server that stalls cannot hide it. With --close each request has a connection of
+ * its own and the time includes making it. Prints one line of JSON; appends the GUIDs of answered
+ * requests to a file for kill tests. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <getopt.h>
@@ -26,12 +25,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <openssl/core_names.h>
-#include <openssl/evp.h>
-#include <openssl/params.h>
-
 #include "lib/base/buf.h"
 #include "lib/base/clock.h"
+#include "lib/base/sign.h"
 #include "lib/base/str.h"
 
 enum { BODY_MAX = 64 << 10, HEAD_MAX = 768, TAIL_MAX = 1024, EVENTS = 256, REPLY_MAX = 1024 };
@@ -61,7 +57,7 @@ static struct {
 static int epoll_fd;
 static struct wire *wires;
 static struct buf prefix; /* of every body */
-static EVP_MAC_CTX *prefix_mac;
+static struct sign_hmac_stream *mac;
 static uint64_t serial, salt;
 static char now_text[21];
 
@@ -129,10 +125,6 @@ static void put_repository(struct buf *out)
 
 static void make_prefix(void)
 {
-	OSSL_PARAM params[] = {OSSL_PARAM_utf8_string(OSSL_MAC_PARAM_DIGEST, (char[]){"SHA256"}, 6),
-			       OSSL_PARAM_END};
-	EVP_MAC *hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
-
 	prefix = buf_make(BODY_MAX);
 	buf_puts(&prefix, "{\"action\":\"created\",\"repository\":");
 	put_repository(&prefix);
@@ -148,22 +140,16 @@ static void make_prefix(void)
 		buf_puts(&prefix,
 			 "It looks like you accidentally spelled 'commit' with two 't's. ");
 	buf_puts(&prefix, "\",");
-	must(hmac && !prefix.truncated);
-	prefix_mac = EVP_MAC_CTX_new(hmac);
-	must(prefix_mac && EVP_MAC_init(prefix_mac, (const unsigned char *)options.secret,
-					strlen(options.secret), params));
-	must(EVP_MAC_update(prefix_mac, (const unsigned char *)prefix.data, prefix.len));
-	EVP_MAC_free(hmac);
+	must(!prefix.truncated);
+	mac = sign_hmac_stream_new(options.secret, strlen(options.secret));
 }
 
 static void make_request(struct wire *wire)
 {
 	bool irrelevant = str_eq(options.event, "irrelevant");
 	uint64_t id = ++serial, mixed = (id + salt) * UINT64_C(0x9E3779B97F4A7C15);
-	EVP_MAC_CTX *mac = EVP_MAC_CTX_dup(prefix_mac);
 	unsigned char digest[32];
 	char hex[65];
-	size_t digest_len;
 
 	mixed ^= mixed >> 29;
 	wire->tail_len = (size_t)snprintf(
@@ -175,9 +161,10 @@ static void make_request(struct wire *wire)
 		"\"body\":\"/build_run --experiment churn\"}}",
 		(unsigned long long)(id % 1000000 + 1),
 		(unsigned long long)(salt % 1000000007 + id), now_text);
-	must(mac && EVP_MAC_update(mac, (const unsigned char *)wire->tail, wire->tail_len));
-	must(EVP_MAC_final(mac, digest, &digest_len, sizeof digest));
-	EVP_MAC_CTX_free(mac);
+	sign_hmac_stream_start(mac);
+	sign_hmac_stream_add(mac, prefix.data, prefix.len);
+	sign_hmac_stream_add(mac, wire->tail, wire->tail_len);
+	sign_hmac_stream_end(mac, digest);
 	str_hex(hex, digest, sizeof digest);
 	snprintf(wire->guid, sizeof wire->guid, "%08llx-%04llx-4000-8000-%012llx",
 		 (unsigned long long)(mixed >> 32), (unsigned long long)(mixed & 0xffff),

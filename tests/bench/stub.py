@@ -95,8 +95,9 @@ class World:
         if path.startswith("/pipelines/names/"):
             return 200, {"pipeline_id": "11111111-0000-4000-8000-000000000000"}
         if path == "/pipelines/upload_version":
-            return 200, {"pipeline_version_id": f"22222222-0000-4000-8000-{self.next_id():012d}",
-                         "name": query.get("name", "")}
+            return 200, self.version(f"22222222-0000-4000-8000-{self.next_id():012d}", query.get("name", ""))
+        if "/versions/" in path:
+            return 200, self.version(path.rpartition("/")[2], "")
         if path == "/experiments":
             return 200, {"experiments": [{"experiment_id": "33333333-0000-4000-8000-000000000000",
                                           "display_name": "Iris experiments"}]}
@@ -105,6 +106,10 @@ class World:
         if path == "/runs":
             return 200, self.list_runs(json.loads(query.get("filter", "{}")))
         return 200, self.run(path.rpartition("/")[2].partition(":")[0])
+
+    def version(self, version_id: str, name: str) -> dict:
+        return {"pipeline_version_id": version_id, "name": name, "pipeline_spec": {
+            "pipelineInfo": {"name": "sklearn-iris"}, "root": {"dag": {"tasks": {}}}}}
 
     def create_run(self, wanted: dict) -> dict:
         run_id = wanted.get("run_id") or f"44444444-0000-4000-8000-{self.next_id():012d}"

@@ -35,12 +35,17 @@ class Fault(AssertionError):
     """A round did not come to the same end."""
 
 
-def launch(bot, **env: str) -> bool:
-    """Starts the bot and waits until it is ready; False when it ended at a crash point before."""
+def spawn(bot, **env: str) -> None:
+    """Starts the bot and waits for nothing."""
     with open(bot.log_file, "ab") as log:
         bot.process = subprocess.Popen(
             [str(harness.daemon_path()), "--config", str(bot.config_file)], stdout=log, stderr=log,
             env={**os.environ, **env}, start_new_session=True)
+
+
+def launch(bot, **env: str) -> bool:
+    """Starts the bot and waits until it is ready; False when it ended at a crash point before."""
+    spawn(bot, **env)
     deadline = time.monotonic() + PATIENCE_S
     while not bot.is_ready():
         if bot.process.poll() is not None:
@@ -62,11 +67,6 @@ def plain(text: str | None, pull) -> str | None:
     text = re.sub(r"\b[0-9A-HJKMNP-TV-Z]{26}\b", "UID", text)
     text = re.sub(r"\b\d+ ?(ms|s|m|h)\b( \d+ s)?", "TIME", text)
     return re.sub(r"\d+", "N", text)
-
-
-def _name_of(points: pathlib.Path, n: int) -> str:
-    """From the list of points passed, which is not quite in order: several threads write it."""
-    return dict(line.split(" ", 1) for line in points.read_text().splitlines())[str(n)]
 
 
 class Stage:
@@ -142,9 +142,9 @@ class Stage:
 
     # a round
 
-    def play(self, command: str, crash_at: int = 0, then_at: int = 0) -> tuple[dict, str | None]:
-        """The end of the command with a crash at this point, and the name of the point; None when the
-        command came to its end without. `then_at`: the next process crashes too, at this point."""
+    def play(self, command: str, crash_at: str = "", then_at: str = "") -> tuple[dict, bool]:
+        """The end of the command with a crash at this point ("worker.before_effect:3" or the number of
+        any), and whether it came to it. `then_at`: the next process crashes too, there."""
         pull = self.pull_for(command)
         points = self.scene.folder / "crash-points"
         self.rounds += 1
@@ -152,26 +152,26 @@ class Stage:
         points.unlink(missing_ok=True)
         log_from = self.bot.log_file.stat().st_size
         before = self._count(pull)
-        alive = launch(self.bot, KFOPS_CRASH_AT=str(crash_at), KFOPS_CRASH_LOG=str(points))
+        alive = launch(self.bot, KFOPS_CRASH_AT=crash_at, KFOPS_CRASH_LOG=str(points))
         comment = self.scene.ann.comments(command, on=pull)
         crashed = not alive or not self.until_rest(comment, f"{command}, crash at {crash_at}",
                                                    may_crash=True)
-        point = _name_of(points, crash_at) if crashed else None
         armed = crash_at and not crashed
         if crashed:
             self.until_idle()
-            armed = then_at and launch(self.bot, KFOPS_CRASH_AT=str(then_at)) and self.until_rest(
-                comment, f"{command} between crashes at {crash_at}, {point} and {then_at}", True)
+            armed = then_at and launch(self.bot, KFOPS_CRASH_AT=then_at) and self.until_rest(
+                comment, f"{command} between crashes at {crash_at} and {then_at}", may_crash=True)
             if not armed:
                 self.until_idle()
                 launch(self.bot)
-                self.until_rest(comment, f"{command} after crashes at {crash_at}, {point} and {then_at}")
+                self.until_rest(comment, f"{command} after crashes at {crash_at} and {then_at}")
+        self.points = [line.split()[1] for line in points.read_text().splitlines()]
         self.until_idle()
         end = {**self._end(pull, comment, before), "trouble": self._trouble(log_from)}
         if armed:
             self.bot.stop(kill=True)  # a point is still ahead of it
             launch(self.bot)
-        return end, point
+        return end, crashed
 
     def _count(self, pull) -> dict:
         seen = pull.look()
@@ -202,11 +202,14 @@ class Stage:
                          for kind in ("versions", "runs", "workflows")},
         }
 
+    def violations(self) -> list[str]:
+        """Requests since the last look that the real services would have refused."""
+        return [f"GitHub would have refused: {item}" for item in self.scene.github.take_violations()] + \
+               [f"Kubeflow would have refused: {item}" for item in self.scene.kubeflow.take_violations()]
+
     def _trouble(self, log_from: int) -> list[str]:
-        """Requests that the real services would refuse, and warnings that nobody expects."""
-        found = [f"GitHub would have refused: {item}" for item in self.scene.github.take_violations()]
-        found += [f"Kubeflow would have refused: {item}"
-                  for item in self.scene.kubeflow.take_violations()]
+        """Refused requests, and warnings that nobody expects."""
+        found = self.violations()
         with open(self.bot.log_file, encoding="utf-8", errors="replace") as log:
             log.seek(log_from)
             for line in log:

@@ -97,9 +97,25 @@ class Kubeflow(StandinProcess):
         """New runs stay RUNNING until `ends` is said."""
         self.post("hold", on=on)
 
+    def newest_run(self) -> dict:
+        """As it was made: display_name, description, parameters, experiment_id, ..."""
+        return [item["body"] for item in self.get("mutations") if item["kind"] == "run"][-1]
+
     def parameters(self) -> dict:
         """What the newest run was given."""
-        return [item for item in self.get("mutations") if item["kind"] == "run"][-1]["parameters"]
+        return self.newest_run()["parameters"]
+
+    def task(self, run_id: str, name: str, phase: str, message: str = "") -> None:
+        """News of a task in a run that is held."""
+        self.send("POST", f"runs/{run_id}/task", {"path": [name], "phase": phase, "message": message})
+
+    def uploads(self, pipeline_id: str, name: str, content: bytes) -> None:
+        """A version that somebody else uploads."""
+        edge = "kfops-scenarios"
+        body = (f'--{edge}\r\nContent-Disposition: form-data; name="uploadfile"; filename="p.yaml"\r\n'
+                f"Content-Type: application/yaml\r\n\r\n").encode() + content + f"\r\n--{edge}--\r\n".encode()
+        self._request("POST", f"pipelines/upload_version?name={name}&pipelineid={pipeline_id}", body,
+                      f"multipart/form-data; boundary={edge}")
 
     def archives(self, run_id: str) -> None:
         """A person in Kubeflow's own pages."""
@@ -107,9 +123,12 @@ class Kubeflow(StandinProcess):
 
     def api(self, method: str, path: str, body: dict | None = None) -> dict:
         """A request as somebody else sends it."""
-        request = urllib.request.Request(f"{self.url}/apis/v2beta1/{path}", method=method,
-                                         data=json.dumps(body or {}).encode(),
-                                         headers={"Content-Type": "application/json"})
+        data = None if method in ("GET", "DELETE") else json.dumps(body or {}).encode()
+        return self._request(method, path, data, "application/json")
+
+    def _request(self, method: str, path: str, data, content_type: str) -> dict:
+        request = urllib.request.Request(f"{self.url}/apis/v2beta1/{path}", method=method, data=data,
+                                         headers={"Content-Type": content_type})
         with urllib.request.urlopen(request, timeout=30) as answer:
             return json.loads(answer.read() or b"{}")
 
@@ -450,9 +469,10 @@ class Scene:
         self.github.post("limits", content_per_minute=10000, content_per_hour=10000,
                          points_per_minute=100000)
         self.bot = Bot(self, self.folder / "bot", self._config(mode, port, config))
-        self.people(mode, files)
         if start:
             self.bot.start()
+        self.people(mode, files)
+        self.webhooks_are_idle()
 
     def people(self, mode: str, files: dict) -> None:
         roles = {"ann": "write", "ben": "maintain", "eve": "read"}

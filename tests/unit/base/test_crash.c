@@ -50,6 +50,14 @@ static const struct {
 	{"nonsense", "third", 0,
 	 "1 store.before_commit\n2 store.after_commit\n3 github.before_write\n"
 	 "4 github.after_write\n5 last\n"},
+	{"the first of a name", "github.before_write:1", 137,
+	 "1 store.before_commit\n2 store.after_commit\n3 github.before_write\n"},
+	{"the second of a name that comes once", "github.before_write:2", 0,
+	 "1 store.before_commit\n2 store.after_commit\n3 github.before_write\n"
+	 "4 github.after_write\n5 last\n"},
+	{"a name that is the beginning of one", "github:1", 0,
+	 "1 store.before_commit\n2 store.after_commit\n3 github.before_write\n"
+	 "4 github.after_write\n5 last\n"},
 };
 
 static void test_points(void **state)

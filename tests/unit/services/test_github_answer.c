@@ -134,6 +134,28 @@ static void test_collected_answers(void **state)
 
 /* --- our own cases --- */
 
+/* A message is cut, and a token may be longer than that: its beginning must not stay. */
+static void test_long_secret_is_struck_out(void **state)
+{
+	AUTO_RESPONSE struct http_response response = {
+		.status = 401, .body = buf_make(4000), .headers = buf_make(4000)};
+	AUTO_ANSWER struct github_answer answer = {0};
+	char secret[521], message[GITHUB_MESSAGE_MAX];
+	struct err err = {0};
+
+	(void)state;
+	memset(secret, 'x', sizeof secret - 1);
+	memcpy(secret, "ghs_0123456789", 14);
+	secret[sizeof secret - 1] = '\0';
+	buf_puts(&response.headers, "content-type: application/json\n");
+	buf_printf(&response.body, "{\"message\":\"no %s\"}", secret);
+	assert_int_equal(strlen(github_answer_message(&response, message)), sizeof message - 1);
+	assert_int_equal(
+		github_answer_read(&answer, &response, GITHUB_READ, GITHUB_CORE, secret, &err),
+		ERR_CONFIG);
+	assert_string_equal(err.msg, "GitHub refused the token: no *** (HTTP 401)");
+}
+
 static const struct {
 	const char *name;
 	int status;
@@ -174,6 +196,13 @@ static const struct {
 	{"our secret comes back", 401, "content-type: application/json\n",
 	 "{\"message\":\"no ghs_abc.DEF and ghs_abc.DEF\"}", GITHUB_READ, ERR_CONFIG, false,
 	 "GitHub refused the token: no *** and *** (HTTP 401)"},
+	{"our secret comes back in a header", 403,
+	 "content-type: application/json\nx-github-request-id: ghs_abc.DEF\n"
+	 "x-accepted-github-permissions: ghs_abc.DEF\n",
+	 "{}", GITHUB_READ, ERR_DENIED, false,
+	 "GitHub denied this to the bot; needed: *** (HTTP 403, request id ***)"},
+	{"a header that is not UTF-8", 404, "x-github-request-id: a\xff\tb\n", "", GITHUB_READ,
+	 ERR_NOT_FOUND, false, "GitHub did not find it (HTTP 404, request id a\xef\xbf\xbd b)"},
 	{"control characters", 404, "content-type: application/json\n",
 	 "{\"message\":\"a\\n\\u001b[31m  b\\u0000c\"}", GITHUB_READ, ERR_NOT_FOUND, false,
 	 "GitHub did not find it: a [31m b (HTTP 404)"},
@@ -306,6 +335,7 @@ static void test_origins(void **state)
 static const struct CMUnitTest github_answer_tests[] = {
 	cmocka_unit_test(test_collected_answers),
 	cmocka_unit_test(test_answers),
+	cmocka_unit_test(test_long_secret_is_struck_out),
 	cmocka_unit_test(test_a_long_message_is_cut),
 	cmocka_unit_test(test_links),
 	cmocka_unit_test(test_origins),

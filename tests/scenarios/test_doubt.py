@@ -1,0 +1,41 @@
+"""What Kubeflow does not say clearly: nothing is made twice, nothing is forgotten."""
+
+import pytest
+
+
+def test_a_lost_answer_and_then_an_outage_make_one_run(scene, bot, ann):
+    """The look for the run that may be there fails too: that is no reason to send another one."""
+    scene.kubeflow.fault("lost_answer", "POST", r"/apis/v2beta1/runs$")
+    scene.kubeflow.fault("status", "GET", r"/apis/v2beta1/runs/[0-9a-f-]+$", times=2, status=503)
+    ann.comments("/build_run")
+    assert bot.ends() == "rocket"
+    assert len(scene.kubeflow.runs()) == 1
+
+
+def test_a_lost_answer_and_then_a_refused_token_make_one_run(scene, bot, ann):
+    scene.kubeflow.fault("lost_answer", "POST", r"/apis/v2beta1/runs$")
+    scene.kubeflow.fault("status", "GET", r"/apis/v2beta1/runs/[0-9a-f-]+$", times=2, status=401)
+    ann.comments("/build_run")
+    assert bot.ends() == "rocket"
+    assert len(scene.kubeflow.runs()) == 1
+
+
+def test_a_run_outlives_a_token_that_is_refused_for_a_while(scene, bot, ann):
+    scene.kubeflow.holds_runs()
+    ann.comments("/build_run")
+    run = scene.wait_until(scene.kubeflow.runs, "the run to be made")[0]
+    scene.kubeflow.fault("status", "GET", r"/apis/v2beta1/runs/[0-9a-f-]+$", times=2, status=401)
+    scene.kubeflow.ends(run["run_id"])
+    assert bot.ends() == "rocket"
+
+
+def test_a_stop_that_was_put_off_is_asked_for_again(scene, bot, ann):
+    scene.kubeflow.holds_runs()
+    comment = ann.comments("/build_run")
+    scene.wait_until(scene.kubeflow.runs, "the run to be made")
+    bot.answer("▶️")
+    scene.kubeflow.fault("status", "POST", r":terminate$", status=429)
+    ann.comments("/cancel")
+    assert bot.ends(to=comment) == "confused"
+    assert scene.kubeflow.runs()[0]["phase"] == "Failed"
+    assert len(scene.kubeflow.runs()) == 1

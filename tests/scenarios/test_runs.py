@@ -1,0 +1,179 @@
+"""/build, /run and /build_run: versions, parameters, names, time-outs, and what is shown of them."""
+
+import pytest
+
+import texts
+
+
+def test_a_build_is_run_afterwards(scene, bot, ann):
+    sha = scene.pull.head
+    ann.comments("/build")
+    assert bot.ends() == "rocket"
+    version = f"pr-1-{sha[:12]}"
+    said = bot.answer(f"commit `{sha[:7]}`", f"`{version}`", "asked by @ann", "next: `/run` runs this version")
+    assert "```mermaid" in said and "run.no_version" not in said
+    bot.check("kfops/build", conclusion="success", head_sha=sha)
+    assert scene.kubeflow.runs() == []
+    ann.comments("/build")
+    assert bot.ends() == "rocket"
+    bot.answer("(was there already)")
+    assert scene.kubeflow.get("state")["versions"] == 1
+    ann.comments("/run")
+    assert bot.ends() == "rocket"
+    said = bot.answer(f"`{version}`", "2 of 2 tasks", "`/run --param NAME=VALUE`")
+    assert "compile" not in said
+    bot.check("kfops/run", conclusion="success", head_sha=sha)
+    ann.comments(f"/run {version} --param rows=9 --name 'nine rows' --experiment Nine")
+    assert bot.ends() == "rocket"
+    made = scene.kubeflow.newest_run()
+    assert made["display_name"].startswith("nine rows [") and made["parameters"]["rows"] == 9
+    assert f"sha={sha}" in made["description"]
+    names = [item["display_name"] for item in scene.kubeflow.api("GET", "experiments")["experiments"]]
+    assert {"Iris experiments", "Nine"} <= set(names)
+
+
+def test_caching_can_be_switched_off(scene, bot, ann):
+    ann.comments("/build")
+    assert bot.ends() == "rocket"
+    ann.comments("/build --no-cache")
+    assert bot.ends() == "rocket"
+    bot.answer(f"`pr-1-{scene.pull.head[:12]}-2`")  # other content, so another version
+    pipelines = scene.kubeflow.api("GET", "pipelines")["pipelines"]
+    versions = scene.kubeflow.api("GET", f"pipelines/{pipelines[0]['pipeline_id']}/versions")
+    cached = ["enableCache" in str(item["pipeline_spec"]) for item in versions["pipeline_versions"]]
+    assert sorted(cached) == [False, True]
+
+
+@pytest.mark.scene(files=texts.CHURN_FILES)
+def test_parameters_of_every_type(scene, bot, ann):
+    line = ("/build_run --param label=x --param rate=0.5 --param epochs=7 --param fast=TRUE "
+            "--param folds='[1, 2]' -- 'options={\"a\": {\"b\": null}}' kind=forest")
+    ann.comments(line)
+    assert bot.ends() == "rocket"
+    assert scene.kubeflow.parameters() == {
+        "label": "x", "rate": 0.5, "epochs": 7, "fast": True, "folds": [1, 2], "options": {"a": {"b": None}},
+        "kind": "forest"}
+    said = bot.answer("<summary>Parameters</summary>")
+    assert '| `folds` | `[1,2]` |' in said and "| `rate` | `0.5` |" in said
+
+
+WRONG = [
+    ("run.missing_parameter", "", ["`label` is required", "`rate` is required"]),
+    ("run.unknown_parameter", "label=x rate=1 epoch=3", ["no parameter `epoch`", "did you mean `epochs`?"]),
+    ("run.unknown_parameter", "label=x rate=1 zzzzzzzz=3", ["there is `epochs`, `fast`"]),
+    ("run.parameter_type", "label=x rate=1 epochs=many", ["`epochs` must be a whole number", '"many"']),
+    ("run.parameter_type", "label=x rate=1 epochs=1.5", ["`epochs` must be a whole number"]),
+    ("run.parameter_type", "label=x rate=inf", ["`rate` must be a number"]),
+    ("run.parameter_type", "label=x rate=1 fast=yes", ["`fast` must be true or false"]),
+    ("run.parameter_type", "label=x rate=1 folds=1", ["`folds` must be a JSON list"]),
+    ("run.parameter_type", "label=x rate=1 options=[]", ["`options` must be a JSON object"]),
+    ("run.parameter_literal", "label=x rate=1 kind=bush", ["`kind` may not be", '"tree"']),
+]
+
+
+@pytest.mark.scene(files=texts.CHURN_FILES)
+def test_wrong_parameters_are_refused_before_anything_runs(scene, bot, ann):
+    for code, given, words in WRONG:
+        ann.comments(f"/build_run -- {given}")
+        assert bot.ends() == "-1"
+        bot.answer(f"`{code}`", *words, "next: `/build_run --param NAME=VALUE`")
+    assert scene.kubeflow.runs() == [] and scene.kubeflow.get("state")["versions"] == 0
+
+
+@pytest.mark.scene(files=texts.settings(args="\n    neighbours: 5"))
+def test_wrong_arguments_in_the_settings_are_refused_too(scene, bot, ann):
+    ann.comments("/build_run")
+    assert bot.ends() == "-1"
+    bot.answer("`run.unknown_parameter`", "did you mean `neighbors`?")
+
+
+def test_versions_that_are_not_there_or_not_ours(scene, bot, ann):
+    ann.comments("/run")
+    assert bot.ends() == "-1"
+    assert "/retry" not in bot.answer("`run.no_version`", "Build and run it: `/build_run`")
+    ann.comments("/build")
+    assert bot.ends() == "rocket"
+    ann.comments("/run v9")
+    assert bot.ends() == "-1"
+    bot.answer("no version `v9`", "`run.no_version`")
+    pipeline = scene.kubeflow.api("GET", "pipelines")["pipelines"][0]["pipeline_id"]
+    scene.kubeflow.uploads(pipeline, "by-hand", (texts.ROOT / "tests/scenarios/repo/my_pipeline/pipeline.yaml").read_bytes())
+    ann.comments("/run by-hand")
+    assert bot.ends() == "-1"
+    bot.answer("`run.foreign_version`", "`/build_run`")
+    assert scene.kubeflow.runs() == []
+
+
+def test_a_version_of_an_older_commit_is_run_as_that_commit(scene, bot, ann):
+    old = scene.pull.head
+    ann.comments("/build")
+    assert bot.ends() == "rocket"
+    ann.pushes({"more.md": "x\n"})
+    ann.comments(f"/run pr-1-{old[:12]}")
+    assert bot.ends() == "rocket"
+    bot.answer(f"commit `{old[:7]}`")
+    bot.check("kfops/run", conclusion="success", head_sha=old)
+
+
+def test_a_run_that_takes_longer_than_its_timeout_is_stopped(scene, bot, ann):
+    scene.kubeflow.holds_runs()
+    ann.comments("/build_run --timeout 1s")
+    assert bot.ends() == "-1"
+    bot.answer("`--timeout`", "`run.timeout`")
+    bot.check("kfops/run", conclusion="timed_out")
+    assert scene.kubeflow.runs()[0]["phase"] == "Failed"
+
+
+@pytest.mark.scene(config={"limits": {"job_deadline": "3s"}})
+def test_a_run_beyond_the_operators_deadline_is_stopped(scene, bot, ann):
+    scene.kubeflow.holds_runs()
+    ann.comments("/build_run")
+    assert bot.ends() == "confused"
+    bot.answer("`run.deadline`")
+
+
+def test_progress_is_shown_while_it_runs(scene, bot, ann):
+    scene.kubeflow.holds_runs()
+    comment = ann.comments("/build_run")
+    run = scene.wait_until(scene.kubeflow.runs, "the run to be made")[0]
+    scene.kubeflow.task(run["run_id"], "prepare", "Succeeded")
+    scene.kubeflow.task(run["run_id"], "train", "Running")
+    said = bot.answer("1 of 2 tasks · `train` running", "next: `/cancel ")
+    assert "▶️" in said and comment.reactions() == ["eyes"]
+    assert bot.check("kfops/run", status="in_progress")["output"]["title"].startswith("run: 1 of 2")
+    scene.kubeflow.ends(run["run_id"])
+    assert bot.ends() == "rocket"
+    assert len(bot.comments()) == 1
+
+
+def test_a_failed_run_names_task_message_and_log(scene, bot, ann):
+    scene.kubeflow.fails_runs("train", "main: Error (exit code 137)", "loading\nKeyError: 'petal'\n")
+    ann.comments("/build_run")
+    assert bot.ends() == "-1"
+    said = bot.answer("`run.failed`", "train", "exit code 137", "KeyError: 'petal'")
+    for text in ("next: push a fix and `/build_run` again", "`/retry ", "`/logs "):
+        assert text in said
+    check = bot.check("kfops/run", conclusion="failure")
+    assert "KeyError: 'petal'" in check["output"]["text"]
+    bot.check("kfops/build", conclusion="success")
+
+
+@pytest.mark.scene(config={"report": {"notify_after": "0s"}})
+def test_what_took_long_ends_with_a_new_comment(scene, bot, ann):
+    scene.kubeflow.holds_runs()
+    ann.comments("/build_run")
+    run = scene.wait_until(scene.kubeflow.runs, "the run to be made")[0]
+    bot.answer("▶️")
+    scene.kubeflow.ends(run["run_id"])
+    assert bot.ends() == "rocket"
+    scene.wait_until(lambda: any(c["minimized"] for c in scene.pull.look()["comments"]), "the fold")
+    mine = [item for item in scene.pull.look()["comments"] if item["user"] == bot.login]
+    assert [bool(item["minimized"]) for item in mine] == [True, False]
+    assert mine[0]["minimized"] == "outdated" and "✅ **/build_run**" in mine[1]["body"]
+
+
+@pytest.mark.scene(config={"report": {"notify_after": "0s"}})
+def test_a_short_answer_needs_no_second_comment(scene, bot, ann):
+    ann.comments("/status")
+    assert bot.ends() == "rocket"
+    assert len(bot.comments()) == 1

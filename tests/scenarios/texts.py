@@ -1,0 +1,39 @@
+"""Files of pull requests, for scenarios that want others than those in repo/."""
+
+import pathlib
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+CHURN = (ROOT / "tests/data/pipeline/churn.yaml").read_text()  # parameters of every type
+ARGO = (ROOT / "tests/data/pipeline/churn-argo.yaml").read_text()
+SETTINGS = "config_files/config.yaml"
+
+
+def settings(path: str = "my_pipeline/pipeline.yaml", args: str = "{}", owner: str = "lab", name: str = "iris",
+             **pipeline: str) -> dict:
+    """config_files/config.yaml with a pipeline section; `pipeline` adds to it."""
+    more = "".join(f"  {key}: {value}\n" for key, value in
+                   {"name": "Sklearn iris", "namespace": "team-a", "experiment_name": "Iris experiments",
+                     **pipeline}.items())
+    return {SETTINGS: f"repository:\n  owner: {owner}\n  name: {name}\n\npipeline:\n{more}"
+                      f"  pipeline_path: {path}\n  pipeline_args: {args}\n"}
+
+
+def python(source: str, path: str = "my_pipeline/pipeline.py", **more) -> dict:
+    """A pipeline that has to be compiled."""
+    return {**settings(path, **more), path: source}
+
+
+CHURN_FILES = {**settings("my_pipeline/churn.yaml"), "my_pipeline/churn.yaml": CHURN}
+ONE_TASK = '''\
+from kfp import dsl
+
+
+@dsl.component(base_image="python:3.11")
+def train(neighbors: int) -> float:
+    return 1.0 / neighbors
+
+
+@dsl.pipeline(name="{name}")
+def {function}(neighbors: int = 3):
+    train(neighbors=neighbors)
+'''
