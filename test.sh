@@ -22,15 +22,22 @@ say() { printf '\n== %s\n' "$*"; }
 note_failure() { # name: a step that is no test runner has failed
   printf '<testsuite><testcase classname="build" name="%s"><failure/></testcase></testsuite>' "$1" >"$results/$1.xml"
 }
-make_build() { # dir name options...
-  local dir=$1; shift
-  cmake -S . -B "$dir" -G Ninja "$@" >"$dir.log" 2>&1 && ninja -C "$dir" >>"$dir.log" 2>&1 ||
+make_build() { # dir "targets" options...
+  local dir=$1 targets=$2; shift 2
+  cmake -S . -B "$dir" -G Ninja "$@" >"$dir.log" 2>&1 && ninja -C "$dir" $targets >>"$dir.log" 2>&1 ||
     { tail -40 "$dir.log"; note_failure "$(basename "$dir")"; return 1; }
 }
+targets_in() { # folders...: the programs that are made of their files
+  find "$@" -name 'test_*.c' -o -name 'fuzz_*.c' | sed 's|.*/||; s|\.c$||'
+}
+times=""
+since=$SECONDS
+lap() { times+=" $1 $((SECONDS - since)) s,"; since=$SECONDS; }
 mkdir -p "$build"
 case " $what " in *" unit "*|*" scenarios "*|*" lint "*)
   say "build with AddressSanitizer and UndefinedBehaviorSanitizer"
-  make_build "$build/asan" -DSANITIZE=address,undefined ;;
+  make_build "$build/asan" all -DSANITIZE=address,undefined
+  lap build ;;
 esac
 for step in $what; do
   case $step in
@@ -45,18 +52,21 @@ for step in $what; do
     PYTHONPATH=deploy/compiler "$KFOPS_PYTHON" -m pytest -q -p no:cacheprovider deploy/compiler/tests --junitxml="$results/compiler.xml"
     "$KFOPS_PYTHON" -m pytest -q -p no:cacheprovider tests/standins --junitxml="$results/standins.xml" ;;
   scenarios)
-    say "scenarios and crash points"
-    KFOPS_BUILD=$build/asan "$KFOPS_PYTHON" -m pytest -q -p no:cacheprovider tests/scenarios tests/crash --junitxml="$results/scenarios.xml" ;;
+    say "the release build, scenarios, crash points, the demo"
+    make_build "$build/demo" kfopsd -DFAULTS=OFF
+    KFOPS_BUILD=$build/asan KFOPS_BUILD_ROOT=$build "$KFOPS_PYTHON" -m pytest -q -p no:cacheprovider tests/scenarios tests/crash --junitxml="$results/scenarios.xml" ;;
   threads)
     say "ThreadSanitizer: writer, worker, store"
-    make_build "$build/tsan" -DSANITIZE=thread &&
+    make_build "$build/tsan" "$(targets_in tests/unit/bot tests/unit/store)" -DSANITIZE=thread &&
       ctest --test-dir "$build/tsan" -j "$jobs" -R '^(bot|store)\.' --output-on-failure --output-junit "$results/threads.xml" ;;
   fuzz)
     say "fuzz, $fuzz_seconds s a target"
-    CC=clang make_build "$build/fuzz" -DFUZZ=ON &&
+    CC=clang make_build "$build/fuzz" "$(targets_in tests/fuzz)" -DFUZZ=ON &&
       "$KFOPS_PYTHON" tests/fuzz/run.py --build "$build/fuzz" --seconds "$fuzz_seconds" --jobs "$jobs" --junitxml "$results/fuzz.xml" ;;
   *) echo "unknown step: $step" >&2; exit 64 ;;
   esac
+  lap "$step"
 done
 say "result"
+echo "took:${times%,}"
 exec "$KFOPS_PYTHON" tests/summary.py "$results"/*.xml

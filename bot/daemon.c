@@ -33,7 +33,13 @@
 #include "lib/core/markdown.h"
 #include "lib/store/queue.h"
 
-enum { GREET_AGAIN_MS = 5000, SHUTDOWN_MAX_S = 11, STOP_POLLER_MS = 1000, STOP_WORKERS_MS = 5000 };
+enum {
+	GREET_AGAIN_MS = 5000,
+	SHUTDOWN_MAX_S = 11,
+	STOP_POLLER_MS = 1000,
+	STOP_WORKERS_MS = 5000,
+	MALLOC_BLOCK = 128 << 10,
+};
 
 struct daemon {
 	const struct config *config;
@@ -46,6 +52,9 @@ struct daemon {
 	pthread_t greeter;
 	bool greeting;
 	char *secrets[2];
+	char *hidden[3 + WORLD_CLUSTERS_MAX]; /* what no comment may show: secrets and tokens,
+						 borrowed first */
+	size_t hidden_count;
 };
 
 /* --- opening --- */
@@ -145,6 +154,7 @@ static enum err_class open_world(struct daemon *daemon, struct err *err)
 {
 	struct world *world = &daemon->world;
 	const char *state_dir = config_text(daemon->config, "state_dir");
+	struct disk_limits limits;
 	pthread_condattr_t attr;
 
 	world->config = daemon->config;
@@ -165,7 +175,10 @@ static enum err_class open_world(struct daemon *daemon, struct err *err)
 			 (size_t)config_int(daemon->config, "limits.queue"), err))
 		return err->class;
 	writer_on_commit(world->writer, world_poke, world);
-	return ERR_OK;
+	limits = (struct disk_limits){.path = world->db_path,
+				      .free_min_bytes =
+					      config_bytes(daemon->config, "limits.free_disk")};
+	return writer_watch_disk(world->writer, &limits, err);
 }
 
 static bool repo_is_allowed(void *arg, const char *repo)
@@ -173,6 +186,29 @@ static bool repo_is_allowed(void *arg, const char *repo)
 	const struct world *world = arg;
 
 	return config_cluster_of_repo(world->config, repo) >= 0;
+}
+
+/* Tokens have no form of their own on every server: those of the start are known by their letters,
+ * too. One that cannot be read is reported by who needs it. */
+static void hide_token(struct daemon *daemon, const char *path)
+{
+	struct err err = {0};
+	char *token = NULL;
+
+	if (path && !sign_secret_read(&token, path, &err))
+		daemon->hidden[daemon->hidden_count++] = token;
+}
+
+static void hide_secrets(struct daemon *daemon)
+{
+	const struct config *config = daemon->config;
+
+	daemon->hidden[daemon->hidden_count++] = daemon->secrets[0];
+	daemon->hidden[daemon->hidden_count++] = daemon->secrets[1];
+	hide_token(daemon, config_text(config, "github.token_file"));
+	for (size_t i = 0; i < daemon->world.cluster_count; i++)
+		hide_token(daemon, config_cluster_text(config, i, "kfp_token_file"));
+	markdown_redact_also((const char *const *)daemon->hidden, daemon->hidden_count);
 }
 
 static enum err_class open_receive(struct daemon *daemon, struct err *err)
@@ -201,7 +237,7 @@ static enum err_class open_receive(struct daemon *daemon, struct err *err)
 			return err_wrap(err, "%s", paths[i]);
 		options.secrets[i] = daemon->secrets[i];
 	}
-	markdown_redact_also((const char *const *)daemon->secrets, 2);
+	hide_secrets(daemon);
 	return receive_open(&daemon->receive, &options, daemon->world.writer, err);
 }
 
@@ -287,6 +323,7 @@ static void *greet(void *arg)
 			world_nap(world, GREET_AGAIN_MS);
 	}
 	hands_close(&hands);
+	malloc_trim(0); /* starting up has used more than will be needed */
 	return NULL;
 }
 
@@ -334,6 +371,8 @@ static void close_all(struct daemon *daemon)
 	mem_free(world->namespaces);
 	mem_free(world->db_path);
 	mem_free(world->work_dir);
+	for (size_t i = 2; i < daemon->hidden_count; i++)
+		sign_secret_free(daemon->hidden[i]);
 	sign_secret_free(daemon->secrets[0]);
 	sign_secret_free(daemon->secrets[1]);
 }
@@ -343,7 +382,9 @@ static int exit_code_of(const struct err *err)
 	if (str_eq(err->code, "store.locked"))
 		return EXIT_CODE_LOCKED;
 	if (err->class == ERR_CORRUPT)
-		return EXIT_CODE_DATA;
+		return str_eq(err->code, "store.damaged") ? EXIT_CODE_DATA : EXIT_CODE_TEMP;
+	if (err->class == ERR_TRANSIENT) /* the disk is full, or somebody has the database locked */
+		return EXIT_CODE_TEMP;
 	return err->class == ERR_CONFIG ? EXIT_CODE_CONFIG : EXIT_CODE_OS;
 }
 
@@ -395,7 +436,11 @@ int daemon_run(const struct config *config)
 	if (log_level_from_name(&level, config_text(config, "log.level")))
 		log_set_level(level);
 	umask(077);
-	mallopt(M_ARENA_MAX, 2); /* many threads, little memory each */
+	/* Many threads, little memory each; and what is freed goes back: without the two thresholds
+	 * set, the first large block freed would raise them for good. */
+	mallopt(M_ARENA_MAX, 2);
+	mallopt(M_MMAP_THRESHOLD, MALLOC_BLOCK);
+	mallopt(M_TRIM_THRESHOLD, MALLOC_BLOCK);
 	block_signals();
 	crash_init();
 	http_global_init();
@@ -415,14 +460,17 @@ int daemon_run(const struct config *config)
 
 static void print_job(const json_t *row)
 {
+	const struct command *command = command_by_name(&commands, jval_str(row, "command", ""));
+	const char *step = command && !jval_int(row, "finished_at_ms", 0)
+				   ? command->steps[jval_int(row, "step", 0)].name
+				   : "";
 	char at[21];
 
 	clock_rfc3339(at, jval_int(row, "created_at_ms", 0));
 	printf("%-6" PRId64 " %-10s %-12s %-14s %-30s #%-6" PRId64 " %.12s %-20s %s %s\n",
 	       jval_int(row, "id", 0), jval_str(row, "state", "?"), jval_str(row, "command", "?"),
-	       jval_str(row, "step", ""), jval_str(row, "repo", ""), jval_int(row, "pr", 0),
-	       jval_str(row, "sha", "-"), jval_str(row, "actor", "?"), at,
-	       jval_str(row, "code", ""));
+	       step, jval_str(row, "repo", ""), jval_int(row, "pr", 0), jval_str(row, "sha", "-"),
+	       jval_str(row, "actor", "?"), at, jval_str(row, "code", ""));
 }
 
 int daemon_print_jobs(const struct config *config)

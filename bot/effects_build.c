@@ -35,7 +35,7 @@ enum err_class effect_checkout(struct effect_call *call, struct err *err)
 	}
 	repo_remove_tree(dest);
 	request.token = token;
-	class = repo_checkout(world->repos, &request, &tree, err);
+	class = repo_checkout_apart(world->repos, &request, &tree, err);
 	sign_secret_free(token);
 	if (class == ERR_CONFLICT && call->job->tries < APPEARS_AFTER_TRIES)
 		return err->class = ERR_TRANSIENT; /* refs/pull/N/head lags a push by seconds */
@@ -112,6 +112,8 @@ static char *without_cache(json_t *documents, size_t *out_len)
 		buf_puts(&text, i ? "---\n" : "");
 		buf_puts(&text, yaml);
 	}
+	if (text.truncated) /* a cut pipeline must never be taken for the whole one */
+		return NULL;
 	*out_len = text.len;
 	return buf_take(&text);
 }
@@ -189,6 +191,10 @@ static enum err_class keep_compiled(struct effect_call *call, struct compile_res
 	if (jval_bool(call->args, "no_cache", false)) {
 		mem_free(made->yaml);
 		made->yaml = without_cache(made->documents, &made->yaml_len);
+		if (!made->yaml)
+			return err_code(err, ERR_USER, "pipeline.too_large",
+					"with `--no-cache` the compiled pipeline has more than the "
+					"32 MiB that Kubeflow Pipelines takes");
 	}
 	sign_sha256_hex(digest, made->yaml, made->yaml_len);
 	jval_set_str(call->data, "sha256", digest);

@@ -5,6 +5,7 @@
  * deliveries are in poller_deliveries.c. */
 #include "bot/poller.h"
 
+#include <dirent.h>
 #include <string.h>
 
 #include "bot/poller_impl.h"
@@ -246,7 +247,30 @@ static void duty_clock(struct poller *poller, int64_t now_ms)
 	poller->mono_ms = mono_ms;
 }
 
-/* --- old rows, old mirrors --- */
+/* --- old rows, old mirrors, folders left behind --- */
+
+/* A job cleans up after its end is stored; a process that ended between the two has left its folder. */
+static void sweep_work(struct poller *poller)
+{
+	enum { UID_LEN = 26 };
+	DIR *dir = opendir(poller->world->work_dir);
+	struct dirent *entry;
+	struct err err;
+	bool is_open;
+
+	while (dir && !atomic_load(&poller->world->stopping) && (entry = readdir(dir))) {
+		AUTO_FREE char *path =
+			str_printf("%s/%s", poller->world->work_dir, entry->d_name);
+
+		if (strlen(entry->d_name) != UID_LEN ||
+		    queue_is_open(poller->hands.reader, entry->d_name, &is_open, &err) || is_open)
+			continue;
+		log_info("work_swept", LOG_S("folder", entry->d_name));
+		repo_remove_tree(path);
+	}
+	if (dir)
+		closedir(dir);
+}
 
 struct prune_op {
 	int64_t now_ms, delivery_days, job_days, deleted;
@@ -271,6 +295,7 @@ static void duty_prune(struct poller *poller, int64_t now_ms)
 	};
 	struct err err;
 
+	sweep_work(poller);
 	repo_store_prune(poller->world->repos, config_ms(config, "retention.mirrors"));
 	poller_deliveries_forget(poller, now_ms);
 	do {
@@ -346,6 +371,7 @@ static void *poller_main(void *arg)
 	uint64_t seen = 0;
 
 	note_all_parked(poller);
+	sweep_work(poller);
 	while (!atomic_load(&poller->world->stopping)) {
 		for (size_t i = 0; i < POLLER_DUTIES; i++) {
 			int64_t now_ms = clock_now_ms();

@@ -4,7 +4,8 @@
  * the App's deliveries is read back to where the last look began; of each GUID that no attempt
  * brought, the payload is fetched over our own authenticated connection and taken in like a
  * webhook. The queue's two keys against doubles make a second look harmless. A GUID that failed
- * three times is left alone, so a payload that breaks something cannot come back for ever. */
+ * three times is left alone, so a payload that breaks something cannot come back for ever; that
+ * GitHub or the disk cannot just now does not count, and the next look begins where this one did. */
 #include <string.h>
 
 #include "bot/poller_impl.h"
@@ -20,7 +21,9 @@ struct missed {
 };
 
 struct look {
+	struct poller *poller;
 	int64_t since_ms;
+	bool again; /* not all of it was looked at, or came in */
 	struct missed items[MISSED_MAX];
 	size_t count;
 	char (*brought)[64]; /* GUIDs that some attempt brought */
@@ -35,13 +38,40 @@ static bool is_brought(const struct look *look, const char *guid)
 	return false;
 }
 
+static int64_t noted(struct poller *poller, const char *key, int64_t fallback)
+{
+	char text[64], *at;
+	struct err err;
+	int64_t value;
+
+	if (db_meta_get(poller->hands.reader, key, text, sizeof text, &err))
+		return fallback;
+	at = strchr(text, '@');
+	if (at)
+		*at = '\0';
+	return str_to_int64(&value, text) ? value : fallback;
+}
+
+static int64_t tries_of(struct poller *poller, const char *guid)
+{
+	AUTO_FREE char *key = str_printf("redeliver:%s", guid);
+
+	return noted(poller, key, 0);
+}
+
+/* It is in, or was given up. */
+static bool is_settled(struct poller *poller, const char *guid)
+{
+	return tries_of(poller, guid) >= TRIES_MAX;
+}
+
 /* Newest first, so a later successful attempt is seen before the one that failed. */
 static bool collect(void *arg, const struct github_delivery *delivery)
 {
 	struct look *look = arg;
 	struct missed *missed;
 
-	if (delivery->delivered_at_ms < look->since_ms || look->count == MISSED_MAX)
+	if (delivery->delivered_at_ms < look->since_ms)
 		return false;
 	if (delivery->ok) {
 		look->brought =
@@ -54,6 +84,12 @@ static bool collect(void *arg, const struct github_delivery *delivery)
 	for (size_t i = 0; i < look->count; i++)
 		if (str_eq(look->items[i].guid, delivery->guid))
 			return true;
+	if (is_settled(look->poller, delivery->guid))
+		return true;
+	if (look->count == MISSED_MAX) {
+		look->again = true; /* the older ones are next, when these are settled */
+		return false;
+	}
 	missed = &look->items[look->count++];
 	missed->id = delivery->id;
 	str_copy(missed->guid, sizeof missed->guid, delivery->guid);
@@ -91,42 +127,38 @@ static void note(struct poller *poller, const char *key, int64_t value, int64_t 
 		log_warn("meta_failed", LOG_S("message", err.msg));
 }
 
-static int64_t noted(struct poller *poller, const char *key, int64_t fallback)
-{
-	char text[64], *at;
-	struct err err;
-	int64_t value;
-
-	if (db_meta_get(poller->hands.reader, key, text, sizeof text, &err))
-		return fallback;
-	at = strchr(text, '@');
-	if (at)
-		*at = '\0';
-	return str_to_int64(&value, text) ? value : fallback;
-}
-
-static void recover(struct poller *poller, const struct missed *missed, int64_t now_ms)
+/* The try is counted before the payload is read, which may be what ends the process. False: not now,
+ * for a reason that passes. */
+static bool recover(struct poller *poller, const struct missed *missed, int64_t now_ms)
 {
 	AUTO_FREE char *key = str_printf("redeliver:%s", missed->guid), *payload = NULL;
-	int64_t tries = noted(poller, key, 0);
+	int64_t tries = tries_of(poller, missed->guid);
 	struct err err = {0};
+	enum err_class class = github_delivery_payload(
+		poller->world->github, poller->hands.github_http, missed->id, &payload, &err);
+	bool fetched = class == ERR_OK;
 
-	if (tries >= TRIES_MAX)
-		return;
+	if (err_is_retried(class))
+		return false;
 	note(poller, key, tries + 1, now_ms);
-	if (github_delivery_payload(poller->world->github, poller->hands.github_http, missed->id,
-				    &payload, &err) ||
-	    receive_payload(poller->receive, missed->event, missed->guid, payload, strlen(payload),
-			    1, &err)) {
+	if (fetched)
+		class = receive_payload(poller->receive, missed->event, missed->guid, payload,
+					strlen(payload), 1, &err);
+	if (err_is_retried(class)) {
+		note(poller, key, tries, now_ms);
+		return false;
+	}
+	if (class) {
 		log_info("recover_failed", LOG_S("delivery", missed->guid),
 			 LOG_S("message", err.msg));
 		if (tries + 1 == TRIES_MAX)
 			log_error("delivery_quarantined", LOG_S("delivery", missed->guid));
-		return;
+		return tries + 1 >= TRIES_MAX;
 	}
 	note(poller, key, TRIES_MAX, now_ms); /* it is in: not to be fetched again */
 	log_info("delivery_recovered", LOG_S("delivery", missed->guid),
 		 LOG_S("kind", missed->event));
+	return true;
 }
 
 void poller_deliveries_forget(struct poller *poller, int64_t now_ms)
@@ -146,6 +178,7 @@ void poller_deliveries(struct poller *poller, int64_t now_ms)
 	if (!poller->receive || !poller->world->app_mode)
 		return;
 	look = mem_new(1, sizeof *look);
+	look->poller = poller;
 	look->since_ms = noted(poller, "deliveries_looked_at", now_ms - KEPT_MS) - OVERLAP_MS;
 	if (look->since_ms < now_ms - KEPT_MS)
 		look->since_ms = now_ms - KEPT_MS;
@@ -155,8 +188,10 @@ void poller_deliveries(struct poller *poller, int64_t now_ms)
 	} else {
 		/* oldest first, as they would have come */
 		for (size_t i = look->count; i > 0 && !atomic_load(&poller->world->stopping); i--)
-			recover(poller, &look->items[i - 1], now_ms);
-		note(poller, "deliveries_looked_at", now_ms, now_ms);
+			look->again |= !recover(poller, &look->items[i - 1], now_ms);
+		look->again |= atomic_load(&poller->world->stopping);
+		if (!look->again)
+			note(poller, "deliveries_looked_at", now_ms, now_ms);
 	}
 	mem_free(look->brought);
 	mem_free(look);

@@ -344,6 +344,7 @@ static enum err_class bind_socket(struct receive *receive, const char *listen_at
 
 	if (class != ERR_OK)
 		return class;
+	must(info);
 	receive->listen_fd = socket(info->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (receive->listen_fd < 0 ||
 	    setsockopt(receive->listen_fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) != 0 ||

@@ -106,7 +106,9 @@ static enum err_class mark(struct reporter *rep, const struct outbox_row *row, s
 {
 	struct row_op op = {.row = row};
 
-	return writer_call(rep->hands.world->writer, run_mark, &op, err);
+	if (writer_call(rep->hands.world->writer, run_mark, &op, err))
+		err->class = ERR_TRANSIENT; /* our disk's trouble, not a refusal of GitHub's */
+	return err->class;
 }
 
 /* A reaction that is wanted is added (a second time changes nothing), one that is not any more is

@@ -5,9 +5,9 @@ set -eu
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 export KFOPS_CACHE=${KFOPS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kfops}
 
-packages=(build-essential cmake ninja-build pkg-config clang libclang-rt-14-dev clang-format cppcheck pmccabe
+packages=(build-essential cmake ninja-build pkg-config clang libclang-rt-14-dev llvm clang-format cppcheck pmccabe
   libmicrohttpd-dev libcurl4-openssl-dev libjansson-dev libssl-dev libgit2-dev libsqlite3-dev
-  libyaml-dev libcmark-dev libarchive-dev libcmocka-dev bubblewrap git ca-certificates
+  libyaml-dev libcmark-dev libarchive-dev libcmocka-dev bubblewrap git openssl ca-certificates groff-base
   python3 python3-venv)
 
 missing=()

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/base/str.h"
+
 static const struct {
 	const char *name;
 	bool retry;
@@ -61,8 +63,10 @@ enum err_class err_wrap(struct err *err, const char *fmt, ...)
 	va_start(ap, fmt);
 	used = vsnprintf(err->msg, sizeof err->msg, fmt, ap);
 	va_end(ap);
-	if (used >= 0 && (size_t)used < sizeof err->msg)
-		snprintf(err->msg + used, sizeof err->msg - (size_t)used, ": %s", old);
+	if (used >= 0 && (size_t)used + 2 < sizeof err->msg) {
+		memcpy(err->msg + used, ": ", 3);
+		str_copy(err->msg + used + 2, sizeof err->msg - (size_t)used - 2, old);
+	}
 	return err->class;
 }
 

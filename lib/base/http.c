@@ -6,10 +6,15 @@
  * kept-alive connection turns out dead; for a request that changes something this is refused at the
  * second start, since the first may have been acted on. And its answer has no bound; the write
  * callback counts decoded bytes. HTTP/1.1 only: one request per connection at a time makes "sent in
- * full" a plain question, and our request rates need no multiplexing. */
+ * full" a plain question, and our request rates need no multiplexing.
+ *
+ * The system's authorities are looked up in the folder of hashed certificates, where OpenSSL reads
+ * the one it needs. Reading the bundle of all of them costs a megabyte for every client; that is
+ * done only where there is no such folder, or when it does not vouch for a server. */
 #include "lib/base/http.h"
 
 #include <curl/curl.h>
+#include <dirent.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -28,6 +33,8 @@ enum {
 	HOST_MAX = 256,
 };
 
+static const char system_ca_dir[] = "/etc/ssl/certs";
+
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static atomic_uint abort_generation;
 
@@ -35,6 +42,7 @@ struct http {
 	CURL *curl; /* made by the first request */
 	char *user_agent;
 	char *ca_file;
+	char *ca_dir; /* NULL: libcurl's bundle is used */
 	bool allow_http;
 	int connect_timeout_ms;
 };
@@ -65,12 +73,34 @@ void http_global_init(void)
 		pthread_once(&once, init_curl);
 }
 
+/* "5ed36f99.0": a certificate by the hash of its subject, as OpenSSL looks for it. */
+static bool is_hash_name(const char *name)
+{
+	return strspn(name, "0123456789abcdef") == 8 && str_eq(name + 8, ".0");
+}
+
+static bool holds_hashes(const char *path)
+{
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+	bool found = false;
+
+	while (dir && !found && (entry = readdir(dir)))
+		found = is_hash_name(entry->d_name);
+	if (dir)
+		closedir(dir);
+	return found;
+}
+
 struct http *http_new(const struct http_options *options)
 {
+	const char *ca_dir = options->ca_dir ? options->ca_dir : system_ca_dir;
 	struct http *http = mem_new(1, sizeof *http);
 
 	http->user_agent = str_dup(options->user_agent);
 	http->ca_file = str_dup(options->ca_file);
+	if (!options->ca_file && holds_hashes(ca_dir))
+		http->ca_dir = str_dup(ca_dir);
 	http->allow_http = options->allow_http;
 	http->connect_timeout_ms =
 		options->connect_timeout_ms ? options->connect_timeout_ms : CONNECT_TIMEOUT_MS;
@@ -84,6 +114,7 @@ void http_free(struct http *take_http)
 	curl_easy_cleanup(take_http->curl);
 	mem_free(take_http->user_agent);
 	mem_free(take_http->ca_file);
+	mem_free(take_http->ca_dir);
 	mem_free(take_http);
 }
 
@@ -173,6 +204,10 @@ static void set_bounds(const struct http *http, const struct http_request *reque
 	SET(CURLOPT_SSL_VERIFYHOST, 2L);
 	if (http->ca_file)
 		SET(CURLOPT_CAINFO, http->ca_file);
+	if (http->ca_dir) {
+		SET(CURLOPT_CAPATH, http->ca_dir);
+		SET(CURLOPT_CAINFO, NULL);
+	}
 	SET(CURLOPT_CONNECTTIMEOUT_MS, (long)http->connect_timeout_ms);
 	SET(CURLOPT_TIMEOUT_MS,
 	    (long)(request->timeout_ms ? request->timeout_ms : REQUEST_TIMEOUT_MS));
@@ -351,6 +386,31 @@ static enum err_class transport_error(struct http *http, const struct http_reque
 	return class;
 }
 
+/* One try. What it set on the handle and the caller frees is taken off again, except the buffer
+ * for messages, which transport_error still reads. */
+static CURLcode perform(struct http *http, const struct http_request *request,
+			struct curl_slist *headers, struct transfer *transfer)
+{
+	curl_mime *mime = NULL;
+	CURLcode code;
+
+	pthread_once(&once, init_curl);
+	if (!http->curl)
+		http->curl = curl_easy_init();
+	must(http->curl);
+	curl_easy_reset(http->curl);
+	transfer->fault[0] = '\0';
+	set_bounds(http, request, transfer);
+	set_content(http->curl, request, &mime);
+	must(curl_easy_setopt(http->curl, CURLOPT_HTTPHEADER, headers) == CURLE_OK);
+	code = curl_easy_setopt(http->curl, CURLOPT_URL, request->url);
+	if (!code)
+		code = curl_easy_perform(http->curl);
+	curl_easy_setopt(http->curl, CURLOPT_HTTPHEADER, NULL);
+	curl_mime_free(mime);
+	return code;
+}
+
 enum err_class http_do(struct http *http, const struct http_request *request,
 		       struct http_response *out, struct err *err)
 {
@@ -362,37 +422,29 @@ enum err_class http_do(struct http *http, const struct http_request *request,
 	};
 	int64_t started_ms = clock_mono_ms();
 	struct curl_slist *headers = NULL;
-	curl_mime *mime = NULL;
 	enum err_class class;
 	long status = 0;
 	CURLcode code;
 
 	*out = (struct http_response){.body = buf_make(response_max),
 				      .headers = buf_make(HEADERS_BYTES_MAX)};
-	pthread_once(&once, init_curl);
-	if (!http->curl)
-		http->curl = curl_easy_init();
-	must(http->curl);
-	curl_easy_reset(http->curl);
 	class = make_headers(&headers, http, request, err);
 	if (class) {
 		free_headers(headers);
 		return class;
 	}
-	set_bounds(http, request, &transfer);
-	set_content(http->curl, request, &mime);
-	must(curl_easy_setopt(http->curl, CURLOPT_HTTPHEADER, headers) == CURLE_OK);
-	code = curl_easy_setopt(http->curl, CURLOPT_URL, request->url);
-	if (!code)
-		code = curl_easy_perform(http->curl);
+	code = perform(http, request, headers, &transfer);
+	if (code == CURLE_PEER_FAILED_VERIFICATION && http->ca_dir && !transfer.starts) {
+		mem_free(http->ca_dir);
+		http->ca_dir = NULL;
+		code = perform(http, request, headers, &transfer);
+	}
 	out->took_ms = clock_mono_ms() - started_ms;
 	curl_easy_getinfo(http->curl, CURLINFO_RESPONSE_CODE, &status);
 	out->status = (int)status;
 	if (code)
 		class = transport_error(http, request, &transfer, code, err);
-	curl_easy_setopt(http->curl, CURLOPT_HTTPHEADER, NULL);
 	curl_easy_setopt(http->curl, CURLOPT_ERRORBUFFER, NULL);
-	curl_mime_free(mime);
 	free_headers(headers);
 	return class;
 }

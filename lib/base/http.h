@@ -21,6 +21,7 @@ struct http;
 struct http_options {
 	const char *user_agent;
 	const char *ca_file;	/* NULL: the system's */
+	const char *ca_dir;	/* without ca_file: of hashed certificates; NULL: the system's */
 	bool allow_http;	/* plain http, for in-cluster addresses and loopback */
 	int connect_timeout_ms; /* 0: 5000 */
 };

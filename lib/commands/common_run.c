@@ -248,9 +248,12 @@ static int64_t next_look(const struct job *job, int64_t now_ms)
 {
 	int64_t created = jval_int(job->data, "run.created_at_ms", now_ms), age = now_ms - created;
 	int64_t limit = jval_int(job->args, "timeout", 0), due = job->deadline_at_ms;
+	int64_t told = jval_int(job->data, "run.terminated_at_ms", 0);
 
 	if (limit && created + limit < due)
 		due = created + limit;
+	if (told && told + STOP_MAX_MS < due)
+		due = told + STOP_MAX_MS;
 	if (age < job->rules->look_until_ms) {
 		int64_t step =
 			age / 3 > job->rules->look_first_ms ? age / 3 : job->rules->look_first_ms;
@@ -337,6 +340,7 @@ static void look_at_run(const struct job *job, const json_t *seen, int64_t now_m
 	AUTO_BUF struct buf text = buf_make(256);
 
 	jval_set_str(run, "state", state);
+	json_object_del(run, "absent_at_ms");
 	if (tasks)
 		jval_set(run, "tasks", json_incref(tasks));
 	if (jval_bool(seen, "final", false)) {
@@ -363,6 +367,28 @@ static void look_at_run(const struct job *job, const json_t *seen, int64_t now_m
 	common_wait(out, WAIT_RUN, jval_str(job->data, "run.id", ""), next_look(job, now_ms));
 }
 
+/* One answer that does not know the run may be an old one; only when it stays away for the time of
+ * doubt has somebody deleted it. */
+static void run_is_missing(const struct job *job, int64_t now_ms, struct update *out)
+{
+	int64_t since = jval_int(job->data, "run.absent_at_ms", now_ms);
+
+	if (job->cancel) {
+		finish_stopped(job, now_ms, out);
+		return;
+	}
+	if (now_ms - since < job->rules->doubt_ms) {
+		jval_set_int(common_data(job, out, "run"), "absent_at_ms", since);
+		common_part(job, out, "run", PART_RUNNING, now_ms, "not found, looking again");
+		common_wait(out, WAIT_NONE, NULL, now_ms + job->rules->doubt_ms / 10 + 1);
+		return;
+	}
+	common_part(job, out, "run", PART_FAILED, now_ms, "gone");
+	common_end(out, JOB_FAILED, "run.gone",
+		   "the run is not in Kubeflow any more; somebody deleted it. `/retry` starts it "
+		   "again");
+}
+
 void common_follow(const struct job *job, const struct effect_result *last, int64_t now_ms,
 		   struct update *out)
 {
@@ -371,11 +397,7 @@ void common_follow(const struct job *job, const struct effect_result *last, int6
 		return;
 	}
 	if (jval_bool(last->data, "absent", false)) {
-		common_part(job, out, "run", PART_FAILED, now_ms, "gone");
-		common_end(out, JOB_FAILED, "run.gone",
-			   "the run is not in Kubeflow any more; somebody deleted it. `/retry` "
-			   "starts it "
-			   "again");
+		run_is_missing(job, now_ms, out);
 		return;
 	}
 	if (jval_bool(last->data, "terminated", false) || last->err.class == ERR_CONFLICT) {

@@ -12,6 +12,30 @@
 
 enum { ANSWER_MAX = 40000, LOOKED_AT = 200, SHOWN = 20 };
 
+/* The queue's states in people's words; what is done now when it is under way. */
+static void put_state(struct buf *out, const json_t *row)
+{
+	static const struct {
+		const char *state, *words;
+	} names[] = {
+		{"ready", "about to start"}, {"running", "running"}, {"parked", "running"},
+		{"backoff", "trying again"}, {"blocked", "in line"},
+	};
+	const struct command *command = command_by_name(&commands, jval_str(row, "command", ""));
+	const char *state = jval_str(row, "state", "?"), *words = state;
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (str_eq(names[i].state, state))
+			words = names[i].words;
+	if (jval_int(row, "position", 0) > 0)
+		buf_printf(out, "number %" PRId64 " ", jval_int(row, "position", 0));
+	buf_puts(out, words);
+	if (command && !jval_int(row, "finished_at_ms", 0) && !str_eq(state, "blocked"))
+		buf_printf(out, ": %s", command->steps[jval_int(row, "step", 0)].sentence);
+	if (*jval_str(row, "code", ""))
+		buf_printf(out, " (`%s`)", jval_str(row, "code", ""));
+}
+
 static void put_job(struct buf *out, const json_t *row, int64_t now_ms)
 {
 	int64_t from = jval_int(row, "created_at_ms", now_ms);
@@ -19,15 +43,9 @@ static void put_job(struct buf *out, const json_t *row, int64_t now_ms)
 	char took[32];
 
 	str_duration(took, (to ? to : now_ms) - from);
-	buf_printf(out, "| %" PRId64 " | #%" PRId64 " | `/%s` | %s", jval_int(row, "id", 0),
-		   jval_int(row, "pr", 0), jval_str(row, "command", "?"),
-		   jval_str(row, "state", "?"));
-	if (jval_int(row, "position", 0) > 0)
-		buf_printf(out, ", number %" PRId64 " in line", jval_int(row, "position", 0));
-	if (*jval_str(row, "step", "") && !to)
-		buf_printf(out, ": %s", jval_str(row, "step", ""));
-	if (*jval_str(row, "code", ""))
-		buf_printf(out, " (`%s`)", jval_str(row, "code", ""));
+	buf_printf(out, "| %" PRId64 " | #%" PRId64 " | `/%s` | ", jval_int(row, "id", 0),
+		   jval_int(row, "pr", 0), jval_str(row, "command", "?"));
+	put_state(out, row);
 	buf_puts(out, " | ");
 	if (*jval_str(row, "sha", ""))
 		buf_printf(out, "`%.7s`", jval_str(row, "sha", ""));

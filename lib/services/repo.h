@@ -4,7 +4,8 @@
  * and port of the URL. No hooks, filters, attributes or submodules are honoured, and Git LFS files
  * stay pointers; symbolic links that leave the folder, special names (.git in any spelling, "..",
  * names with a slash) and too many or too large files are refused. The only module (repo*.c) that
- * knows libgit2. Any thread; one mirror is used by one thread at a time (locked inside). */
+ * knows libgit2. Any thread; one mirror is used by one thread at a time (locked inside). A program
+ * that calls repo_checkout or repo_program_main is linked with libgit2; the daemon does not. */
 #ifndef KF_SERVICES_REPO_H
 #define KF_SERVICES_REPO_H
 
@@ -23,6 +24,7 @@ struct repo_limits {
 	int fetch_timeout_ms;	 /* 0: 10 min */
 	bool allow_http;	 /* plain http beyond loopback; for servers inside a cluster */
 	const char *ca_file;	 /* PEM, instead of the system's, for the whole process */
+	const char *program;	 /* kfops-checkout, for repo_checkout_apart */
 };
 
 /* `dir` holds the mirrors, one folder per host and repository id; made when absent. `limits` may be
@@ -58,6 +60,21 @@ struct repo_tree {
  * folders are removed. */
 enum err_class repo_checkout(struct repo_store *store, const struct repo_request *request,
 			     struct repo_tree *out, struct err *err) MUST_CHECK;
+
+/* The same by a short-lived process of its own, as the daemon does it: libgit2, the libraries that
+ * come with it and what they read from the network have neither the daemon's memory nor its
+ * secrets; the token goes through a socket. CONFIG "repo.program" when it cannot be started,
+ * TRANSIENT when it ends without an answer. */
+enum err_class repo_checkout_apart(struct repo_store *store, const struct repo_request *request,
+				   struct repo_tree *out, struct err *err) MUST_CHECK;
+
+/* Where kfops-checkout is: beside this program, or in ../libexec/kfops. CONFIG "repo.program" when
+ * in neither. The caller frees. */
+enum err_class repo_program_find(char **out, struct err *err) MUST_CHECK;
+
+/* What kfops-checkout does: reads a request from the descriptor, does it, writes the answer. The
+ * exit code. */
+int repo_program_main(int fd);
 
 /* Removes a folder and everything below, without following links and whatever its depth. */
 void repo_remove_tree(const char *dir);

@@ -1,6 +1,8 @@
 /* repo_impl.h - what the files of the module repo share. Nobody else includes this.
  *
- * repo.c        the store: mirrors, their locks, one checkout from request to folder, pruning
+ * repo_store.c  the store: mirrors, their locks, addresses, pruning
+ * repo_apart.c  a checkout by the program kfops-checkout; and what that program does
+ * repo.c        one checkout from request to folder
  * repo_fetch.c  one fetch over HTTP(S): credentials, bounds, errors of libgit2 as ours
  * repo_stream.c the sockets below libgit2: time-out, byte count, abort
  * repo_tree.c   a commit's tree written to a folder
@@ -10,26 +12,13 @@
 
 #include <git2.h>
 #include <limits.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "lib/base/err.h"
-#include "lib/services/repo.h"
+#include "lib/services/repo_store.h"
 
-enum { REPO_HOST_MAX = 256, REPO_PORT_MAX = 8, REPO_TREE_DEPTH_MAX = 64 };
-
-/* Where a URL leads. */
-struct repo_address {
-	char host[REPO_HOST_MAX]; /* lower case, without brackets */
-	char port[REPO_PORT_MAX];
-	bool is_tls;
-};
-
-/* CONFIG "repo.bad_url" for anything but http(s) without user, query and fragment, and for plain
- * http that is neither to loopback nor allowed. */
-enum err_class repo_address_parse(struct repo_address *out, const char *url, bool allow_http,
-				  struct err *err) MUST_CHECK;
+enum { REPO_TREE_DEPTH_MAX = 64 };
 
 /* One fetch under way: its bounds, and why it was broken off. */
 struct repo_net {

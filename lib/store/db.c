@@ -51,6 +51,8 @@ static void sqlite_setup(void)
 {
 	sqlite3_config(SQLITE_CONFIG_LOG, on_sqlite_log, NULL);
 	sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+	/* Pages one by one as they are needed, not twenty for each connection beforehand. */
+	sqlite3_config(SQLITE_CONFIG_PAGECACHE, NULL, 0, 0);
 }
 
 static pthread_once_t setup_once = PTHREAD_ONCE_INIT;

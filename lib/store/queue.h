@@ -40,7 +40,7 @@ struct queue_intake {
  * GUID, or comment and command number, changes nothing: QUEUE_DUPLICATE. Commands that change
  * something go one after the other on a pull request, in order of (comment id, command number): the
  * others in line are BLOCKED; read-only ones never wait. A queued job of the same command that has
- * not started is superseded by a newer comment. pull_request events record the head; "closed" ends
+ * not started is superseded by a newer comment of the same person. pull_request events record the head; "closed" ends
  * what has not started. check_run re-runs repeat the job of that uid. The rest is QUEUE_NOTED.
  *
  * The store never ends a job itself: superseded, too late, stopped with its group, cancelled or
@@ -148,6 +148,9 @@ enum err_class queue_list(struct db *db, int64_t repo_id, int64_t pr, int64_t li
 			  struct err *err) MUST_CHECK;
 enum err_class queue_load(struct db *db, int64_t job_id, struct job *out,
 			  struct err *err) MUST_CHECK;
+
+/* Is the job of this uid there and not ended? */
+enum err_class queue_is_open(struct db *db, const char *uid, bool *out, struct err *err) MUST_CHECK;
 
 /* Effects of a job's steps with times and results: [{"no": index of the step, "name": of the
  * effect, "phase": "open" | "done" | "failed",

@@ -42,7 +42,7 @@ static json_t *describe(const struct job *job, int64_t position)
 	jval_set_int(out, "started_at_ms", job->started_at_ms);
 	jval_set_int(out, "finished_at_ms", job->finished_at_ms);
 	jval_set_int(out, "position", position);
-	jval_set_str(out, "run_id", jval_str(job->data, "run_id", NULL));
+	jval_set_str(out, "run_id", jval_str(job->data, "run.id", NULL));
 	jval_set_str(out, "code", job->code ? job->code : job->end_code);
 	jval_set_str(out, "message", job->message ? job->message : job->end_message);
 	return out;
@@ -249,4 +249,15 @@ enum err_class queue_prune(struct db *db, int64_t now_ms, int64_t delivery_days,
 		class = *deleted ? store_plain(db, STMT_VACUUM_SOME, err) : ERR_OK;
 	}
 	return class;
+}
+
+enum err_class queue_is_open(struct db *db, const char *uid, bool *out, struct err *err)
+{
+	struct job job;
+	enum err_class class = queue_load(db, store_uid_job(uid), &job, err);
+
+	*out = class == ERR_OK && str_eq(job.uid, uid) && !job_state_is_final(job.state);
+	if (class == ERR_OK)
+		job_dispose(&job);
+	return class == ERR_NOT_FOUND ? ERR_OK : class;
 }

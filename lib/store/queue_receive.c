@@ -123,7 +123,8 @@ static enum err_class add_job(struct db *db, const struct queue_intake *intake,
 	return class;
 }
 
-/* An older comment that comes late finds that its command was given again since. */
+/* An older comment that comes late finds that its command was given again since, by the same person:
+ * what others may do here is not known yet, so nobody takes somebody else's place. */
 static enum err_class meet_newer(struct db *db, const struct event *event, struct newcomer *job,
 				 char message[128], struct err *err)
 {
@@ -131,7 +132,8 @@ static enum err_class meet_newer(struct db *db, const struct event *event, struc
 	enum err_class class = store_number(db, &newer, 0, STMT_LINE_NEWER,
 					    STORE_BINDS(B_INT(event->repo_id), B_INT(event->pr),
 							B_INT(event->comment_id),
-							B_TEXT(job->call->command->name)),
+							B_TEXT(job->call->command->name),
+							B_INT(event->sender_id)),
 					    err);
 
 	if (class != ERR_OK || !newer)
@@ -155,7 +157,8 @@ static enum err_class supersede_older(struct db *db, const struct queue_delivery
 		 "A newer command, job %" PRId64 ", took its place before it started.", job->id);
 	return store_exec(db, STMT_LINE_SUPERSEDE, err, B_INT(event->repo_id), B_INT(event->pr),
 			  B_INT(event->comment_id), B_TEXT(job->call->command->name),
-			  B_INT(delivery->received_at_ms), B_TEXT(message));
+			  B_INT(delivery->received_at_ms), B_TEXT(message),
+			  B_INT(event->sender_id));
 }
 
 static void refuse_late(struct newcomer *job, const struct queue_delivery *delivery,

@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 REPO_ID, INSTALLATION, APP_ID = 77, 88, 4711
+SYSTEM_CERTS = pathlib.Path("/etc/ssl/certs")
 PATIENCE_S = 60.0
 SETTINGS = """\
 repository:
@@ -164,13 +165,17 @@ class Stub:
 
 
 def make_certificate(folder: pathlib.Path) -> pathlib.Path:
-    """A certificate for loopback, and beside it the system's authorities plus this one (tls-ca.pem)."""
-    cert = folder / "tls.pem"
+    """A certificate for loopback; in the folder certs beside it the system's authorities plus this one."""
+    cert, certs = folder / "tls.pem", folder / "certs"
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
                     "-nodes", "-keyout", str(folder / "tls.key"), "-out", str(cert), "-days", "2", "-subj",
                     "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
-    system = pathlib.Path("/etc/ssl/certs/ca-certificates.crt")
-    (folder / "tls-ca.pem").write_text((system.read_text() if system.exists() else "") + cert.read_text())
+    shutil.copytree(SYSTEM_CERTS, certs, symlinks=True)
+    with open(certs / "ca-certificates.crt", "a") as bundle:
+        bundle.write(cert.read_text())
+    digest = subprocess.run(["openssl", "x509", "-hash", "-noout", "-in", str(cert)], check=True,
+                            capture_output=True, text=True).stdout.strip()
+    shutil.copy(cert, certs / f"{digest}.0")
     return cert
 
 
@@ -183,12 +188,15 @@ def free_port() -> int:
 class Daemon:
     """kfopsd with its default settings but for addresses; `changes` are merged in by section."""
 
-    def __init__(self, folder: pathlib.Path, far: str, ca_file: pathlib.Path | None = None,
-                 state_dir: pathlib.Path | None = None, changes: dict | None = None):
+    def __init__(self, folder: pathlib.Path, far: str, certs: pathlib.Path | None = None,
+                 changes: dict | None = None):
         self.folder = folder
         self.port = free_port()
         self.secret = "bench-secret-of-32-bytes-or-more"
-        self.state_dir = state_dir or folder / "state"
+        self.state_dir = folder / "state"
+        # The system's certificates are replaced as its user would replace them, not by a setting.
+        self.wrapper = ["unshare", "-rm", "sh", "-c", f'mount --bind "$0" {SYSTEM_CERTS} && exec "$@"',
+                        str(certs)] if certs else []
         self.state_dir.mkdir(mode=0o700, exist_ok=True)
         self.write("secret", self.secret.encode())
         if not (folder / "app.pem").exists():
@@ -205,8 +213,6 @@ class Daemon:
             "clusters": [{"name": "main", "kfp_url": far}],
             "repositories": [{"match": "lab/*", "cluster": "main"}],
         }
-        if ca_file:
-            config["github"]["ca_file"] = config["clusters"][0]["kfp_ca_file"] = str(ca_file)
         for section, values in (changes or {}).items():
             config.setdefault(section, {}).update(values)
         self.write("kfops.yaml", json.dumps(config).encode())
@@ -222,7 +228,7 @@ class Daemon:
         """Milliseconds until it accepts a connection."""
         with open(self.log_file, "ab") as log:
             began = time.monotonic()
-            self.process = subprocess.Popen([str(build_dir() / "kfopsd"), "--config",
+            self.process = subprocess.Popen([*self.wrapper, str(build_dir() / "kfopsd"), "--config",
                                              str(self.folder / "kfops.yaml")], stdout=log, stderr=log)
             while True:
                 try:

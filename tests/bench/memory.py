@@ -2,8 +2,7 @@
 
     memory.py [--rounds 10] [--parked 100000] [--jobs 1000000] [--only memory|start]
 
-Memory is read from /proc/PID/status when the far sides have been asked and nothing has happened for three seconds:
-plain http, https with the system's certificates, after twenty commands, and with many parked jobs. A third reading
+Memory is read from /proc/PID/status when the far sides have been asked and nothing has happened for three seconds: plain http, https with the system's certificates, after twenty commands, and with many parked jobs. A third reading
 after the name of the case comes from smaps_rollup: what is this process's alone (Private_*), without the pages of
 libraries that it shares. Start is from fork to the first accepted connection, in turns: no database, one with many
 jobs stopped cleanly, and the same killed with -9 under load, with a log of 5 MB and of 64 MB.
@@ -45,7 +44,7 @@ class Scene:
         (folder / "state").mkdir(mode=0o700)
         if database:
             shutil.copy(database, folder / "state" / "kfops.db")
-        self.daemon = kit.Daemon(folder, self.stub.url, folder / "tls-ca.pem" if tls else None, changes={
+        self.daemon = kit.Daemon(folder, self.stub.url, folder / "certs" if tls else None, changes={
             "github": {"write_gap": "10ms", "writes_per_minute": 10000, "writes_per_hour": 100000}})
 
     def __enter__(self):
@@ -66,9 +65,9 @@ def memory(folder: pathlib.Path, parked: int) -> None:
     with scene as daemon:
         before = read("idle, http", daemon, "12")
         hook = kit.Hook(daemon)
-        for _ in range(20):
+        for count in range(1, 21):
             hook.comment("/build_run")
-        kit.wait_until(lambda: daemon.metric('kfops_jobs_ended_total{state="done"}') >= 20, "twenty commands")
+            kit.wait_until(lambda: daemon.metric('kfops_jobs_ended_total{state="done"}') >= count, "a command")
         read("after 20 commands", daemon, "")
     with Scene(folder / "parked", jobs(folder, parked, 0)) as daemon:
         after = read(f"{parked:,} parked", daemon, "idle + 2")

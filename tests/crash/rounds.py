@@ -43,13 +43,13 @@ def spawn(bot, **env: str) -> None:
             env={**os.environ, **env}, start_new_session=True)
 
 
-def launch(bot, **env: str) -> bool:
-    """Starts the bot and waits until it is ready; False when it ended at a crash point before."""
+def launch(bot, ends_with: tuple = (CRASHED,), **env: str) -> bool:
+    """Starts the bot and waits until it is ready; False when it ended as it was told to before."""
     spawn(bot, **env)
     deadline = time.monotonic() + PATIENCE_S
     while not bot.is_ready():
         if bot.process.poll() is not None:
-            if bot.process.returncode == CRASHED:
+            if env and bot.process.returncode in ends_with:
                 return False
             raise Fault(f"kfopsd ended with {bot.process.returncode} while starting\n{bot.log_tail()}")
         if time.monotonic() > deadline:
@@ -75,8 +75,9 @@ class Stage:
     PULLS_AT_ONCE = 10
 
     def __init__(self, folder: pathlib.Path, config: dict | None = None, **more):
-        merged = {section: {**FAST.get(section, {}), **(config or {}).get(section, {})}
-                  for section in {*FAST, *(config or {})}}
+        merged = {**FAST, **(config or {})}
+        for section in FAST:
+            merged[section] = {**FAST[section], **(config or {}).get(section, {})}
         folder.mkdir(parents=True, exist_ok=True)
         self.scene = harness.Scene(folder, config=merged, **more)
         self.bot = self.scene.bot
@@ -151,7 +152,7 @@ class Stage:
         self.bot.stop(kill=True)
         points.unlink(missing_ok=True)
         log_from = self.bot.log_file.stat().st_size
-        before = self._count(pull)
+        before = self.count(pull)
         alive = launch(self.bot, KFOPS_CRASH_AT=crash_at, KFOPS_CRASH_LOG=str(points))
         comment = self.scene.ann.comments(command, on=pull)
         crashed = not alive or not self.until_rest(comment, f"{command}, crash at {crash_at}",
@@ -167,20 +168,20 @@ class Stage:
                 self.until_rest(comment, f"{command} after crashes at {crash_at} and {then_at}")
         self.points = [line.split()[1] for line in points.read_text().splitlines()]
         self.until_idle()
-        end = {**self._end(pull, comment, before), "trouble": self._trouble(log_from)}
+        end = {**self.end(pull, comment, before), "trouble": self.trouble(log_from)}
         if armed:
             self.bot.stop(kill=True)  # a point is still ahead of it
             launch(self.bot)
         return end, crashed
 
-    def _count(self, pull) -> dict:
+    def count(self, pull) -> dict:
         seen = pull.look()
         return {"comments": {item["id"] for item in seen["comments"]},
                 "checks": {item["id"] for item in seen["checks"]},
                 "kubeflow": self.scene.kubeflow.get("state"),
                 "runs": {run["run_id"] for run in self.scene.kubeflow.runs()}}
 
-    def _end(self, pull, comment, before: dict) -> dict:
+    def end(self, pull, comment, before: dict) -> dict:
         """What is there now and was not before."""
         seen = pull.look()
         now = self.scene.kubeflow.get("state")
@@ -207,7 +208,7 @@ class Stage:
         return [f"GitHub would have refused: {item}" for item in self.scene.github.take_violations()] + \
                [f"Kubeflow would have refused: {item}" for item in self.scene.kubeflow.take_violations()]
 
-    def _trouble(self, log_from: int) -> list[str]:
+    def trouble(self, log_from: int) -> list[str]:
         """Refused requests, and warnings that nobody expects."""
         found = self.violations()
         with open(self.bot.log_file, encoding="utf-8", errors="replace") as log:

@@ -1,5 +1,9 @@
 """What Kubeflow does not say clearly: nothing is made twice, nothing is forgotten."""
 
+import contextlib
+import sqlite3
+import time
+
 import pytest
 
 
@@ -39,3 +43,37 @@ def test_a_stop_that_was_put_off_is_asked_for_again(scene, bot, ann):
     assert bot.ends(to=comment) == "confused"
     assert scene.kubeflow.runs()[0]["phase"] == "Failed"
     assert len(scene.kubeflow.runs()) == 1
+
+
+@pytest.fixture
+def locked(scene):
+    """Somebody else writes to the database and takes their time."""
+    @contextlib.contextmanager
+    def lock():
+        other = sqlite3.connect(scene.bot.state_dir / "kfops.db", isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
+        other.close()
+    return lock
+
+
+def test_what_cannot_be_stored_for_a_while_is_not_lost(scene, bot, ann, locked):
+    """The writer gives up after five seconds; the run that was made meanwhile must be followed all the same."""
+    scene.expects_log("store_waits|batch_failed|claim|report_unstored|wake_failed|meta_failed")
+    scene.kubeflow.fault("delay", "POST", r"/apis/v2beta1/runs$", seconds=2)
+    ann.comments("/build_run")
+    bot.answer("▶️")
+    scene.wait_until(lambda: bot.rows("SELECT 1 FROM steps WHERE effect = 'kfp.create_run'"), "the intent")
+    with locked():
+        time.sleep(8)
+    assert bot.ends(patience=30) == "rocket"
+    assert len(scene.kubeflow.runs()) == 1
+
+
+def test_folders_left_behind_are_removed_at_the_next_start(scene, bot, ann):
+    left = bot.state_dir / "work" / "01ARZ3NDEKTSV4RRFFQ69G5FAV" / "src"
+    left.mkdir(parents=True)
+    (left / "big").write_text("x")
+    scene.restart_bot()
+    scene.wait_until(lambda: not left.parent.exists(), "the folder to go")

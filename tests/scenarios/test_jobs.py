@@ -28,8 +28,8 @@ def test_status_shows_what_runs_and_what_waits(scene, bot, ann, ben, eve):
     eve.comments("/status")
     said = bot.answer("| job | pull request | command |")
     sha = scene.pull.head[:7]
-    assert re.search(rf"\| 2 \| #1 \| `/build_run` \| parked: follow \| `{sha}` \| ann \|", said), said
-    assert re.search(r"\| 3 \| #1 \| `/build` \| blocked, number 1 in line \| +\| ben \|", said), said
+    assert re.search(rf"\| 2 \| #1 \| `/build_run` \| running: following the run \| `{sha}` \| ann \|", said), said
+    assert re.search(r"\| 3 \| #1 \| `/build` \| number 1 in line \| +\| ben \|", said), said
     assert "`/status`" not in said
     scene.kubeflow.ends(run["run_id"])
     assert bot.ends(to=first) == "rocket" and bot.ends(to=second) == "rocket"
@@ -113,7 +113,7 @@ def test_cancel_without_a_number_and_all_stop_everything(scene, bot, ann, ben, e
 
 
 def test_cancel_before_anything_was_sent(scene, bot, ann):
-    scene.github.fault("delay", "GET", r"/permission$", seconds=2, when="before")
+    scene.github.fault("delay", "GET", r"/pulls/1$", seconds=2, when="before")
     asked = ann.comments("/build_run")
     bot.job_of(asked)
     ann.comments("/cancel 1")

@@ -1,4 +1,5 @@
 /* HTTP out, against a scripted server on loopback. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -488,11 +489,10 @@ static int port_of(int fd)
 	return 0;
 }
 
-static void expect_tls(int port, const char *host, const char *ca_file, enum err_class want,
-		       const char *says)
+static void expect_tls_with(const struct http_options *options, int port, const char *host,
+			    enum err_class want, const char *says)
 {
-	struct http_options options = {.ca_file = ca_file};
-	struct http *http = http_new(&options);
+	struct http *http = http_new(options);
 	AUTO_RESPONSE struct http_response response;
 	AUTO_FREE char *url = str_printf("https://%s:%d/", host, port);
 	struct http_request request = {.method = "GET", .url = url, .timeout_ms = 5000};
@@ -502,6 +502,45 @@ static void expect_tls(int port, const char *host, const char *ca_file, enum err
 	if (says && !strstr(err.msg, says))
 		fail_msg("\"%s\"", err.msg);
 	http_free(http);
+}
+
+static void expect_tls(int port, const char *host, const char *ca_file, enum err_class want,
+		       const char *says)
+{
+	struct http_options options = {.ca_file = ca_file};
+
+	expect_tls_with(&options, port, host, want, says);
+}
+
+/* A folder of hashed certificates vouches like a file; a name that only looks hashed does not. */
+static void expect_tls_by_folder(int port, const char *above, const char *cert)
+{
+	AUTO_FREE char *dir = str_printf("%s/hashed", above), *copy = str_printf("%s/c.pem", dir);
+	const char *rehash[] = {"openssl", "rehash", dir, NULL};
+	struct http_options options = {.ca_dir = dir};
+	struct dirent *entry;
+	int fd, status;
+	pid_t pid;
+	DIR *list;
+
+	assert_int_equal(mkdir(dir, 0700), 0);
+	assert_int_equal(link(cert, copy), 0);
+	expect_tls_with(&options, port, "127.0.0.1", ERR_CONFIG, "certificate");
+	pid = run_openssl(rehash, &fd);
+	waitpid(pid, &status, 0);
+	close(fd);
+	assert_int_equal(status, 0);
+	expect_tls_with(&options, port, "127.0.0.1", ERR_OK, NULL);
+	expect_tls_with(&options, port, "localhost", ERR_CONFIG, "localhost");
+	list = opendir(dir);
+	while ((entry = readdir(list)))
+		if (entry->d_name[0] != '.')
+			assert_int_equal(unlinkat(dirfd(list), entry->d_name, 0), 0);
+	assert_int_equal(symlinkat("/dev/null", dirfd(list), "0123abcd.0"), 0);
+	expect_tls_with(&options, port, "127.0.0.1", ERR_CONFIG, "certificate");
+	assert_int_equal(unlinkat(dirfd(list), "0123abcd.0", 0), 0);
+	closedir(list);
+	assert_int_equal(rmdir(dir), 0);
 }
 
 static void test_tls_is_verified(void **state)
@@ -540,6 +579,7 @@ static void test_tls_is_verified(void **state)
 	expect_tls(port, "127.0.0.1", NULL, ERR_CONFIG, "certificate");
 	expect_tls(port, "localhost", cert, ERR_CONFIG, "localhost");
 	expect_tls(port, "127.0.0.1", "/nonexistent.pem", ERR_CONFIG, NULL);
+	expect_tls_by_folder(port, dir, cert);
 	kill(pid, SIGKILL);
 	waitpid(pid, &status, 0);
 	close(fd);

@@ -187,6 +187,51 @@ static const struct trace_case cases[] = {
 		 "create_run asks kfp.create_run\nfollow asks kfp.run\nfollow asks kfp.terminate\n"
 		 "follow waits 5000 ms for r1\nfollow asks kfp.run\n"
 		 "run part failed: stopped: out of time\nend failed run.timeout\n"},
+	{.name = "a run that does not stop is not waited for without end",
+	 .command = "build_run",
+	 .args = "{}",
+	 .answers = {TO_CREATE, CREATED, {.effect = "kfp.run", .data = RUNNING, .cancel_by = "ann"},
+		     {.effect = "kfp.terminate", .data = "{\"terminated\":true}"}, RUN(RUNNING, 5000),
+		     RUN(RUNNING, 3600000)},
+	 .want = "authorize asks github.permission\npin asks github.pull\ncheckout asks repo.checkout\n"
+		 "settings asks repo.settings\ncompile asks compile\ncompile part done: 3 tasks\n"
+		 "confirm asks github.permission\npipeline asks kfp.pipeline\nupload asks kfp.upload_version\n"
+		 "upload part done: version `pr-7-9f8e7d6a1b2c`\nexperiment asks kfp.experiment\n"
+		 "create_run asks kfp.create_run\nfollow asks kfp.run\nfollow asks kfp.terminate\n"
+		 "follow waits 5000 ms for r1\nfollow asks kfp.run\nfollow waits 5000 ms for r1\n"
+		 "follow asks kfp.run\nrun part failed: does not stop\nend failed run.not_stopped\n"},
+	{.name = "cancelled while nobody knows whether there is a run: none is sent any more",
+	 .command = "run",
+	 .args = "{}",
+	 .answers = {TO_COMPILE,
+		     {.effect = "kfp.find_version",
+		      .data = "{\"sha\":\"9f8e7d6a1b2c3d4e5f60718293a4b5c6d7e8f901\",\"version\":{\"id\":"
+			      "\"v1\",\"name\":\"pr-7\"},\"compile\":{\"name\":\"iris\"}}"},
+		     ALLOWED, EXPERIMENT,
+		     {.effect = "kfp.create_run", .data = "{\"run_id\":\"r1\",\"absent\":true}"},
+		     {.effect = "kfp.run",
+		      .data = "{\"run_id\":\"r1\",\"absent\":true}",
+		      .advance_ms = 200000,
+		      .cancel_by = "ann"}},
+	 .want = "authorize asks github.permission\npin asks github.pull\ncheckout asks repo.checkout\n"
+		 "settings asks repo.settings\nversion asks kfp.find_version\nversion part done: `pr-7`\n"
+		 "confirm asks github.permission\nexperiment asks kfp.experiment\n"
+		 "create_run asks kfp.create_run\ncreate_run waits 15001 ms for -\ncreate_run asks kfp.run\n"
+		 "run part cancelled: stopped\nend cancelled job.cancelled\n"},
+	{.name = "the name of a task is foreign text",
+	 .command = "build_run",
+	 .args = "{}",
+	 .answers = {TO_CREATE, CREATED,
+		     RUN("{\"state\":\"RUNNING\",\"tasks\":{\"x` | @lab/all `y\":\"RUNNING\"}}", 5000),
+		     RUN(SUCCEEDED, 5000)},
+	 .want = "authorize asks github.permission\npin asks github.pull\ncheckout asks repo.checkout\n"
+		 "settings asks repo.settings\ncompile asks compile\ncompile part done: 3 tasks\n"
+		 "confirm asks github.permission\npipeline asks kfp.pipeline\nupload asks kfp.upload_version\n"
+		 "upload part done: version `pr-7-9f8e7d6a1b2c`\nexperiment asks kfp.experiment\n"
+		 "create_run asks kfp.create_run\nfollow asks kfp.run\n"
+		 "run part running: 0 of 3 tasks · ``x` \\| @lab/all `y`` running\n"
+		 "follow waits 5000 ms for r1\n"
+		 "follow asks kfp.run\nrun part done: 2 of 3 tasks\nend done: the run succeeded\n"},
 	{.name = "a failed run names its task",
 	 .command = "build_run",
 	 .args = "{}",
@@ -202,12 +247,15 @@ static const struct trace_case cases[] = {
 	{.name = "a run that somebody deleted",
 	 .command = "build_run",
 	 .args = "{}",
-	 .answers = {TO_CREATE, CREATED, RUN("{\"absent\":true}", 5000)},
+	 .answers = {TO_CREATE, CREATED, RUN("{\"absent\":true}", 5000),
+		     RUN("{\"absent\":true}", 200000)},
 	 .want = "authorize asks github.permission\npin asks github.pull\ncheckout asks repo.checkout\n"
 		 "settings asks repo.settings\ncompile asks compile\ncompile part done: 3 tasks\n"
 		 "confirm asks github.permission\npipeline asks kfp.pipeline\nupload asks kfp.upload_version\n"
 		 "upload part done: version `pr-7-9f8e7d6a1b2c`\nexperiment asks kfp.experiment\n"
-		 "create_run asks kfp.create_run\nfollow asks kfp.run\nrun part failed: gone\n"
+		 "create_run asks kfp.create_run\nfollow asks kfp.run\n"
+		 "run part running: not found, looking again\nfollow waits 15001 ms for -\n"
+		 "follow asks kfp.run\nrun part failed: gone\n"
 		 "end failed run.gone\n"},
 	{.name = "help asks nobody",
 	 .command = "help",

@@ -116,7 +116,7 @@ struct kit_event {
 	const char *commands; /* "build run", up to four; NULL: none */
 	int64_t at_ms;	      /* received; 0: T0 */
 	int64_t said_at_ms;   /* 0: as received */
-	bool keep_going, refuse_late;
+	bool keep_going, refuse_late, is_other;
 	const char *refusal;
 	unsigned guid; /* 0: a new one */
 	int64_t installation_id, repo_id;
@@ -163,7 +163,7 @@ static inline enum err_class kit_receive_raw(struct kit *kit, const struct kit_e
 	event.kind = in->kind ? in->kind : EVENT_COMMENT;
 	event.repo_id = in->repo_id ? in->repo_id : REPO;
 	event.installation_id = in->installation_id;
-	event.sender_id = 5;
+	event.sender_id = in->is_other ? 6 : 5;
 	event.pr = in->pr;
 	event.comment_id = in->comment_id;
 	event.comment_at_ms = in->said_at_ms ? in->said_at_ms : delivery.received_at_ms;

@@ -4,7 +4,7 @@
 /* --- conversations: a few lines in, every job's state out --- */
 
 /* Lines: "say PR COMMENT commands", "keep PR COMMENT commands" (--keep-going), "late PR COMMENT
- * commands", "claim" (a worker takes the next job and holds it), "park ID", "end ID STATE",
+ * commands", "other PR COMMENT commands" (somebody else), "claim" (a worker takes the next job and holds it), "park ID", "end ID STATE",
  * "work STATE" (claim and end), "cancel ID" (0: all), "closed PR", "due" (a day later),
  * "restart". */
 static const struct conversation {
@@ -22,6 +22,11 @@ static const struct conversation {
 	 "1 running, 2 ready>superseded, 3 blocked"},
 	{"not even claimed yet: superseded too", "say 1 10 build; say 1 11 build",
 	 "1 ready>superseded, 2 ready"},
+	{"somebody else's command takes nobody's place",
+	 "say 1 10 build; claim; say 1 11 run; other 1 12 run",
+	 "1 running, 2 blocked, 3 blocked"},
+	{"an older one of somebody else keeps its place too",
+	 "say 1 9 build; claim; say 1 12 run; other 1 11 run", "1 running, 2 blocked, 3 blocked"},
 	{"a started one is never superseded", "say 1 10 build; claim; say 1 11 build",
 	 "1 running, 2 blocked"},
 	{"a parked one is never superseded", "say 1 10 build; claim; park 1; say 1 11 build",
@@ -128,6 +133,7 @@ static void do_say(struct stage *stage, const char *verb, const char *rest)
 {
 	struct kit_event event = {.keep_going = str_eq(verb, "keep"),
 				  .refuse_late = str_eq(verb, "late"),
+				  .is_other = str_eq(verb, "other"),
 				  .at_ms = stage->clock};
 	char commands[64];
 	long long pr, comment;
@@ -191,7 +197,8 @@ static void do_line(struct stage *stage, const char *line)
 	assert_int_equal(sscanf(line, "%15s %n", verb, &used), 1);
 	rest = line + used;
 	stage->clock++;
-	if (str_eq(verb, "say") || str_eq(verb, "keep") || str_eq(verb, "late"))
+	if (str_eq(verb, "say") || str_eq(verb, "keep") || str_eq(verb, "late") ||
+	    str_eq(verb, "other"))
 		do_say(stage, verb, rest);
 	else if (str_eq(verb, "claim") || str_eq(verb, "park") || str_eq(verb, "end"))
 		do_hold(stage, verb, rest);

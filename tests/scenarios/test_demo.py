@@ -1,0 +1,22 @@
+"""The demonstration of the README, as a stranger runs it: one conversation with the release build.
+
+KFOPS_BUILD_ROOT names the folder in which demo.sh keeps its build; without a kfopsd there this is skipped, because
+demo.sh would build one.
+"""
+import os
+import pathlib
+import subprocess
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+def test_demo_shows_a_conversation_that_ends_well():
+    folder = os.environ.get("KFOPS_BUILD_ROOT")
+    if not folder or not pathlib.Path(folder, "demo/kfopsd").exists():
+        pytest.skip("no release build in $KFOPS_BUILD_ROOT/demo: test.sh makes one")
+    done = subprocess.run([ROOT / "demo.sh", "--once"], capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    for words in ("/build_run", "accuracy", "```mermaid"):
+        assert words in done.stdout, done.stdout
