@@ -135,7 +135,7 @@ static void read_options(struct world *world)
 static enum err_class open_repos(struct world *world, const char *state_dir, struct err *err)
 {
 	const struct config *config = world->config;
-	AUTO_FREE char *dir = str_printf("%s/mirrors", state_dir);
+	AUTO_FREE char *dir = str_printf("%s/mirrors", state_dir), *program = NULL;
 	struct repo_limits limits = {
 		.file_bytes_max = config_bytes(config, "limits.checkout_file_bytes"),
 		.tree_bytes_max = config_bytes(config, "limits.checkout_bytes"),
@@ -145,8 +145,10 @@ static enum err_class open_repos(struct world *world, const char *state_dir, str
 		.ca_file = config_text(config, "github.ca_file"),
 	};
 
-	if (make_dir(dir, err) || make_dir(world->work_dir, err))
+	if (make_dir(dir, err) || make_dir(world->work_dir, err) ||
+	    repo_program_find(&program, err))
 		return err->class;
+	limits.program = program;
 	return repo_store_open(&world->repos, dir, &limits, err);
 }
 
@@ -539,6 +541,7 @@ int daemon_check(const struct config *config)
 	struct world *world = &daemon.world;
 	struct err err = {0};
 	bool ok, github_ok, clusters_ok;
+	char *program = NULL;
 
 	world->config = config;
 	http_global_init();
@@ -546,6 +549,9 @@ int daemon_check(const struct config *config)
 	printf("ok   configuration\n");
 	ok = world->compile.mode != COMPILE_SANDBOX ||
 	     check_one("compile sandbox", compile_check(&world->compile, &err), &err);
+	err = (struct err){0};
+	ok = check_one("checkout program", repo_program_find(&program, &err), &err) && ok;
+	mem_free(program);
 	err = (struct err){0};
 	github_ok = check_one("GitHub credentials", open_github(world, &err), &err);
 	err = (struct err){0};

@@ -1,7 +1,8 @@
 /* wishes.h - what a job wants GitHub to show after a change of its state.
  *
  * Decides which slots get a new wish: the status comment, the final comment when it took long, the
- * checks. (Reactions belong to comments, and are wished for by the store.) Pure but for the view it is handed. */
+ * checks. (Reactions belong to comments, and are wished for by the store.) Pure but for the view it is
+ * handed. */
 #ifndef KF_BOT_WISHES_H
 #define KF_BOT_WISHES_H
 

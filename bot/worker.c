@@ -35,8 +35,11 @@ enum {
 
 struct workers {
 	struct world *world;
+	pthread_mutex_t claiming; /* held by the one that looks for work */
+	uint64_t seen;		  /* commits, when it looked last */
 	int count;
 	struct worker {
+		struct workers *workers;
 		struct hands hands;
 		pthread_t thread;
 	} * each;
@@ -528,11 +531,11 @@ static void work(struct task *task)
 		ask_step(task);
 }
 
-/* Claims one job and works on it until it waits or ends. False when none was due. */
-static bool work_one(struct hands *hands)
+/* Claims the job that has been due longest. False when none is due. */
+static bool claim(struct task *task)
 {
-	struct task task = {.hands = hands};
-	struct claim_op op = {.job = &task.job, .now_ms = clock_now_ms()};
+	struct hands *hands = task->hands;
+	struct claim_op op = {.job = &task->job, .now_ms = clock_now_ms()};
 	int64_t claim_ms, parked_ms;
 	struct err err = {0};
 	enum err_class class;
@@ -540,44 +543,74 @@ static bool work_one(struct hands *hands)
 	if (queue_next_due(hands->reader, &claim_ms, &parked_ms, &err) || claim_ms > op.now_ms)
 		return false;
 	class = writer_call(hands->world->writer, run_claim, &op, &err);
-	if (class == ERR_OK) {
-		task.leased = true;
-		work(&task);
-		if (task.leased && !atomic_load(&hands->world->stopping))
-			give_back(&task);
-	} else if (class != ERR_NOT_FOUND) {
+	if (class && class != ERR_NOT_FOUND)
 		world_nap(hands->world, STORE_NAP_MS);
-	}
-	task_dispose(&task);
-	return class == ERR_OK;
+	task->leased = class == ERR_OK;
+	return task->leased;
+}
+
+/* Works on the claimed job until it waits or ends. */
+static void work_off(struct task *task)
+{
+	work(task);
+	if (task->leased && !atomic_load(&task->hands->world->stopping))
+		give_back(task);
 }
 
 int64_t worker_drain(struct hands *hands)
 {
 	int64_t count = 0;
+	bool found = true;
 
-	while (work_one(hands))
-		count++;
+	while (found) {
+		struct task task = {.hands = hands};
+
+		found = claim(&task);
+		if (found)
+			work_off(&task);
+		task_dispose(&task);
+		count += found;
+	}
 	return count;
+}
+
+/* Waits until there is a job and claims it; false when the daemon stops. One worker at a time is in
+ * here: a commit wakes that one, not all of them, and the next takes its place when it has a job. */
+static bool wait_for_job(struct workers *workers, struct task *task)
+{
+	enum { NAP_MS = 5000 };
+	struct world *world = workers->world;
+	bool found = false;
+
+	pthread_mutex_lock(&workers->claiming);
+	while (!found && !atomic_load(&world->stopping)) {
+		int64_t claim_ms = INT64_MAX, parked_ms, until = clock_now_ms() + NAP_MS;
+		struct err err;
+
+		found = claim(task);
+		if (found)
+			break;
+		if (!queue_next_due(task->hands->reader, &claim_ms, &parked_ms, &err) &&
+		    claim_ms < until)
+			until = claim_ms;
+		workers->seen = world_wait(world, workers->seen, until);
+	}
+	pthread_mutex_unlock(&workers->claiming);
+	return found;
 }
 
 static void *worker_main(void *arg)
 {
-	enum { NAP_MS = 5000 };
 	struct worker *worker = arg;
-	struct world *world = worker->hands.world;
-	uint64_t seen = 0;
+	bool found = true;
 
-	while (!atomic_load(&world->stopping)) {
-		int64_t claim_ms = INT64_MAX, parked_ms, until = clock_now_ms() + NAP_MS;
-		struct err err;
+	while (found) {
+		struct task task = {.hands = &worker->hands};
 
-		if (work_one(&worker->hands))
-			continue;
-		if (!queue_next_due(worker->hands.reader, &claim_ms, &parked_ms, &err) &&
-		    claim_ms < until)
-			until = claim_ms;
-		seen = world_wait(world, seen, until);
+		found = wait_for_job(worker->workers, &task);
+		if (found)
+			work_off(&task);
+		task_dispose(&task);
 	}
 	return NULL;
 }
@@ -588,8 +621,10 @@ enum err_class workers_start(struct workers **out, struct world *world, int coun
 
 	workers->world = world;
 	workers->each = mem_new((size_t)count, sizeof *workers->each);
+	pthread_mutex_init(&workers->claiming, NULL);
 	*out = workers;
 	for (int i = 0; i < count; i++) {
+		workers->each[i].workers = workers;
 		if (hands_open(&workers->each[i].hands, world, err))
 			return err->class;
 		if (pthread_create(&workers->each[i].thread, NULL, worker_main, &workers->each[i]))
@@ -605,6 +640,7 @@ void workers_stop(struct workers *take_workers, int64_t deadline_ms)
 		world_join(take_workers->each[i].thread, deadline_ms);
 		hands_close(&take_workers->each[i].hands);
 	}
+	pthread_mutex_destroy(&take_workers->claiming);
 	mem_free(take_workers->each);
 	mem_free(take_workers);
 }

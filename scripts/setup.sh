@@ -29,7 +29,7 @@ if [ ! -f "$venv/.complete" ]; then
   mkdir -p "$KFOPS_CACHE"
   rm -rf "$venv"
   python3 -m venv "$venv"
-  "$venv/bin/pip" install -q --disable-pip-version-check -r "$root/scripts/requirements.txt" >&2
+  "$venv/bin/pip" install -q --disable-pip-version-check --use-pep517 -r "$root/scripts/requirements.txt" >&2
   touch "$venv/.complete"
 fi
 export KFOPS_PYTHON=$venv/bin/python

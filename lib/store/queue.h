@@ -40,8 +40,9 @@ struct queue_intake {
  * GUID, or comment and command number, changes nothing: QUEUE_DUPLICATE. Commands that change
  * something go one after the other on a pull request, in order of (comment id, command number): the
  * others in line are BLOCKED; read-only ones never wait. A queued job of the same command that has
- * not started is superseded by a newer comment of the same person. pull_request events record the head; "closed" ends
- * what has not started. check_run re-runs repeat the job of that uid. The rest is QUEUE_NOTED.
+ * not started is superseded by a newer comment of the same person. pull_request events record the
+ * head; "closed" ends what has not started. check_run re-runs repeat the job of that uid. The rest is
+ * QUEUE_NOTED.
  *
  * The store never ends a job itself: superseded, too late, stopped with its group, cancelled or
  * overtaken by its deadline before it started, it becomes READY with end_state, end_code and

@@ -189,8 +189,9 @@ class Daemon:
     """kfopsd with its default settings but for addresses; `changes` are merged in by section."""
 
     def __init__(self, folder: pathlib.Path, far: str, certs: pathlib.Path | None = None,
-                 changes: dict | None = None):
+                 changes: dict | None = None, build: str | None = None):
         self.folder = folder
+        self.program = (pathlib.Path(build) if build else build_dir()) / "kfopsd"
         self.port = free_port()
         self.secret = "bench-secret-of-32-bytes-or-more"
         self.state_dir = folder / "state"
@@ -228,7 +229,7 @@ class Daemon:
         """Milliseconds until it accepts a connection."""
         with open(self.log_file, "ab") as log:
             began = time.monotonic()
-            self.process = subprocess.Popen([*self.wrapper, str(build_dir() / "kfopsd"), "--config",
+            self.process = subprocess.Popen([*self.wrapper, str(self.program), "--config",
                                              str(self.folder / "kfops.yaml")], stdout=log, stderr=log)
             while True:
                 try:

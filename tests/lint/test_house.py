@@ -187,7 +187,7 @@ def daemon() -> pathlib.Path:
 def test_docs_name_every_option():
     written = (ROOT / "docs/configuration.md").read_text()
     tables = subprocess.run([daemon(), "--print-options"], capture_output=True, text=True, check=True).stdout
-    assert tables.strip() in written, "run: kfopsd --print-options, and put its tables into docs/configuration.md"
+    assert tables.strip() in written, "run: scripts/write_docs.py BUILD"
 
 
 def test_docs_name_every_metric():

@@ -61,7 +61,7 @@ def locked(scene):
 def test_what_cannot_be_stored_for_a_while_is_not_lost(scene, bot, ann, locked):
     """The writer gives up after five seconds; the run that was made meanwhile must be followed all the same."""
     scene.expects_log("store_waits|batch_failed|claim|report_unstored|wake_failed|meta_failed")
-    scene.kubeflow.fault("delay", "POST", r"/apis/v2beta1/runs$", seconds=2)
+    scene.kubeflow.fault("delay", "POST", r"/apis/v2beta1/runs$", delay_ms=2000)
     ann.comments("/build_run")
     bot.answer("▶️")
     scene.wait_until(lambda: bot.rows("SELECT 1 FROM steps WHERE effect = 'kfp.create_run'"), "the intent")

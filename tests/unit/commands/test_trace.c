@@ -254,7 +254,7 @@ static const struct trace_case cases[] = {
 		 "confirm asks github.permission\npipeline asks kfp.pipeline\nupload asks kfp.upload_version\n"
 		 "upload part done: version `pr-7-9f8e7d6a1b2c`\nexperiment asks kfp.experiment\n"
 		 "create_run asks kfp.create_run\nfollow asks kfp.run\n"
-		 "run part running: not found, looking again\nfollow waits 15001 ms for -\n"
+		 "follow waits 15001 ms for -\n"
 		 "follow asks kfp.run\nrun part failed: gone\n"
 		 "end failed run.gone\n"},
 	{.name = "help asks nobody",
