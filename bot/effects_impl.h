@@ -11,7 +11,7 @@ struct effect_call {
 	const struct job *job;
 	const json_t *args;
 	bool in_doubt;
-	json_t *data;              /* result, an object from the start */
+	json_t *data; /* result, an object from the start */
 };
 
 typedef enum err_class effect_fn(struct effect_call *call, struct err *err);
@@ -33,9 +33,9 @@ enum err_class effect_write_file(const struct world *world, const struct job *jo
 enum err_class effect_read_file(const struct world *world, const struct job *job, const char *name,
 				char **out, size_t *out_len, struct err *err) MUST_CHECK;
 
-/* Reads the documents, checks the parameters against them, keeps pipeline.json, and puts name, tasks,
- * images and effective parameters into call->data's object `into`. */
-enum err_class effect_take_documents(struct effect_call *call, json_t *documents, const json_t *given,
-				     json_t *into, struct err *err) MUST_CHECK;
+/* Reads the documents, checks the parameters against them, keeps pipeline.json, and puts name,
+ * tasks, images and effective parameters into call->data's object `into`. */
+enum err_class effect_take_documents(struct effect_call *call, json_t *documents,
+				     const json_t *given, json_t *into, struct err *err) MUST_CHECK;
 
 #endif

@@ -169,7 +169,8 @@ enum err_class effect_version_find(struct effect_call *call, struct err *err)
 	struct http *http;
 	struct kfp *kfp;
 
-	repo_remove_tree(source); /* its settings are read: not to be kept for as long as a run takes */
+	repo_remove_tree(
+		source); /* its settings are read: not to be kept for as long as a run takes */
 	if (cluster_of(call, &kfp, &http, err))
 		return err->class;
 	class = kfp_pipeline_find(kfp, http, jval_str(call->args, "namespace", ""),

@@ -104,7 +104,8 @@ static bool feed_one(struct poller *poller, size_t cluster, const char *name, in
 static void duty_feed(struct poller *poller, int64_t now_ms)
 {
 	struct world *world = poller->world;
-	bool is_away[WORLD_CLUSTERS_MAX] = {false}; /* costs its time-out once a turn, not once a namespace */
+	bool is_away[WORLD_CLUSTERS_MAX] = {
+		false}; /* costs its time-out once a turn, not once a namespace */
 
 	for (size_t i = 0;; i++) {
 		AUTO_FREE char *name = NULL;
@@ -249,7 +250,8 @@ static void duty_clock(struct poller *poller, int64_t now_ms)
 
 /* --- old rows, old mirrors, folders left behind --- */
 
-/* A job cleans up after its end is stored; a process that ended between the two has left its folder. */
+/* A job cleans up after its end is stored; a process that ended between the two has left its
+ * folder. */
 static void sweep_work(struct poller *poller)
 {
 	enum { UID_LEN = 26 };
@@ -259,8 +261,7 @@ static void sweep_work(struct poller *poller)
 	bool is_open;
 
 	while (dir && !atomic_load(&poller->world->stopping) && (entry = readdir(dir))) {
-		AUTO_FREE char *path =
-			str_printf("%s/%s", poller->world->work_dir, entry->d_name);
+		AUTO_FREE char *path = str_printf("%s/%s", poller->world->work_dir, entry->d_name);
 
 		if (strlen(entry->d_name) != UID_LEN ||
 		    queue_is_open(poller->hands.reader, entry->d_name, &is_open, &err) || is_open)

@@ -5,7 +5,8 @@
  * brought, the payload is fetched over our own authenticated connection and taken in like a
  * webhook. The queue's two keys against doubles make a second look harmless. A GUID that failed
  * three times is left alone, so a payload that breaks something cannot come back for ever; that
- * GitHub or the disk cannot just now does not count, and the next look begins where this one did. */
+ * GitHub or the disk cannot just now does not count, and the next look begins where this one did.
+ */
 #include <string.h>
 
 #include "bot/poller_impl.h"
@@ -127,8 +128,8 @@ static void note(struct poller *poller, const char *key, int64_t value, int64_t 
 		log_warn("meta_failed", LOG_S("message", err.msg));
 }
 
-/* The try is counted before the payload is read, which may be what ends the process. False: not now,
- * for a reason that passes. */
+/* The try is counted before the payload is read, which may be what ends the process. False: not
+ * now, for a reason that passes. */
 static bool recover(struct poller *poller, const struct missed *missed, int64_t now_ms)
 {
 	AUTO_FREE char *key = str_printf("redeliver:%s", missed->guid), *payload = NULL;

@@ -17,8 +17,8 @@ struct poller {
 		void (*run)(struct poller *poller, int64_t now_ms);
 	} duties[POLLER_DUTIES];
 	int64_t next_ms[POLLER_DUTIES];
-	int64_t wall_ms, mono_ms;    /* at the last look at the clocks */
-	int64_t last_noted;          /* job id */
+	int64_t wall_ms, mono_ms; /* at the last look at the clocks */
+	int64_t last_noted;	  /* job id */
 	int64_t started_at_ms;
 };
 

@@ -38,6 +38,7 @@ struct outcome {
 	int64_t remote_id;
 	char node_id[128];
 	bool wait_for_list; /* in doubt, and too early to search */
+	bool half_way;	    /* the remote id is known now; the row is to be sent again */
 };
 
 /* --- operations for the writer --- */
@@ -68,7 +69,8 @@ static enum err_class run_sent(struct db *db, void *arg, struct err *err)
 {
 	struct row_op *op = arg;
 
-	return outbox_sent(db, op->row->id, op->row->version, op->outcome->remote_id,
+	return outbox_sent(db, op->row->id, op->row->version - op->outcome->half_way,
+			   op->outcome->remote_id,
 			   op->outcome->node_id[0] ? op->outcome->node_id : NULL, err);
 }
 
@@ -79,8 +81,8 @@ static enum err_class run_retry(struct db *db, void *arg, struct err *err)
 	return outbox_retry(db, op->row->id, op->due_ms, op->permanent, op->error, err);
 }
 
-/* Stores what came of a row. While that does not work, nothing more is sent: the same row would go out
- * again and again. */
+/* Stores what came of a row. While that does not work, nothing more is sent: the same row would go
+ * out again and again. */
 static void store(struct reporter *rep,
 		  enum err_class (*run)(struct db *db, void *arg, struct err *err),
 		  struct row_op *op)
@@ -111,12 +113,20 @@ static enum err_class mark(struct reporter *rep, const struct outbox_row *row, s
 	return err->class;
 }
 
+/* May a try of which nothing is known have put something there? */
+static bool may_be_there(const struct reporter *rep, const struct outbox_row *row)
+{
+	return row->tries > 0 || row->wished_at_ms < rep->started_at_ms;
+}
+
 /* A reaction that is wanted is added (a second time changes nothing), one that is not any more is
- * taken away; on a comment that was deleted there is nothing to do. */
+ * taken away; one that may be there without our knowing its id is added once more, which tells the
+ * id. On a comment that was deleted there is nothing to do. */
 static enum err_class send_reaction(struct reporter *rep, const struct outbox_row *row,
 				    struct outcome *out, struct err *err)
 {
-	const char *content = jval_str(row->want, "content", "");
+	const char *content = jval_str(row->want, "content", ""),
+		   *was = jval_str(row->want, "was", "");
 	int64_t comment_id = jval_int(row->want, "comment_id", 0);
 	struct github *github = rep->hands.world->github;
 	struct github_target to = target_of(row);
@@ -128,6 +138,11 @@ static enum err_class send_reaction(struct reporter *rep, const struct outbox_ro
 	else if (row->remote_id)
 		class = github_reaction_remove(github, rep->hands.github_http, &to, comment_id,
 					       row->remote_id, err);
+	else if (*was && may_be_there(rep, row)) {
+		class = github_reaction_add(github, rep->hands.github_http, &to, comment_id, was,
+					    &out->remote_id, err);
+		out->half_way = !class && out->remote_id;
+	}
 	return class == ERR_NOT_FOUND ? ERR_OK : class;
 }
 
@@ -384,7 +399,8 @@ static bool report_one(struct reporter *rep, int64_t *until_ms)
 	CRASH_POINT("reporter.after_send");
 	if (!class && row.urgency == OUTBOX_PROGRESS)
 		budget_spend(budget_of(rep, row.installation_id),
-			     config_int(rep->hands.world->config, "github.writes_per_hour"), now_ms);
+			     config_int(rep->hands.world->config, "github.writes_per_hour"),
+			     now_ms);
 	if (class) {
 		put_off(rep, &row, &err);
 	} else if (outcome.wait_for_list) {

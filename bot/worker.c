@@ -29,8 +29,9 @@ enum {
 	BACKOFF_BASE_MS = 1000,
 	BACKOFF_CAP_MS = 300000,
 	STEPS_MAX = 1000,
-	STORE_NAP_MS = 500,	/* between tries to store something while the disk or the queue is full */
-	GIVEN_BACK_MS = 30000,	/* until a job is claimed again whose result could not be stored */
+	STORE_NAP_MS =
+		500, /* between tries to store something while the disk or the queue is full */
+	GIVEN_BACK_MS = 30000, /* until a job is claimed again whose result could not be stored */
 };
 
 struct workers {
@@ -140,8 +141,8 @@ static const struct pipeline *pipeline_of(struct task *task)
 	return task->pipeline;
 }
 
-/* Stores the job as it is now, what the effect brought, and what GitHub is to show. When that fails,
- * the job goes no further under this lease. */
+/* Stores the job as it is now, what the effect brought, and what GitHub is to show. When that
+ * fails, the job goes no further under this lease. */
 static enum err_class commit(struct task *task, int64_t now_ms, bool *cancelled, struct err *err)
 {
 	struct wishes wishes;
@@ -228,16 +229,16 @@ static bool is_patient(const struct task *task)
 		.handles_cancel; /* a run is under way: wait for it */
 }
 
-/* Errors that waiting may cure. While a run is under way, or may be, that is also what the operator has
- * to put right (a token that is refused): to end here would be to forget the run. */
+/* Errors that waiting may cure. While a run is under way, or may be, that is also what the operator
+ * has to put right (a token that is refused): to end here would be to forget the run. */
 static bool is_waited_out(const struct task *task)
 {
 	enum err_class class = task->result.err.class;
 	enum effect_kind kind = task->effect.kind;
 
 	return err_is_retried(class) ||
-	       (class == ERR_CONFIG && (task->was_in_doubt || kind == EFFECT_RUN_GET ||
-					kind == EFFECT_RUN_TERMINATE));
+	       (class == ERR_CONFIG &&
+		(task->was_in_doubt || kind == EFFECT_RUN_GET || kind == EFFECT_RUN_TERMINATE));
 }
 
 static void note_trouble(struct task *task, int64_t now_ms)
@@ -439,8 +440,8 @@ static void ask_step(struct task *task)
 		return;
 	}
 	if (!task->has_result && now_ms >= task->job.deadline_at_ms && !step->handles_cancel) {
-		end_job(task, JOB_EXPIRED, "job.deadline",
-			"its deadline passed before it was done", now_ms);
+		end_job(task, JOB_EXPIRED, "job.deadline", "its deadline passed before it was done",
+			now_ms);
 		return;
 	}
 	if (task->has_result && settle_retry(task, now_ms))
@@ -504,8 +505,7 @@ static void resume_intent(struct task *task)
 /* The lease of a job that could not be stored must not stay with nobody until the next start. */
 static void give_back(struct task *task)
 {
-	struct give_back_op op = {.job_id = task->job.id,
-				  .due_ms = clock_now_ms() + GIVEN_BACK_MS};
+	struct give_back_op op = {.job_id = task->job.id, .due_ms = clock_now_ms() + GIVEN_BACK_MS};
 	struct err err = {0};
 
 	if (store(task->hands->world, run_give_back, &op, &err))
@@ -575,24 +575,27 @@ int64_t worker_drain(struct hands *hands)
 }
 
 /* Waits until there is a job and claims it; false when the daemon stops. One worker at a time is in
- * here: a commit wakes that one, not all of them, and the next takes its place when it has a job. */
+ * here: a commit wakes that one, not all of them, and the next takes its place when it has a job.
+ */
 static bool wait_for_job(struct workers *workers, struct task *task)
 {
-	enum { NAP_MS = 5000 };
+	enum { NAP_MS = 5000, HELD_BACK_MS = 50 };
 	struct world *world = workers->world;
 	bool found = false;
 
 	pthread_mutex_lock(&workers->claiming);
 	while (!found && !atomic_load(&world->stopping)) {
-		int64_t claim_ms = INT64_MAX, parked_ms, until = clock_now_ms() + NAP_MS;
+		int64_t now_ms = clock_now_ms(), until = now_ms + NAP_MS;
+		int64_t claim_ms = INT64_MAX, parked_ms;
 		struct err err;
 
 		found = claim(task);
 		if (found)
 			break;
+		/* one that is due all the same has to wait for another's end */
 		if (!queue_next_due(task->hands->reader, &claim_ms, &parked_ms, &err) &&
 		    claim_ms < until)
-			until = claim_ms;
+			until = claim_ms > now_ms ? claim_ms : now_ms + HELD_BACK_MS;
 		workers->seen = world_wait(world, workers->seen, until);
 	}
 	pthread_mutex_unlock(&workers->claiming);

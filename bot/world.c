@@ -19,7 +19,8 @@ void world_poke(void *arg)
 	pthread_mutex_unlock(&world->mutex);
 }
 
-/* On the clock that nobody sets: a wall clock put back by an hour must not make anyone sleep for one. */
+/* On the clock that nobody sets: a wall clock put back by an hour must not make anyone sleep for
+ * one. */
 static struct timespec after(int64_t ms)
 {
 	int64_t at_ms = clock_mono_ms() + (ms > 0 ? ms : 0);

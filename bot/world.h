@@ -24,7 +24,7 @@ enum { WORLD_CLUSTERS_MAX = 16, WORLD_NAMESPACES_MAX = 1000 };
 struct world {
 	const struct config *config;
 	char *db_path;
-	char *work_dir;              /* a folder per job under way */
+	char *work_dir; /* a folder per job under way */
 	struct writer *writer;
 	struct github *github;
 	bool app_mode;
@@ -36,26 +36,26 @@ struct world {
 	int64_t notify_after_ms, edit_interval_ms, list_lag_ms, patience_ms;
 	atomic_bool stopping;
 
-	pthread_mutex_t mutex;       /* guards what follows */
-	pthread_cond_t work;         /* something was committed; on CLOCK_MONOTONIC */
-	uint64_t commits;            /* grows with each commit */
+	pthread_mutex_t mutex; /* guards what follows */
+	pthread_cond_t work;   /* something was committed; on CLOCK_MONOTONIC */
+	uint64_t commits;      /* grows with each commit */
 	struct world_namespace {
 		size_t cluster;
 		char *name;
 		int64_t seen_until_ms; /* the feed's cursor */
-	} *namespaces;               /* with runs under way */
+	} * namespaces;		       /* with runs under way */
 	size_t namespace_count;
 };
 
 /* Wakes the threads that wait for committed work; the writer's notify. */
 void world_poke(void *arg);
 
-/* Waits until a commit after `seen`, the time `until_ms` (wall clock), or the end; returns the present
- * count of commits. */
+/* Waits until a commit after `seen`, the time `until_ms` (wall clock), or the end; returns the
+ * present count of commits. */
 uint64_t world_wait(struct world *world, uint64_t seen, int64_t until_ms);
 
-/* A pause after something failed, so that trying again does not become a busy loop; shorter when the
- * daemon stops. */
+/* A pause after something failed, so that trying again does not become a busy loop; shorter when
+ * the daemon stops. */
 void world_nap(struct world *world, int64_t ms);
 
 /* Remembers that runs of this namespace are under way, for the feed. */

@@ -24,7 +24,7 @@ const char *check_pipeline_path(const char *text); /* the same, and .py, .yaml, 
 const char *check_identifier(const char *text);	   /* of Python */
 const char *check_mode(const char *text);	   /* pipeline_execution_mode */
 const char *check_registry(const char *text);
-const char *check_image(const char *text);   /* one or more parts of an image name */
+const char *check_image(const char *text); /* one or more parts of an image name */
 
 /* True when a checked URL is https, or http to a place inside the machine or the cluster: loopback,
  * a name without dots, *.svc, *.svc.cluster.local. */

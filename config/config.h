@@ -1,10 +1,10 @@
 /* config.h - the operator's file: /etc/kfops/kfops.yaml.
  *
- * Every option is a line in config/options.def: path, type, default, bounds, help. Unknown and doubled
- * keys, wrong types and values out of bounds are errors with line, column and the nearest known key; all
- * of them are reported, not just the first. Files that hold secrets are named, never their content.
- * docs/configuration.md is generated from the same table. Loading is not locked; the result is
- * constant afterwards. */
+ * Every option is a line in config/options.def: path, type, default, bounds, help. Unknown and
+ * doubled keys, wrong types and values out of bounds are errors with line, column and the nearest
+ * known key; all of them are reported, not just the first. Files that hold secrets are named, never
+ * their content. docs/configuration.md is generated from the same table. Loading is not locked; the
+ * result is constant afterwards. */
 #ifndef KF_CONFIG_CONFIG_H
 #define KF_CONFIG_CONFIG_H
 
@@ -18,26 +18,27 @@
 struct config;
 
 /* Reads and checks a file. On CONFIG, `report` has one line per fault: "FILE:LINE:COLUMN: ...". */
-enum err_class config_load(struct config **out, const char *path, struct buf *report, struct err *err)
-	MUST_CHECK;
+enum err_class config_load(struct config **out, const char *path, struct buf *report,
+			   struct err *err) MUST_CHECK;
 enum err_class config_parse(struct config **out, const char *name, const char *text, size_t len,
 			    struct buf *report, struct err *err) MUST_CHECK;
 void config_free(struct config *take_config);
 
-/* Values by the path of options.def ("github.api_url"); asking for one that is not there is our bug. */
-const char *config_text(const struct config *config, const char *path);   /* NULL: not set */
+/* Values by the path of options.def ("github.api_url"); asking for one that is not there is our
+ * bug. */
+const char *config_text(const struct config *config, const char *path); /* NULL: not set */
 int64_t config_int(const struct config *config, const char *path);
 bool config_bool(const struct config *config, const char *path);
-int64_t config_ms(const struct config *config, const char *path);         /* durations */
-int64_t config_bytes(const struct config *config, const char *path);      /* sizes: "64MiB" */
+int64_t config_ms(const struct config *config, const char *path);    /* durations */
+int64_t config_bytes(const struct config *config, const char *path); /* sizes: "64MiB" */
 
 /* `clusters`: a list of {name, kfp_url, kfp_ui_url, ...}, see options.def section CLUSTER. */
 size_t config_cluster_count(const struct config *config);
 const char *config_cluster_text(const struct config *config, size_t i, const char *key);
 bool config_cluster_bool(const struct config *config, size_t i, const char *key);
 
-/* `repositories`: a list of {match: "owner/name" or "owner/" followed by a star, cluster}. The first that
- * matches counts; -1: the repository is not allowed here. */
+/* `repositories`: a list of {match: "owner/name" or "owner/" followed by a star, cluster}. The
+ * first that matches counts; -1: the repository is not allowed here. */
 int config_cluster_of_repo(const struct config *config, const char *repo);
 
 /* Appends the effective values, one "path: value  # default | FILE:LINE" line each. */

@@ -15,7 +15,8 @@ void buf_dispose(struct buf *buf)
 	*buf = (struct buf){0};
 }
 
-/* Makes room for `len` more bytes and the NUL; the capacity doubles so that appending stays linear. */
+/* Makes room for `len` more bytes and the NUL; the capacity doubles so that appending stays linear.
+ */
 static void reserve(struct buf *buf, size_t len)
 {
 	size_t need = buf->len + len + 1, cap = buf->cap ? buf->cap : 64;

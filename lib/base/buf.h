@@ -13,10 +13,10 @@
 #include "lib/base/mem.h"
 
 struct buf {
-	char *data;     /* NULL until the first byte */
+	char *data; /* NULL until the first byte */
 	size_t len;
 	size_t cap;
-	size_t max;     /* bytes, without the NUL */
+	size_t max;	/* bytes, without the NUL */
 	bool truncated; /* something did not fit */
 };
 
@@ -36,7 +36,8 @@ void buf_clear(struct buf *buf);
 /* The content as text, "" when empty; borrowed until the next change. */
 const char *buf_text(const struct buf *buf);
 
-/* Hands the content out as a NUL-terminated string; the caller frees it. The buffer is empty then. */
+/* Hands the content out as a NUL-terminated string; the caller frees it. The buffer is empty then.
+ */
 char *buf_take(struct buf *buf) MUST_CHECK;
 
 #endif

@@ -70,8 +70,8 @@ void clock_rfc3339(char out[21], int64_t ms)
 	struct civil c = civil_from_ms(ms);
 	char text[80];
 
-	snprintf(text, sizeof text, "%04d-%02d-%02dT%02d:%02d:%02dZ", c.year, c.month, c.day, c.hour,
-		 c.minute, c.second);
+	snprintf(text, sizeof text, "%04d-%02d-%02dT%02d:%02d:%02dZ", c.year, c.month, c.day,
+		 c.hour, c.minute, c.second);
 	str_copy(out, 21, text);
 }
 
@@ -132,8 +132,8 @@ static bool parse_http_date(int64_t *out_ms, const char *text)
 	const char *found;
 	int used = 0;
 
-	if (sscanf(text, "%*3[A-Za-z], %2d %3[A-Za-z] %4d %2d:%2d:%2d GMT%n", &c.day, month, &c.year,
-		   &c.hour, &c.minute, &c.second, &used) != 6 ||
+	if (sscanf(text, "%*3[A-Za-z], %2d %3[A-Za-z] %4d %2d:%2d:%2d GMT%n", &c.day, month,
+		   &c.year, &c.hour, &c.minute, &c.second, &used) != 6 ||
 	    !used || text[used])
 		return false;
 	found = strstr(months, month);

@@ -38,7 +38,8 @@ enum err_class err_set(struct err *err, enum err_class class, const char *fmt, .
 	return class;
 }
 
-enum err_class err_code(struct err *err, enum err_class class, const char *code, const char *fmt, ...)
+enum err_class err_code(struct err *err, enum err_class class, const char *code, const char *fmt,
+			...)
 {
 	va_list ap;
 

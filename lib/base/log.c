@@ -60,7 +60,8 @@ static void put_value(struct buf *line, const char *text)
 		else if (c < ' ' || c == 0x7f)
 			buf_printf(line, "\\x%02x", c);
 		else if (c == 0xc2 && i + 1 < len && (unsigned char)text[i + 1] < 0xa0)
-			/* U+0080 to U+009F are controls too: some terminals take U+009B as ESC [. */
+			/* U+0080 to U+009F are controls too: some terminals take U+009B as ESC [.
+			 */
 			buf_printf(line, "\\xc2\\x%02x", (unsigned char)text[++i]);
 		else
 			buf_putc(line, (char)c);
@@ -68,7 +69,8 @@ static void put_value(struct buf *line, const char *text)
 	buf_puts(line, len < full ? "...\"" : "\"");
 }
 
-void log_write(enum log_level level, const char *event, const struct log_field *fields, size_t count)
+void log_write(enum log_level level, const char *event, const struct log_field *fields,
+	       size_t count)
 {
 	AUTO_BUF struct buf line = buf_make(LINE_MAX_BYTES);
 	char now[21];

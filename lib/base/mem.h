@@ -11,7 +11,8 @@
 
 #define MUST_CHECK __attribute__((warn_unused_result))
 
-/* Ends the process with file and line when one of our own assumptions is broken. Never for input. */
+/* Ends the process with file and line when one of our own assumptions is broken. Never for input.
+ */
 #define must(cond) ((cond) ? (void)0 : mem_die(__FILE__, __LINE__, #cond))
 _Noreturn void mem_die(const char *file, int line, const char *what);
 

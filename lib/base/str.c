@@ -186,15 +186,18 @@ void str_duration(char out[32], int64_t ms)
 	int64_t s = ms < 0 ? 0 : ms / 1000;
 
 	if (ms < 10000)
-		snprintf(out, 32, "%lld.%lld s", (long long)s, ms < 0 ? 0LL : (long long)(ms % 1000 / 100));
+		snprintf(out, 32, "%lld.%lld s", (long long)s,
+			 ms < 0 ? 0LL : (long long)(ms % 1000 / 100));
 	else if (s < 120)
 		snprintf(out, 32, "%lld s", (long long)s);
 	else if (s < 3600)
 		snprintf(out, 32, "%lld min", (long long)(s / 60));
 	else if (s < 86400)
-		snprintf(out, 32, "%lld h %02lld min", (long long)(s / 3600), (long long)(s / 60 % 60));
+		snprintf(out, 32, "%lld h %02lld min", (long long)(s / 3600),
+			 (long long)(s / 60 % 60));
 	else
-		snprintf(out, 32, "%lld d %lld h", (long long)(s / 86400), (long long)(s / 3600 % 24));
+		snprintf(out, 32, "%lld d %lld h", (long long)(s / 86400),
+			 (long long)(s / 3600 % 24));
 }
 
 static int min3(int a, int b, int c)
@@ -218,7 +221,8 @@ int str_distance(const char *a, const char *b, int max)
 	for (size_t i = 1; i <= a_len; i++) {
 		now[0] = (int)i;
 		for (size_t j = 1; j <= b_len; j++) {
-			now[j] = min3(last[j] + 1, now[j - 1] + 1, last[j - 1] + (a[i - 1] != b[j - 1]));
+			now[j] = min3(last[j] + 1, now[j - 1] + 1,
+				      last[j - 1] + (a[i - 1] != b[j - 1]));
 			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
 			    before[j - 2] + 1 < now[j])
 				now[j] = before[j - 2] + 1;

@@ -17,11 +17,11 @@ enum yaml_kind { YAML_SCALAR, YAML_LIST, YAML_MAP };
 
 struct yaml_node {
 	enum yaml_kind kind;
-	int line, column;          /* from 1 */
-	char *text;                /* scalar: its value as written; NULL otherwise */
-	bool quoted;               /* scalar in quotes or a block: always text */
-	struct yaml_node **items;  /* list: members; map: values */
-	struct yaml_node **keys;   /* map: scalars, same order */
+	int line, column;	  /* from 1 */
+	char *text;		  /* scalar: its value as written; NULL otherwise */
+	bool quoted;		  /* scalar in quotes or a block: always text */
+	struct yaml_node **items; /* list: members; map: values */
+	struct yaml_node **keys;  /* map: scalars, same order */
 	size_t count;
 };
 

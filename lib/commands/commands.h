@@ -1,4 +1,5 @@
-/* commands.h - the table of all commands: what /help lists, what the parser knows, what the worker runs.
+/* commands.h - the table of all commands: what /help lists, what the parser knows, what the worker
+ * runs.
  *
  * Adding one: a file that exports one constant, and a line in commands.def. Pure; any thread. */
 #ifndef KF_COMMANDS_COMMANDS_H

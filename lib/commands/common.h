@@ -61,53 +61,71 @@ STEP_DECIDE(common_create_run);
 STEP_DECIDE(common_follow);
 STEP_DECIDE(common_causes);
 
-#define STEP_AUTHORIZE {.name = "authorize", .sentence = "asking who may", .decide = common_authorize}
-#define STEP_PIN {.name = "pin", .sentence = "choosing the commit", .decide = common_pin}
+#define STEP_AUTHORIZE                                                                             \
+	{                                                                                          \
+		.name = "authorize", .sentence = "asking who may", .decide = common_authorize      \
+	}
+#define STEP_PIN                                                                                   \
+	{                                                                                          \
+		.name = "pin", .sentence = "choosing the commit", .decide = common_pin             \
+	}
 #define STEP_CHECKOUT                                                                              \
-	{.name = "checkout", .sentence = "checking the commit out", .decide = common_checkout}
+	{                                                                                          \
+		.name = "checkout", .sentence = "checking the commit out",                         \
+		.decide = common_checkout                                                          \
+	}
 #define STEP_SETTINGS                                                                              \
-	{.name = "settings",                                                                       \
-	 .sentence = "reading config_files/config.yaml",                                           \
-	 .handles_errors = true,                                                                   \
-	 .decide = common_settings}
+	{                                                                                          \
+		.name = "settings", .sentence = "reading config_files/config.yaml",                \
+		.handles_errors = true, .decide = common_settings                                  \
+	}
 #define STEP_COMPILE                                                                               \
-	{.name = "compile",                                                                        \
-	 .sentence = "compiling the pipeline",                                                     \
-	 .handles_errors = true,                                                                   \
-	 .decide = common_compile}
+	{                                                                                          \
+		.name = "compile", .sentence = "compiling the pipeline", .handles_errors = true,   \
+		.decide = common_compile                                                           \
+	}
 #define STEP_CONFIRM                                                                               \
-	{.name = "confirm", .sentence = "asking again who may", .decide = common_confirm}
+	{                                                                                          \
+		.name = "confirm", .sentence = "asking again who may", .decide = common_confirm    \
+	}
 #define STEP_PIPELINE                                                                              \
-	{.name = "pipeline", .sentence = "finding the pipeline in Kubeflow", .decide = common_pipeline}
+	{                                                                                          \
+		.name = "pipeline", .sentence = "finding the pipeline in Kubeflow",                \
+		.decide = common_pipeline                                                          \
+	}
 #define STEP_UPLOAD                                                                                \
-	{.name = "upload",                                                                         \
-	 .sentence = "uploading the version",                                                      \
-	 .handles_errors = true,                                                                   \
-	 .decide = common_upload}
+	{                                                                                          \
+		.name = "upload", .sentence = "uploading the version", .handles_errors = true,     \
+		.decide = common_upload                                                            \
+	}
 #define STEP_FIND_VERSION                                                                          \
-	{.name = "version",                                                                        \
-	 .sentence = "looking for the version",                                                    \
-	 .handles_errors = true,                                                                   \
-	 .decide = common_find_version}
+	{                                                                                          \
+		.name = "version", .sentence = "looking for the version", .handles_errors = true,  \
+		.decide = common_find_version                                                      \
+	}
 #define STEP_EXPERIMENT                                                                            \
-	{.name = "experiment", .sentence = "finding the experiment", .decide = common_experiment}
+	{                                                                                          \
+		.name = "experiment", .sentence = "finding the experiment",                        \
+		.decide = common_experiment                                                        \
+	}
 #define STEP_CREATE_RUN                                                                            \
-	{.name = "create_run",                                                                     \
-	 .sentence = "creating the run",                                                           \
-	 .handles_cancel = true,                                                                   \
-	 .decide = common_create_run}
+	{                                                                                          \
+		.name = "create_run", .sentence = "creating the run", .handles_cancel = true,      \
+		.decide = common_create_run                                                        \
+	}
 #define STEP_FOLLOW                                                                                \
-	{.name = "follow",                                                                         \
-	 .sentence = "following the run",                                                          \
-	 .handles_errors = true,                                                                   \
-	 .handles_cancel = true,                                                                   \
-	 .decide = common_follow}
+	{                                                                                          \
+		.name = "follow", .sentence = "following the run", .handles_errors = true,         \
+		.handles_cancel = true, .decide = common_follow                                    \
+	}
 #define STEP_CAUSES                                                                                \
-	{.name = "causes",                                                                         \
-	 .sentence = "asking why the run failed",                                                  \
-	 .handles_errors = true,                                                                   \
-	 .handles_cancel = true,                                                                   \
-	 .decide = common_causes}
-#define STEP_LAST {.name = NULL}
+	{                                                                                          \
+		.name = "causes", .sentence = "asking why the run failed", .handles_errors = true, \
+		.handles_cancel = true, .decide = common_causes                                    \
+	}
+#define STEP_LAST                                                                                  \
+	{                                                                                          \
+		.name = NULL                                                                       \
+	}
 
 #endif

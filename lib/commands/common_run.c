@@ -357,8 +357,11 @@ static void look_at_run(const struct job *job, const json_t *seen, int64_t now_m
 	if (!stopping) {
 		/* asked for before, but the request never got through: again */
 		if (*why || job->cancel || is_out_of_time(job, now_ms)) {
-			ask_terminate(job, *why ? why : job->cancel ? "cancel" : "timeout", now_ms,
-				      out);
+			ask_terminate(job,
+				      *why	    ? why
+				      : job->cancel ? "cancel"
+						    : "timeout",
+				      now_ms, out);
 			return;
 		}
 		describe_progress(job, tasks, &text);

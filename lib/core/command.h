@@ -1,9 +1,10 @@
 /* command.h - what a command is, and how a line becomes a call of one.
  *
- * Grammar: `/word [ENV|NAME|ID] [--flag[=| ]value]... [-- k=v ...]`; also `/kfops word ...`. Single and
- * double quotes, backslash only inside double quotes, no expansion of any kind. Dash and underscore
- * are equal in words and flags, case does not matter in the word. A comment's lines all parse or none
- * runs. The table of commands is handed in, so this module knows none of them. Pure; any thread. */
+ * Grammar: `/word [ENV|NAME|ID] [--flag[=| ]value]... [-- k=v ...]`; also `/kfops word ...`. Single
+ * and double quotes, backslash only inside double quotes, no expansion of any kind. Dash and
+ * underscore are equal in words and flags, case does not matter in the word. A comment's lines all
+ * parse or none runs. The table of commands is handed in, so this module knows none of them. Pure;
+ * any thread. */
 #ifndef KF_CORE_COMMAND_H
 #define KF_CORE_COMMAND_H
 
@@ -17,34 +18,34 @@ enum right { RIGHT_ANYONE, RIGHT_READ, RIGHT_TRIAGE, RIGHT_WRITE, RIGHT_MAINTAIN
 
 enum flag_type {
 	FLAG_BOOL,
-	FLAG_TEXT,      /* at most 500 bytes, no control or bidi characters */
-	FLAG_NAME,      /* letters, digits, '-', '_', '.', '/'; does not start with '-' */
+	FLAG_TEXT, /* at most 500 bytes, no control or bidi characters */
+	FLAG_NAME, /* letters, digits, '-', '_', '.', '/'; does not start with '-' */
 	FLAG_INT,
-	FLAG_DURATION,  /* "15m"; stored in milliseconds */
-	FLAG_SHA,       /* 7 to 64 lower-case hex digits */
-	FLAG_PARAM,     /* k=v, may be repeated; collected into one object */
+	FLAG_DURATION, /* "15m"; stored in milliseconds */
+	FLAG_SHA,      /* 7 to 64 lower-case hex digits */
+	FLAG_PARAM,    /* k=v, may be repeated; collected into one object */
 };
 
 struct command_flag {
-	const char *name;        /* without dashes, "no-cache" */
+	const char *name; /* without dashes, "no-cache" */
 	enum flag_type type;
-	const char *value_name;  /* "S", for usage */
+	const char *value_name; /* "S", for usage */
 	const char *help;
 };
 
 struct step;
 
 struct command {
-	const char *name;        /* "build_run" */
-	const char *summary;     /* one sentence, for /help */
-	const char *const *examples;     /* ends with NULL */
+	const char *name;		  /* "build_run" */
+	const char *summary;		  /* one sentence, for /help */
+	const char *const *examples;	  /* ends with NULL */
 	const struct command_flag *flags; /* ends with a NULL name */
-	const char *arg_name;    /* positional, "VERSION"; NULL: takes none */
+	const char *arg_name;		  /* positional, "VERSION"; NULL: takes none */
 	enum flag_type arg_type;
 	bool arg_required;
-	enum right right;        /* what a person needs when no policy says otherwise */
-	bool read_only;          /* changes nothing: does not wait for the pull request's order */
-	bool on_closed;          /* allowed on closed and merged pull requests */
+	enum right right;	  /* what a person needs when no policy says otherwise */
+	bool read_only;		  /* changes nothing: does not wait for the pull request's order */
+	bool on_closed;		  /* allowed on closed and merged pull requests */
 	const struct step *steps; /* ends with a NULL name */
 };
 
@@ -58,19 +59,19 @@ struct command_call {
 	/* {"arg": "...", "sha": "...", "no-cache": true, "param": {k: "v"}}: flags by their names,
 	 * durations in milliseconds; owned. */
 	json_t *args;
-	char *line;              /* as written, for the answer; owned */
+	char *line; /* as written, for the answer; owned */
 };
 
 struct command_calls {
 	struct command_call *items;
 	size_t count;
-	bool keep_going;         /* --keep-going on any line */
+	bool keep_going; /* --keep-going on any line */
 };
 
 /* Parses one line. USER with a code ("command.unknown", "command.unknown_flag", "command.value",
- * "command.missing", "command.quote", "command.too_long", "command.doubled_flag") and a sentence that
- * names what is allowed and the nearest match. NOT_FOUND when the word is nobody's (not ours, not near
- * ours, and not in the /kfops form): the line is silently left alone. */
+ * "command.missing", "command.quote", "command.too_long", "command.doubled_flag") and a sentence
+ * that names what is allowed and the nearest match. NOT_FOUND when the word is nobody's (not ours,
+ * not near ours, and not in the /kfops form): the line is silently left alone. */
 enum err_class command_parse(struct command_call *out, const struct command_table *table,
 			     const char *line, struct err *err) MUST_CHECK;
 void command_call_dispose(struct command_call *call);

@@ -15,15 +15,15 @@
 
 enum job_state {
 	JOB_READY = 0,
-	JOB_RUNNING = 1,     /* leased by this incarnation */
-	JOB_PARKED = 2,      /* waits for something outside */
-	JOB_BACKOFF = 3,     /* waits to try again */
-	JOB_BLOCKED = 4,     /* waits for another job */
+	JOB_RUNNING = 1, /* leased by this incarnation */
+	JOB_PARKED = 2,	 /* waits for something outside */
+	JOB_BACKOFF = 3, /* waits to try again */
+	JOB_BLOCKED = 4, /* waits for another job */
 	JOB_DONE = 10,
 	JOB_FAILED = 11,
 	JOB_CANCELLED = 12,
 	JOB_SUPERSEDED = 13,
-	JOB_DEAD = 14,       /* killed the process three times, or gave up on our own fault */
+	JOB_DEAD = 14, /* killed the process three times, or gave up on our own fault */
 	JOB_EXPIRED = 15,
 };
 
@@ -39,35 +39,36 @@ enum effect_kind {
 
 struct job {
 	int64_t id;
-	char uid[27];              /* ULID: in run names, comment markers, external ids, log lines */
-	int64_t installation_id;   /* 0 in token mode */
+	char uid[27];		 /* ULID: in run names, comment markers, external ids, log lines */
+	int64_t installation_id; /* 0 in token mode */
 	int64_t repo_id;
-	char *repo;                /* owner/name at the time of the command */
+	char *repo; /* owner/name at the time of the command */
 	int64_t pr;
 	int64_t comment_id;
-	int64_t cmd_no;            /* of the comment, from 0 */
+	int64_t cmd_no; /* of the comment, from 0 */
 	int64_t actor_id;
-	char *actor;               /* login */
-	char *command;             /* name */
-	char *line;                /* as the person wrote it */
+	char *actor;   /* login */
+	char *command; /* name */
+	char *line;    /* as the person wrote it */
 	json_t *args;
-	json_t *data;              /* what the steps have found out; see lib/commands/common.h */
-	char head_sha[65];         /* "" until pinned */
+	json_t *data;	   /* what the steps have found out; see lib/commands/common.h */
+	char head_sha[65]; /* "" until pinned */
 	enum job_state state;
-	int64_t step;              /* index into the command's steps */
-	int64_t tries;             /* of the present step */
-	int64_t crashes;           /* claims since the last committed result, the present one counted */
-	bool cancel;               /* somebody asked to stop it */
-	char *cancelled_by;        /* login, NULL */
+	int64_t step;	    /* index into the command's steps */
+	int64_t tries;	    /* of the present step */
+	int64_t crashes;    /* claims since the last committed result, the present one counted */
+	bool cancel;	    /* somebody asked to stop it */
+	char *cancelled_by; /* login, NULL */
 	enum wait_kind wait_kind;
-	char *wait_ref;            /* run id, ... */
-	int64_t due_at_ms, deadline_at_ms, comment_at_ms, created_at_ms, started_at_ms, finished_at_ms;
-	char *code;                /* reason code of a final state, NULL */
-	char *message;             /* one sentence for a final state, NULL */
+	char *wait_ref; /* run id, ... */
+	int64_t due_at_ms, deadline_at_ms, comment_at_ms, created_at_ms, started_at_ms,
+		finished_at_ms;
+	char *code;    /* reason code of a final state, NULL */
+	char *message; /* one sentence for a final state, NULL */
 
-	/* A wanted end: the store never ends a job behind people's backs. Instead it makes it READY with
-	 * these set, and the worker that claims it runs no step but ends it so, with comment and reaction.
-	 * JOB_READY (0): none is wanted. */
+	/* A wanted end: the store never ends a job behind people's backs. Instead it makes it READY
+	 * with these set, and the worker that claims it runs no step but ends it so, with comment
+	 * and reaction. JOB_READY (0): none is wanted. */
 	enum job_state end_state;
 	char *end_code;
 	char *end_message;
@@ -77,29 +78,29 @@ struct job {
 
 /* The operator's times that steps need; milliseconds. */
 struct job_rules {
-	int64_t look_first_ms;     /* first look at a young run; later looks grow with its age */
-	int64_t look_until_ms;     /* age from which only the feed and the sweep look */
-	int64_t doubt_ms;          /* how long a run that was not found may still turn up */
+	int64_t look_first_ms; /* first look at a young run; later looks grow with its age */
+	int64_t look_until_ms; /* age from which only the feed and the sweep look */
+	int64_t doubt_ms;      /* how long a run that was not found may still turn up */
 };
 
 void job_dispose(struct job *job);
 
 struct effect {
 	enum effect_kind kind;
-	json_t *args;              /* owned; NULL for none */
+	json_t *args; /* owned; NULL for none */
 };
 
 struct effect_result {
-	struct err err;            /* class ERR_OK: it worked */
-	json_t *data;              /* owned; NULL for none */
+	struct err err; /* class ERR_OK: it worked */
+	json_t *data;	/* owned; NULL for none */
 	int64_t took_ms;
 };
 
 enum update_kind {
-	UPDATE_EFFECT,  /* run `effect`, then ask this step again */
-	UPDATE_NEXT,    /* go on with step number `step` */
-	UPDATE_WAIT,    /* park until due_at_ms or until wait_ref is reported */
-	UPDATE_END,     /* `state`, `code`, `message` */
+	UPDATE_EFFECT, /* run `effect`, then ask this step again */
+	UPDATE_NEXT,   /* go on with step number `step` */
+	UPDATE_WAIT,   /* park until due_at_ms or until wait_ref is reported */
+	UPDATE_END,    /* `state`, `code`, `message` */
 };
 
 struct update {
@@ -107,22 +108,22 @@ struct update {
 	struct effect effect;
 	int64_t step;
 	enum wait_kind wait_kind;
-	char *wait_ref;            /* owned */
+	char *wait_ref; /* owned */
 	int64_t due_at_ms;
 	enum job_state state;
-	char *code;                /* owned */
-	char *message;             /* owned */
-	json_t *data;              /* owned; members replace those of job->data; NULL: nothing */
-	char head_sha[65];         /* pins the job when not "" */
+	char *code;	   /* owned */
+	char *message;	   /* owned */
+	json_t *data;	   /* owned; members replace those of job->data; NULL: nothing */
+	char head_sha[65]; /* pins the job when not "" */
 };
 
 void update_dispose(struct update *update);
 
 struct step {
-	const char *name;          /* "compile": log key, metric label, --step of /logs */
-	const char *sentence;      /* what people read while it runs: "compiling the pipeline" */
-	bool handles_errors;       /* gets final errors of its effect too; else the job fails with them */
-	bool handles_cancel;       /* sees job->cancel itself; else a cancelled job ends before it */
+	const char *name;     /* "compile": log key, metric label, --step of /logs */
+	const char *sentence; /* what people read while it runs: "compiling the pipeline" */
+	bool handles_errors; /* gets final errors of its effect too; else the job fails with them */
+	bool handles_cancel; /* sees job->cancel itself; else a cancelled job ends before it */
 	void (*decide)(const struct job *job, const struct effect_result *last, int64_t now_ms,
 		       struct update *out);
 };

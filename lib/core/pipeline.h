@@ -29,10 +29,10 @@ enum param_type {
 struct pipeline_param {
 	char *name;
 	enum param_type type;
-	json_t *default_value;     /* NULL: none */
-	json_t *literals;          /* array of allowed values, NULL: any */
+	json_t *default_value; /* NULL: none */
+	json_t *literals;      /* array of allowed values, NULL: any */
 	bool optional;
-	bool required;             /* not optional and without default */
+	bool required; /* not optional and without default */
 	char *description;
 };
 
@@ -42,23 +42,23 @@ enum task_kind { TASK_CONTAINER, TASK_IMPORTER, TASK_DAG, TASK_OTHER };
 struct pipeline_dag;
 
 struct pipeline_task {
-	char *name;                /* key in the DAG */
+	char *name; /* key in the DAG */
 	char *component;
 	enum task_kind kind;
-	char **depends_on;         /* sorted union of dependentTasks and producers of inputs */
+	char **depends_on; /* sorted union of dependentTasks and producers of inputs */
 	size_t depends_count;
-	char *condition;           /* CEL text, NULL */
-	char *trigger_strategy;    /* NULL unless given */
-	bool iterates;             /* has a parameter or artifact iterator */
-	int64_t parallelism;       /* 0: no limit given */
-	int64_t retry_max;         /* 0: none */
+	char *condition;	/* CEL text, NULL */
+	char *trigger_strategy; /* NULL unless given */
+	bool iterates;		/* has a parameter or artifact iterator */
+	int64_t parallelism;	/* 0: no limit given */
+	int64_t retry_max;	/* 0: none */
 	bool cache;
-	char *image;               /* container image, NULL */
+	char *image;			/* container image, NULL */
 	const struct pipeline_dag *dag; /* kind TASK_DAG; borrowed from the pipeline */
 };
 
 struct pipeline_dag {
-	char *component;           /* "root" or the component's name */
+	char *component;	     /* "root" or the component's name */
 	struct pipeline_task *tasks; /* sorted by name */
 	size_t task_count;
 };
@@ -66,43 +66,45 @@ struct pipeline_dag {
 struct pipeline {
 	enum pipeline_format format;
 	char *name;
-	char *display_name;        /* NULL */
-	char *description;         /* NULL */
-	char *sdk_version;         /* NULL */
-	struct pipeline_param *params;  /* sorted by name */
+	char *display_name;	       /* NULL */
+	char *description;	       /* NULL */
+	char *sdk_version;	       /* NULL */
+	struct pipeline_param *params; /* sorted by name */
 	size_t param_count;
-	char **images;             /* sorted, no doubles */
+	char **images; /* sorted, no doubles */
 	size_t image_count;
-	char **secrets;            /* names of Kubernetes Secrets, sorted; "<dynamic>": the run decides */
+	char **secrets; /* names of Kubernetes Secrets, sorted; "<dynamic>": the run decides */
 	size_t secret_count;
-	char **model_outputs;      /* "component.artifact" of type system.Model, sorted */
+	char **model_outputs; /* "component.artifact" of type system.Model, sorted */
 	size_t model_output_count;
 	struct pipeline_dag *dags; /* [0] is root */
 	size_t dag_count;
 	bool has_platform_spec;
 };
 
-/* Reads documents: one or two for IR, or the server's {"pipeline_spec", "platform_spec"} in one. USER with
- * code "pipeline.invalid" and a sentence. */
+/* Reads documents: one or two for IR, or the server's {"pipeline_spec", "platform_spec"} in one.
+ * USER with code "pipeline.invalid" and a sentence. */
 enum err_class pipeline_read(struct pipeline **out, const json_t *const *documents, size_t count,
 			     struct err *err) MUST_CHECK;
 void pipeline_free(struct pipeline *take_pipeline);
 
-/* Checks `given` (object: name to text or JSON value) against the parameters and writes what goes into
- * runtime_config.parameters. Text is converted to the parameter's type ("3" to 3, "true" to true,
+/* Checks `given` (object: name to text or JSON value) against the parameters and writes what goes
+ * into runtime_config.parameters. Text is converted to the parameter's type ("3" to 3, "true" to
+ * true,
  * "[1,2]" to an array). USER with codes "run.unknown_parameter" (with the nearest name),
- * "run.parameter_type", "run.parameter_literal", "run.missing_parameter"; all faults in one message. */
+ * "run.parameter_type", "run.parameter_literal", "run.missing_parameter"; all faults in one
+ * message. */
 enum err_class pipeline_check_params(const struct pipeline *pipeline, const json_t *given,
 				     json_t **out, struct err *err) MUST_CHECK;
 
 /* `states` is how tasks stand while a run goes on: {"train": "RUNNING", ...} by task name, or NULL.
- * The graph as Mermaid flowchart text (no fence), at most 50,000 bytes and 500 edges, and no more than
- * `out` has room for; past that the deepest sub-DAGs are drawn as one node, then the rest is left out with
- * a note. */
+ * The graph as Mermaid flowchart text (no fence), at most 50,000 bytes and 500 edges, and no more
+ * than `out` has room for; past that the deepest sub-DAGs are drawn as one node, then the rest is
+ * left out with a note. */
 void pipeline_draw_mermaid(const struct pipeline *pipeline, const json_t *states, struct buf *out);
 
-/* The same as an indented list for mails and apps that show no diagrams: plain text of at most 1,000 lines,
- * for a fence (it has no backtick), not yet redacted. */
+/* The same as an indented list for mails and apps that show no diagrams: plain text of at most
+ * 1,000 lines, for a fence (it has no backtick), not yet redacted. */
 void pipeline_draw_text(const struct pipeline *pipeline, const json_t *states, struct buf *out);
 
 #endif

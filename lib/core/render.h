@@ -1,8 +1,8 @@
 /* render.h - what people see of a job: the comment, the check run, the commit status, the reaction.
  *
- * Everything is made from the job's record alone, so a restart or a lost update changes nothing of what
- * is shown in the end. Text from outside goes through markdown.h. Layout: docs/commands.md. Pure; any
- * thread. */
+ * Everything is made from the job's record alone, so a restart or a lost update changes nothing of
+ * what is shown in the end. Text from outside goes through markdown.h. Layout: docs/commands.md.
+ * Pure; any thread. */
 #ifndef KF_CORE_RENDER_H
 #define KF_CORE_RENDER_H
 
@@ -18,11 +18,12 @@ struct render_view {
 	const struct job *job;
 	const struct command *command;
 	const struct pipeline *pipeline; /* NULL when there is none (yet) */
-	const char *slot;                /* "status" or "final": goes into the marker */
+	const char *slot;		 /* "status" or "final": goes into the marker */
 	int64_t now_ms;
 };
 
-/* The hidden first line by which our comment is found again: "<!-- kf:v1 job=ULID slot=status -->". */
+/* The hidden first line by which our comment is found again: "<!-- kf:v1 job=ULID slot=status -->".
+ */
 void render_marker(const struct job *job, const char *slot, struct buf *out);
 
 /* The whole comment, at most MARKDOWN_BODY_MAX bytes. */

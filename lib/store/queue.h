@@ -41,8 +41,8 @@ struct queue_intake {
  * something go one after the other on a pull request, in order of (comment id, command number): the
  * others in line are BLOCKED; read-only ones never wait. A queued job of the same command that has
  * not started is superseded by a newer comment of the same person. pull_request events record the
- * head; "closed" ends what has not started. check_run re-runs repeat the job of that uid. The rest is
- * QUEUE_NOTED.
+ * head; "closed" ends what has not started. check_run re-runs repeat the job of that uid. The rest
+ * is QUEUE_NOTED.
  *
  * The store never ends a job itself: superseded, too late, stopped with its group, cancelled or
  * overtaken by its deadline before it started, it becomes READY with end_state, end_code and
@@ -55,7 +55,9 @@ enum err_class queue_receive(struct db *db, const struct queue_intake *intake,
 /* Leases the job that has been due longest, fills *out; NOT_FOUND when none is due, then
  * *next_due_ms is the time of the next one (INT64_MAX: none). The caller disposes of the job.
  * `crashes` counts claims since the last committed result, this one included: more than three
- * means that three processes ended over this step. */
+ * means that three processes ended over this step. A job over which two have ended is claimed
+ * only while no other is leased, and no other while it is: NOT_FOUND, though *next_due_ms has
+ * passed. */
 enum err_class queue_claim(struct db *db, int64_t now_ms, struct job *out, int64_t *next_due_ms,
 			   struct err *err) MUST_CHECK;
 
@@ -93,9 +95,9 @@ struct queue_result {
 enum err_class queue_step_result(struct db *db, const struct queue_result *result,
 				 struct err *err) MUST_CHECK;
 
-/* Gives the lease of a job back whose result could not be stored: READY again at due_at_ms, with its
- * count of crashes, so that one whose every try ends like this is given up. Nothing happens when this
- * incarnation does not hold the lease. */
+/* Gives the lease of a job back whose result could not be stored: READY again at due_at_ms, with
+ * its count of crashes, so that one whose every try ends like this is given up. Nothing happens
+ * when this incarnation does not hold the lease. */
 enum err_class queue_give_back(struct db *db, int64_t job_id, int64_t due_at_ms,
 			       struct err *err) MUST_CHECK;
 
@@ -116,7 +118,7 @@ struct queue_ref {
 	int64_t job_id;
 	const char *repo;
 	const char *wait_ref;
-	const char *ns;              /* Kubeflow namespace, "" for single-user servers */
+	const char *ns; /* Kubeflow namespace, "" for single-user servers */
 };
 enum err_class queue_parked(struct db *db, enum wait_kind kind, int64_t after_job_id, size_t limit,
 			    bool (*each)(void *arg, const struct queue_ref *ref), void *arg,

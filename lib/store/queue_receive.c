@@ -123,18 +123,17 @@ static enum err_class add_job(struct db *db, const struct queue_intake *intake,
 	return class;
 }
 
-/* An older comment that comes late finds that its command was given again since, by the same person:
- * what others may do here is not known yet, so nobody takes somebody else's place. */
+/* An older comment that comes late finds that its command was given again since, by the same
+ * person: what others may do here is not known yet, so nobody takes somebody else's place. */
 static enum err_class meet_newer(struct db *db, const struct event *event, struct newcomer *job,
 				 char message[128], struct err *err)
 {
 	int64_t newer;
-	enum err_class class = store_number(db, &newer, 0, STMT_LINE_NEWER,
-					    STORE_BINDS(B_INT(event->repo_id), B_INT(event->pr),
-							B_INT(event->comment_id),
-							B_TEXT(job->call->command->name),
-							B_INT(event->sender_id)),
-					    err);
+	enum err_class class = store_number(
+		db, &newer, 0, STMT_LINE_NEWER,
+		STORE_BINDS(B_INT(event->repo_id), B_INT(event->pr), B_INT(event->comment_id),
+			    B_TEXT(job->call->command->name), B_INT(event->sender_id)),
+		err);
 
 	if (class != ERR_OK || !newer)
 		return class;

@@ -72,8 +72,7 @@ enum err_class queue_parked(struct db *db, enum wait_kind kind, int64_t after_jo
 	}
 	store_row_end(&row);
 	for (size_t i = 0; i < count; i++) {
-		struct queue_ref ref = {found[i].id, found[i].repo, found[i].wait_ref,
-					found[i].ns};
+		struct queue_ref ref = {found[i].id, found[i].repo, found[i].wait_ref, found[i].ns};
 
 		if (go_on && (class == ERR_OK || class == ERR_NOT_FOUND))
 			go_on = each(arg, &ref);

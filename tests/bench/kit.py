@@ -1,7 +1,8 @@
 """What the benches share: the daemon with its stub of the far sides, signed webhooks, readings and tables.
 
 KFOPS_BUILD names the folder with kfopsd (default: build/release, build); KFOPS_BENCH_DIR a folder on a real
-disk for databases (default: a temporary folder).
+disk for databases (default: a temporary folder); KFOPS_BENCH_NICE a priority (like -15) for everything that
+takes part, for a machine that has other work.
 """
 
 import hashlib
@@ -28,6 +29,7 @@ ROOT = HERE.parents[1]
 REPO_ID, INSTALLATION, APP_ID = 77, 88, 4711
 SYSTEM_CERTS = pathlib.Path("/etc/ssl/certs")
 PATIENCE_S = 60.0
+os.nice(int(os.environ.get("KFOPS_BENCH_NICE", 0)))
 SETTINGS = """\
 repository:
   owner: lab
@@ -87,6 +89,17 @@ def wait_until(predicate, what: str, patience: float = PATIENCE_S, every: float 
         if time.monotonic() > deadline:
             raise TimeoutError(f"waited {patience:.0f} s for {what}")
         time.sleep(every)
+
+
+def sync_once(folder: pathlib.Path) -> float:
+    """Milliseconds of a write of 12 KB that is made durable."""
+    fd = os.open(folder / "yardstick", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    began = time.monotonic_ns()
+    os.write(fd, b"x" * 12288)
+    os.fdatasync(fd)
+    took = (time.monotonic_ns() - began) / 1e6
+    os.close(fd)
+    return took
 
 
 def pinned(cpu: int):

@@ -169,3 +169,26 @@ def test_a_job_that_ends_the_process_even_while_it_is_being_ended_is_buried(stag
     said = bot.comments(bad)
     assert len(said) == 1 and "again and again" in said[0]["body"]
     assert other.reactions() == ["rocket"]
+
+
+def test_jobs_in_hand_beside_a_poisonous_one_do_not_die_with_it(stage):
+    """Nobody sees which of the jobs in hand ended the process, so those under suspicion work alone."""
+    scene, bot = stage.scene, stage.bot
+    bad, slow = stage.pull_for("/build_run"), stage.pull_for("/build_run")
+    scene.github.fault("delay", "GET", rf"/pulls/{slow.number}$", times=-1, seconds=1.5)
+    bot.stop(kill=True)
+    innocent = scene.ann.comments("/run", on=slow)  # of no version: it never comes to the crash point
+    poison = scene.ann.comments("/build_run", on=bad)
+    starts = 0
+    while not bot.rows("SELECT 1 FROM jobs WHERE comment_id = ? AND state = ?", poison.id, DEAD):
+        starts += 1
+        assert starts < 10
+        if rounds.launch(bot, KFOPS_CRASH_AT="kfp.before_write:1"):
+            stage.until_rest(poison, f"start {starts}", may_crash=True)
+    bot.stop(kill=True)
+    scene.github.send("DELETE", "faults")
+    rounds.launch(bot)
+    stage.until_rest(innocent, "the job that was only near")
+    assert [job["code"] for comment in (innocent, poison) for job in
+            bot.rows("SELECT code FROM jobs WHERE comment_id = ?", comment.id)] == \
+        ["run.no_version", "job.poison"]

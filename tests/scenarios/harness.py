@@ -12,7 +12,6 @@ import http.client
 import json
 import os
 import pathlib
-import random
 import re
 import secrets
 import signal
@@ -37,7 +36,7 @@ LOOK_AGAIN_S = 0.25  # for changes that no stand-in reports (the bot's own datab
 FINAL_STATE = 10  # states of jobs from here on are final
 FINAL_REACTIONS = {"rocket", "-1", "confused"}
 APP_ID = 4711
-PORTS = range(20000, 32000)  # below those that the kernel gives to outgoing connections
+HELD_PORTS: list[socket.socket] = []
 TOKENS = re.compile(rb"gh[opsu]_[A-Za-z0-9_.-]{20,}|-----BEGIN[A-Z ]* PRIVATE KEY")
 LOG_FIELD = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*"|\S*)')
 
@@ -55,15 +54,13 @@ def daemon_path() -> pathlib.Path:
 
 
 def free_port() -> int:
-    while True:
-        port = random.choice(PORTS)
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                continue
+    """A port that stays free for the bot: a bound socket that does not listen keeps the kernel from giving it to an
+    outgoing connection, also while the bot is down."""
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind(("127.0.0.1", 0))
+    HELD_PORTS.append(held)
+    return held.getsockname()[1]
 
 
 class Kubeflow(StandinProcess):

@@ -66,7 +66,7 @@ def test_what_cannot_be_stored_for_a_while_is_not_lost(scene, bot, ann, locked):
     bot.answer("▶️")
     scene.wait_until(lambda: bot.rows("SELECT 1 FROM steps WHERE effect = 'kfp.create_run'"), "the intent")
     with locked():
-        time.sleep(8)
+        time.sleep(13)
     assert bot.ends(patience=30) == "rocket"
     assert len(scene.kubeflow.runs()) == 1
 

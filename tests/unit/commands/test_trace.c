@@ -1,5 +1,5 @@
-/* test_trace.c - whole jobs through the pure core with a fake clock and scripted answers; what happens is
- * narrated line by line and compared as text. No network, no database, no threads. */
+/* test_trace.c - whole jobs through the pure core with a fake clock and scripted answers; what
+ * happens is narrated line by line and compared as text. No network, no database, no threads. */
 #include "tests/unit/cases.h"
 
 #include <inttypes.h>
@@ -14,12 +14,12 @@ enum { LINES_MAX = 60 };
 static const char sha[] = "9f8e7d6a1b2c3d4e5f60718293a4b5c6d7e8f901";
 
 struct answer {
-	const char *effect;      /* what must be asked for */
-	const char *data;        /* JSON of the result */
-	enum err_class class;    /* instead of a result */
+	const char *effect;   /* what must be asked for */
+	const char *data;     /* JSON of the result */
+	enum err_class class; /* instead of a result */
 	const char *code, *message;
-	int64_t advance_ms;      /* the clock, before the answer */
-	const char *cancel_by;   /* somebody cancels before the answer */
+	int64_t advance_ms;    /* the clock, before the answer */
+	const char *cancel_by; /* somebody cancels before the answer */
 };
 
 struct trace_case {
@@ -29,31 +29,61 @@ struct trace_case {
 	const char *want;
 };
 
-#define ALLOWED {.effect = "github.permission", .data = "{\"user_id\":7,\"pull\":true,\"push\":true}"}
+#define ALLOWED                                                                                    \
+	{                                                                                          \
+		.effect = "github.permission",                                                     \
+		.data = "{\"user_id\":7,\"pull\":true,\"push\":true}"                              \
+	}
 #define PULL(extra)                                                                                \
-	{.effect = "github.pull",                                                                  \
-	 .data = "{\"open\":true,\"head_sha\":\"9f8e7d6a1b2c3d4e5f60718293a4b5c6d7e8f901\","       \
-		 "\"head_repo_id\":1,\"base_repo_id\":1" extra "}"}
+	{                                                                                          \
+		.effect = "github.pull", .data = "{\"open\":true,\"head_sha\":"                    \
+						 "\"9f8e7d6a1b2c3d4e5f60718293a4b5c6d7e8f901\","   \
+						 "\"head_repo_id\":1,\"base_repo_id\":1" extra "}" \
+	}
 #define PINNED PULL(",\"recorded_sha\":\"9f8e7d6a1b2c3d4e5f60718293a4b5c6d7e8f901\"")
-#define CHECKED_OUT {.effect = "repo.checkout", .data = "{\"files\":3}", .advance_ms = 1000}
+#define CHECKED_OUT                                                                                \
+	{                                                                                          \
+		.effect = "repo.checkout", .data = "{\"files\":3}", .advance_ms = 1000             \
+	}
 #define SETTINGS                                                                                   \
-	{.effect = "repo.settings",                                                                \
-	 .data = "{\"pipeline\":{\"name\":\"iris\",\"namespace\":\"ml\",\"pipeline_path\":\"p.py\"}}"}
+	{                                                                                          \
+		.effect = "repo.settings",                                                         \
+		.data = "{\"pipeline\":{\"name\":\"iris\",\"namespace\":\"ml\",\"pipeline_path\":" \
+			"\"p.py\"}}"                                                               \
+	}
 #define COMPILED                                                                                   \
-	{.effect = "compile",                                                                      \
-	 .data = "{\"name\":\"iris\",\"tasks\":3,\"sha256\":\"ab\",\"parameters\":{\"k\":3}}",     \
-	 .advance_ms = 12000}
-#define PIPELINE {.effect = "kfp.pipeline", .data = "{\"pipeline_id\":\"p1\"}"}
+	{                                                                                          \
+		.effect = "compile",                                                               \
+		.data = "{\"name\":\"iris\",\"tasks\":3,\"sha256\":\"ab\",\"parameters\":{\"k\":"  \
+			"3}}",                                                                     \
+		.advance_ms = 12000                                                                \
+	}
+#define PIPELINE                                                                                   \
+	{                                                                                          \
+		.effect = "kfp.pipeline", .data = "{\"pipeline_id\":\"p1\"}"                       \
+	}
 #define UPLOADED                                                                                   \
-	{.effect = "kfp.upload_version",                                                           \
-	 .data = "{\"version_id\":\"v1\",\"version_name\":\"pr-7-9f8e7d6a1b2c\"}"}
-#define EXPERIMENT {.effect = "kfp.experiment", .data = "{\"experiment_id\":\"e1\"}"}
-#define CREATED {.effect = "kfp.create_run", .data = "{\"run_id\":\"r1\"}"}
-#define RUN(state, ms) {.effect = "kfp.run", .data = state, .advance_ms = ms}
+	{                                                                                          \
+		.effect = "kfp.upload_version",                                                    \
+		.data = "{\"version_id\":\"v1\",\"version_name\":\"pr-7-9f8e7d6a1b2c\"}"           \
+	}
+#define EXPERIMENT                                                                                 \
+	{                                                                                          \
+		.effect = "kfp.experiment", .data = "{\"experiment_id\":\"e1\"}"                   \
+	}
+#define CREATED                                                                                    \
+	{                                                                                          \
+		.effect = "kfp.create_run", .data = "{\"run_id\":\"r1\"}"                          \
+	}
+#define RUN(state, ms)                                                                             \
+	{                                                                                          \
+		.effect = "kfp.run", .data = state, .advance_ms = ms                               \
+	}
 #define TO_COMPILE ALLOWED, PINNED, CHECKED_OUT, SETTINGS
-#define TO_CREATE TO_COMPILE, COMPILED, ALLOWED, PIPELINE, UPLOADED, EXPERIMENT
+#define TO_CREATE  TO_COMPILE, COMPILED, ALLOWED, PIPELINE, UPLOADED, EXPERIMENT
 #define SUCCEEDED                                                                                  \
-	"{\"state\":\"SUCCEEDED\",\"final\":true,\"tasks\":{\"a\":\"SUCCEEDED\",\"b\":\"SUCCEEDED\"}}"
+	"{\"state\":\"SUCCEEDED\",\"final\":true,\"tasks\":{\"a\":\"SUCCEEDED\",\"b\":"            \
+	"\"SUCCEEDED\"}}"
 #define RUNNING "{\"state\":\"RUNNING\",\"tasks\":{\"a\":\"SUCCEEDED\",\"b\":\"RUNNING\"}}"
 
 static const struct trace_case cases[] = {
@@ -61,9 +91,11 @@ static const struct trace_case cases[] = {
 	 .command = "build_run",
 	 .args = "{}",
 	 .answers = {TO_CREATE, CREATED, RUN(RUNNING, 5000), RUN(SUCCEEDED, 5000)},
-	 .want = "authorize asks github.permission\npin asks github.pull\ncheckout asks repo.checkout\n"
+	 .want = "authorize asks github.permission\npin asks github.pull\ncheckout asks "
+		 "repo.checkout\n"
 		 "settings asks repo.settings\ncompile asks compile\ncompile part done: 3 tasks\n"
-		 "confirm asks github.permission\npipeline asks kfp.pipeline\nupload asks kfp.upload_version\n"
+		 "confirm asks github.permission\npipeline asks kfp.pipeline\nupload asks "
+		 "kfp.upload_version\n"
 		 "upload part done: version `pr-7-9f8e7d6a1b2c`\nexperiment asks kfp.experiment\n"
 		 "create_run asks kfp.create_run\nfollow asks kfp.run\n"
 		 "run part running: 1 of 3 tasks · `b` running\nfollow waits 5000 ms for r1\n"
@@ -72,9 +104,11 @@ static const struct trace_case cases[] = {
 	 .command = "build",
 	 .args = "{}",
 	 .answers = {TO_COMPILE, COMPILED, ALLOWED, PIPELINE, UPLOADED},
-	 .want = "authorize asks github.permission\npin asks github.pull\ncheckout asks repo.checkout\n"
+	 .want = "authorize asks github.permission\npin asks github.pull\ncheckout asks "
+		 "repo.checkout\n"
 		 "settings asks repo.settings\ncompile asks compile\ncompile part done: 3 tasks\n"
-		 "confirm asks github.permission\npipeline asks kfp.pipeline\nupload asks kfp.upload_version\n"
+		 "confirm asks github.permission\npipeline asks kfp.pipeline\nupload asks "
+		 "kfp.upload_version\n"
 		 "upload part done: version `pr-7-9f8e7d6a1b2c`\n"
 		 "end done: version pr-7-9f8e7d6a1b2c is in Kubeflow\n"},
 	{.name = "a reader may not build",
@@ -85,13 +119,17 @@ static const struct trace_case cases[] = {
 	{.name = "the same login with another id is somebody else",
 	 .command = "build",
 	 .args = "{}",
-	 .answers = {{.effect = "github.permission", .data = "{\"user_id\":8,\"pull\":true,\"push\":true}"}},
+	 .answers = {{.effect = "github.permission",
+		      .data = "{\"user_id\":8,\"pull\":true,\"push\":true}"}},
 	 .want = "authorize asks github.permission\nend failed denied.permission\n"},
 	{.name = "rights lost while it compiled",
 	 .command = "build",
 	 .args = "{}",
-	 .answers = {TO_COMPILE, COMPILED, {.effect = "github.permission", .data = "{\"user_id\":7}"}},
-	 .want = "authorize asks github.permission\npin asks github.pull\ncheckout asks repo.checkout\n"
+	 .answers = {TO_COMPILE,
+		     COMPILED,
+		     {.effect = "github.permission", .data = "{\"user_id\":7}"}},
+	 .want = "authorize asks github.permission\npin asks github.pull\ncheckout asks "
+		 "repo.checkout\n"
 		 "settings asks repo.settings\ncompile asks compile\ncompile part done: 3 tasks\n"
 		 "confirm asks github.permission\nend failed denied.permission\n"},
 	{.name = "a fork is refused",
@@ -101,7 +139,8 @@ static const struct trace_case cases[] = {
 		     {.effect = "github.pull",
 		      .data = "{\"open\":true,\"head_repo_id\":2,\"base_repo_id\":1,\"head_sha\":"
 			      "\"9f8e7d6a1b2c3d4e5f60718293a4b5c6d7e8f901\"}"}},
-	 .want = "authorize asks github.permission\npin asks github.pull\nend failed fork.refused\n"},
+	 .want = "authorize asks github.permission\npin asks github.pull\nend failed "
+		 "fork.refused\n"},
 	{.name = "a fork that was deleted is refused",
 	 .command = "build",
 	 .args = "{}",
@@ -109,17 +148,21 @@ static const struct trace_case cases[] = {
 		     {.effect = "github.pull",
 		      .data = "{\"open\":true,\"head_repo_id\":0,\"base_repo_id\":1,\"head_sha\":"
 			      "\"9f8e7d6a1b2c3d4e5f60718293a4b5c6d7e8f901\"}"}},
-	 .want = "authorize asks github.permission\npin asks github.pull\nend failed fork.refused\n"},
+	 .want = "authorize asks github.permission\npin asks github.pull\nend failed "
+		 "fork.refused\n"},
 	{.name = "a pull request that was closed meanwhile",
 	 .command = "build",
 	 .args = "{}",
-	 .answers = {ALLOWED, {.effect = "github.pull", .data = "{\"open\":false,\"merged\":true}"}},
-	 .want = "authorize asks github.permission\npin asks github.pull\nend failed pull.closed\n"},
+	 .answers = {ALLOWED,
+		     {.effect = "github.pull", .data = "{\"open\":false,\"merged\":true}"}},
+	 .want = "authorize asks github.permission\npin asks github.pull\nend failed "
+		 "pull.closed\n"},
 	{.name = "a sha that is not the head is refused",
 	 .command = "build",
 	 .args = "{\"sha\":\"abcdef1\"}",
 	 .answers = {ALLOWED, PINNED},
-	 .want = "authorize asks github.permission\npin asks github.pull\nend failed pin.not_this_pull\n"},
+	 .want = "authorize asks github.permission\npin asks github.pull\nend failed "
+		 "pin.not_this_pull\n"},
 	{.name = "their exception ends the job with its place",
 	 .command = "build_run",
 	 .args = "{}",
@@ -129,17 +172,24 @@ static const struct trace_case cases[] = {
 		      .code = "compile.failed",
 		      .message = "NameError: x",
 		      .data = "{\"annotation\":{\"path\":\"p.py\",\"line\":3}}"}},
-	 .want = "authorize asks github.permission\npin asks github.pull\ncheckout asks repo.checkout\n"
+	 .want = "authorize asks github.permission\npin asks github.pull\ncheckout asks "
+		 "repo.checkout\n"
 		 "settings asks repo.settings\ncompile asks compile\ncompile part failed: failed\n"
 		 "end failed compile.failed\n"},
 	{.name = "a version name taken by other content gets a number",
 	 .command = "build",
 	 .args = "{}",
-	 .answers = {TO_COMPILE, COMPILED, ALLOWED, PIPELINE,
-		     {.effect = "kfp.upload_version", .class = ERR_CONFLICT, .message = "taken"}, UPLOADED},
-	 .want = "authorize asks github.permission\npin asks github.pull\ncheckout asks repo.checkout\n"
+	 .answers = {TO_COMPILE,
+		     COMPILED,
+		     ALLOWED,
+		     PIPELINE,
+		     {.effect = "kfp.upload_version", .class = ERR_CONFLICT, .message = "taken"},
+		     UPLOADED},
+	 .want = "authorize asks github.permission\npin asks github.pull\ncheckout asks "
+		 "repo.checkout\n"
 		 "settings asks repo.settings\ncompile asks compile\ncompile part done: 3 tasks\n"
-		 "confirm asks github.permission\npipeline asks kfp.pipeline\nupload asks kfp.upload_version\n"
+		 "confirm asks github.permission\npipeline asks kfp.pipeline\nupload asks "
+		 "kfp.upload_version\n"
 		 "upload asks kfp.upload_version named pr-7-9f8e7d6a1b2c-2\n"
 		 "upload part done: version `pr-7-9f8e7d6a1b2c`\n"
 		 "end done: version pr-7-9f8e7d6a1b2c is in Kubeflow\n"},
@@ -148,27 +198,39 @@ static const struct trace_case cases[] = {
 	 .args = "{}",
 	 .answers = {TO_COMPILE,
 		     {.effect = "kfp.find_version",
-		      .data = "{\"sha\":\"9f8e7d6a1b2c3d4e5f60718293a4b5c6d7e8f901\",\"version\":{\"id\":"
+		      .data = "{\"sha\":\"9f8e7d6a1b2c3d4e5f60718293a4b5c6d7e8f901\",\"version\":{"
+			      "\"id\":"
 			      "\"v1\",\"name\":\"pr-7\"},\"compile\":{\"name\":\"iris\"}}"},
-		     ALLOWED, EXPERIMENT,
+		     ALLOWED,
+		     EXPERIMENT,
 		     {.effect = "kfp.create_run", .data = "{\"run_id\":\"r1\",\"absent\":true}"},
-		     RUN("{\"run_id\":\"r1\",\"absent\":true}", 200000), CREATED, RUN(SUCCEEDED, 1000)},
-	 .want = "authorize asks github.permission\npin asks github.pull\ncheckout asks repo.checkout\n"
-		 "settings asks repo.settings\nversion asks kfp.find_version\nversion part done: `pr-7`\n"
+		     RUN("{\"run_id\":\"r1\",\"absent\":true}", 200000),
+		     CREATED,
+		     RUN(SUCCEEDED, 1000)},
+	 .want = "authorize asks github.permission\npin asks github.pull\ncheckout asks "
+		 "repo.checkout\n"
+		 "settings asks repo.settings\nversion asks kfp.find_version\nversion part done: "
+		 "`pr-7`\n"
 		 "confirm asks github.permission\nexperiment asks kfp.experiment\n"
-		 "create_run asks kfp.create_run\ncreate_run waits 15001 ms for -\ncreate_run asks kfp.run\n"
-		 "create_run asks kfp.create_run\nfollow asks kfp.run\nrun part done: 2 of 2 tasks\n"
+		 "create_run asks kfp.create_run\ncreate_run waits 15001 ms for -\ncreate_run asks "
+		 "kfp.run\n"
+		 "create_run asks kfp.create_run\nfollow asks kfp.run\nrun part done: 2 of 2 "
+		 "tasks\n"
 		 "end done: the run succeeded\n"},
 	{.name = "cancelled while the run goes on: terminated, then cancelled",
 	 .command = "build_run",
 	 .args = "{}",
-	 .answers = {TO_CREATE, CREATED, RUN(RUNNING, 5000),
+	 .answers = {TO_CREATE,
+		     CREATED,
+		     RUN(RUNNING, 5000),
 		     {.effect = "kfp.run", .data = RUNNING, .cancel_by = "ann"},
 		     {.effect = "kfp.terminate", .data = "{\"terminated\":true}"},
 		     RUN("{\"state\":\"FAILED\",\"final\":true,\"was_canceling\":true}", 5000)},
-	 .want = "authorize asks github.permission\npin asks github.pull\ncheckout asks repo.checkout\n"
+	 .want = "authorize asks github.permission\npin asks github.pull\ncheckout asks "
+		 "repo.checkout\n"
 		 "settings asks repo.settings\ncompile asks compile\ncompile part done: 3 tasks\n"
-		 "confirm asks github.permission\npipeline asks kfp.pipeline\nupload asks kfp.upload_version\n"
+		 "confirm asks github.permission\npipeline asks kfp.pipeline\nupload asks "
+		 "kfp.upload_version\n"
 		 "upload part done: version `pr-7-9f8e7d6a1b2c`\nexperiment asks kfp.experiment\n"
 		 "create_run asks kfp.create_run\nfollow asks kfp.run\n"
 		 "run part running: 1 of 3 tasks · `b` running\nfollow waits 5000 ms for r1\n"
@@ -177,12 +239,16 @@ static const struct trace_case cases[] = {
 	{.name = "a run over its --timeout is stopped and says so",
 	 .command = "build_run",
 	 .args = "{\"timeout\":60000}",
-	 .answers = {TO_CREATE, CREATED, RUN(RUNNING, 61000),
+	 .answers = {TO_CREATE,
+		     CREATED,
+		     RUN(RUNNING, 61000),
 		     {.effect = "kfp.terminate", .data = "{\"terminated\":true}"},
 		     RUN("{\"state\":\"FAILED\",\"final\":true,\"was_canceling\":true}", 5000)},
-	 .want = "authorize asks github.permission\npin asks github.pull\ncheckout asks repo.checkout\n"
+	 .want = "authorize asks github.permission\npin asks github.pull\ncheckout asks "
+		 "repo.checkout\n"
 		 "settings asks repo.settings\ncompile asks compile\ncompile part done: 3 tasks\n"
-		 "confirm asks github.permission\npipeline asks kfp.pipeline\nupload asks kfp.upload_version\n"
+		 "confirm asks github.permission\npipeline asks kfp.pipeline\nupload asks "
+		 "kfp.upload_version\n"
 		 "upload part done: version `pr-7-9f8e7d6a1b2c`\nexperiment asks kfp.experiment\n"
 		 "create_run asks kfp.create_run\nfollow asks kfp.run\nfollow asks kfp.terminate\n"
 		 "follow waits 5000 ms for r1\nfollow asks kfp.run\n"
@@ -190,43 +256,57 @@ static const struct trace_case cases[] = {
 	{.name = "a run that does not stop is not waited for without end",
 	 .command = "build_run",
 	 .args = "{}",
-	 .answers = {TO_CREATE, CREATED, {.effect = "kfp.run", .data = RUNNING, .cancel_by = "ann"},
-		     {.effect = "kfp.terminate", .data = "{\"terminated\":true}"}, RUN(RUNNING, 5000),
+	 .answers = {TO_CREATE,
+		     CREATED,
+		     {.effect = "kfp.run", .data = RUNNING, .cancel_by = "ann"},
+		     {.effect = "kfp.terminate", .data = "{\"terminated\":true}"},
+		     RUN(RUNNING, 5000),
 		     RUN(RUNNING, 3600000)},
-	 .want = "authorize asks github.permission\npin asks github.pull\ncheckout asks repo.checkout\n"
+	 .want = "authorize asks github.permission\npin asks github.pull\ncheckout asks "
+		 "repo.checkout\n"
 		 "settings asks repo.settings\ncompile asks compile\ncompile part done: 3 tasks\n"
-		 "confirm asks github.permission\npipeline asks kfp.pipeline\nupload asks kfp.upload_version\n"
+		 "confirm asks github.permission\npipeline asks kfp.pipeline\nupload asks "
+		 "kfp.upload_version\n"
 		 "upload part done: version `pr-7-9f8e7d6a1b2c`\nexperiment asks kfp.experiment\n"
 		 "create_run asks kfp.create_run\nfollow asks kfp.run\nfollow asks kfp.terminate\n"
 		 "follow waits 5000 ms for r1\nfollow asks kfp.run\nfollow waits 5000 ms for r1\n"
-		 "follow asks kfp.run\nrun part failed: does not stop\nend failed run.not_stopped\n"},
+		 "follow asks kfp.run\nrun part failed: does not stop\nend failed "
+		 "run.not_stopped\n"},
 	{.name = "cancelled while nobody knows whether there is a run: none is sent any more",
 	 .command = "run",
 	 .args = "{}",
 	 .answers = {TO_COMPILE,
 		     {.effect = "kfp.find_version",
-		      .data = "{\"sha\":\"9f8e7d6a1b2c3d4e5f60718293a4b5c6d7e8f901\",\"version\":{\"id\":"
+		      .data = "{\"sha\":\"9f8e7d6a1b2c3d4e5f60718293a4b5c6d7e8f901\",\"version\":{"
+			      "\"id\":"
 			      "\"v1\",\"name\":\"pr-7\"},\"compile\":{\"name\":\"iris\"}}"},
-		     ALLOWED, EXPERIMENT,
+		     ALLOWED,
+		     EXPERIMENT,
 		     {.effect = "kfp.create_run", .data = "{\"run_id\":\"r1\",\"absent\":true}"},
 		     {.effect = "kfp.run",
 		      .data = "{\"run_id\":\"r1\",\"absent\":true}",
 		      .advance_ms = 200000,
 		      .cancel_by = "ann"}},
-	 .want = "authorize asks github.permission\npin asks github.pull\ncheckout asks repo.checkout\n"
-		 "settings asks repo.settings\nversion asks kfp.find_version\nversion part done: `pr-7`\n"
+	 .want = "authorize asks github.permission\npin asks github.pull\ncheckout asks "
+		 "repo.checkout\n"
+		 "settings asks repo.settings\nversion asks kfp.find_version\nversion part done: "
+		 "`pr-7`\n"
 		 "confirm asks github.permission\nexperiment asks kfp.experiment\n"
-		 "create_run asks kfp.create_run\ncreate_run waits 15001 ms for -\ncreate_run asks kfp.run\n"
+		 "create_run asks kfp.create_run\ncreate_run waits 15001 ms for -\ncreate_run asks "
+		 "kfp.run\n"
 		 "run part cancelled: stopped\nend cancelled job.cancelled\n"},
 	{.name = "the name of a task is foreign text",
 	 .command = "build_run",
 	 .args = "{}",
 	 .answers = {TO_CREATE, CREATED,
-		     RUN("{\"state\":\"RUNNING\",\"tasks\":{\"x` | @lab/all `y\":\"RUNNING\"}}", 5000),
+		     RUN("{\"state\":\"RUNNING\",\"tasks\":{\"x` | @lab/all `y\":\"RUNNING\"}}",
+			 5000),
 		     RUN(SUCCEEDED, 5000)},
-	 .want = "authorize asks github.permission\npin asks github.pull\ncheckout asks repo.checkout\n"
+	 .want = "authorize asks github.permission\npin asks github.pull\ncheckout asks "
+		 "repo.checkout\n"
 		 "settings asks repo.settings\ncompile asks compile\ncompile part done: 3 tasks\n"
-		 "confirm asks github.permission\npipeline asks kfp.pipeline\nupload asks kfp.upload_version\n"
+		 "confirm asks github.permission\npipeline asks kfp.pipeline\nupload asks "
+		 "kfp.upload_version\n"
 		 "upload part done: version `pr-7-9f8e7d6a1b2c`\nexperiment asks kfp.experiment\n"
 		 "create_run asks kfp.create_run\nfollow asks kfp.run\n"
 		 "run part running: 0 of 3 tasks · ``x` \\| @lab/all `y`` running\n"
@@ -235,12 +315,16 @@ static const struct trace_case cases[] = {
 	{.name = "a failed run names its task",
 	 .command = "build_run",
 	 .args = "{}",
-	 .answers = {TO_CREATE, CREATED, RUN("{\"state\":\"FAILED\",\"final\":true}", 5000),
+	 .answers = {TO_CREATE,
+		     CREATED,
+		     RUN("{\"state\":\"FAILED\",\"final\":true}", 5000),
 		     {.effect = "kfp.causes",
 		      .data = "{\"causes\":[{\"task\":\"train\",\"message\":\"exit code 1\"}]}"}},
-	 .want = "authorize asks github.permission\npin asks github.pull\ncheckout asks repo.checkout\n"
+	 .want = "authorize asks github.permission\npin asks github.pull\ncheckout asks "
+		 "repo.checkout\n"
 		 "settings asks repo.settings\ncompile asks compile\ncompile part done: 3 tasks\n"
-		 "confirm asks github.permission\npipeline asks kfp.pipeline\nupload asks kfp.upload_version\n"
+		 "confirm asks github.permission\npipeline asks kfp.pipeline\nupload asks "
+		 "kfp.upload_version\n"
 		 "upload part done: version `pr-7-9f8e7d6a1b2c`\nexperiment asks kfp.experiment\n"
 		 "create_run asks kfp.create_run\nfollow asks kfp.run\ncauses asks kfp.causes\n"
 		 "run part failed: failed\nend failed run.failed\n"},
@@ -249,9 +333,11 @@ static const struct trace_case cases[] = {
 	 .args = "{}",
 	 .answers = {TO_CREATE, CREATED, RUN("{\"absent\":true}", 5000),
 		     RUN("{\"absent\":true}", 200000)},
-	 .want = "authorize asks github.permission\npin asks github.pull\ncheckout asks repo.checkout\n"
+	 .want = "authorize asks github.permission\npin asks github.pull\ncheckout asks "
+		 "repo.checkout\n"
 		 "settings asks repo.settings\ncompile asks compile\ncompile part done: 3 tasks\n"
-		 "confirm asks github.permission\npipeline asks kfp.pipeline\nupload asks kfp.upload_version\n"
+		 "confirm asks github.permission\npipeline asks kfp.pipeline\nupload asks "
+		 "kfp.upload_version\n"
 		 "upload part done: version `pr-7-9f8e7d6a1b2c`\nexperiment asks kfp.experiment\n"
 		 "create_run asks kfp.create_run\nfollow asks kfp.run\n"
 		 "follow waits 15001 ms for -\n"
@@ -279,8 +365,8 @@ static const char *last_part(struct player *player, const char *name, char *out,
 	size_t i;
 
 	out[0] = '\0';
-	json_array_foreach(parts, i, part) if (str_eq(jval_str(part, "name", ""), name))
-		snprintf(out, size, "%s: %s", jval_str(part, "state", ""), jval_str(part, "text", ""));
+	json_array_foreach(parts, i, part) if (str_eq(jval_str(part, "name", ""), name)) snprintf(
+		out, size, "%s: %s", jval_str(part, "state", ""), jval_str(part, "text", ""));
 	return out;
 }
 
@@ -311,8 +397,8 @@ static void take_answer(struct player *player, const struct effect *effect)
 		   effect_name(effect->kind), strstr(name, "-2") ? " named " : "",
 		   strstr(name, "-2") ? name : "");
 	if (!answer->effect || strcmp(answer->effect, effect_name(effect->kind)))
-		fail_msg("%s: unexpected %s after:\n%s", player->script->name, effect_name(effect->kind),
-			 buf_text(&player->said));
+		fail_msg("%s: unexpected %s after:\n%s", player->script->name,
+			 effect_name(effect->kind), buf_text(&player->said));
 	player->next_answer++;
 	player->now_ms += answer->advance_ms;
 	if (answer->cancel_by) {
@@ -322,7 +408,9 @@ static void take_answer(struct player *player, const struct effect *effect)
 	json_decref(player->result.data);
 	player->result = (struct effect_result){0};
 	if (answer->data)
-		assert_int_equal(jval_parse(&player->result.data, answer->data, strlen(answer->data), &err), 0);
+		assert_int_equal(
+			jval_parse(&player->result.data, answer->data, strlen(answer->data), &err),
+			0);
 	if (answer->class)
 		err_code(&player->result.err, answer->class, answer->code ? answer->code : "", "%s",
 			 answer->message);
@@ -341,7 +429,8 @@ static bool play_step(struct player *player)
 	assert_non_null(step->name);
 	if (player->has_result && player->result.err.class)
 		assert_true(step->handles_errors);
-	step->decide(&player->job, player->has_result ? &player->result : NULL, player->now_ms, &update);
+	step->decide(&player->job, player->has_result ? &player->result : NULL, player->now_ms,
+		     &update);
 	if (update.data)
 		json_object_update(player->job.data, update.data);
 	if (update.head_sha[0])
@@ -354,7 +443,8 @@ static bool play_step(struct player *player)
 		player->job.step = update.step;
 	} else if (update.kind == UPDATE_WAIT) {
 		buf_printf(&player->said, "%s waits %" PRId64 " ms for %s\n", step->name,
-			   update.due_at_ms - player->now_ms, update.wait_ref ? update.wait_ref : "-");
+			   update.due_at_ms - player->now_ms,
+			   update.wait_ref ? update.wait_ref : "-");
 	} else {
 		assert_true(job_state_is_final(update.state));
 		buf_printf(&player->said, "end %s%s%s\n", job_state_name(update.state),
@@ -373,9 +463,16 @@ static void play(void **state)
 	struct player player = {.script = script, .now_ms = 1000000, .said = buf_make(1 << 16)};
 	struct err err;
 
-	player.job = (struct job){.id = 42, .uid = "01J00000000000000000000000", .repo = str_dup("o/r"), .pr = 7,
-				  .actor = str_dup("ann"), .actor_id = 7, .command = str_dup(script->command),
-				  .line = str_dup("/x"), .data = json_object(), .rules = &rules,
+	player.job = (struct job){.id = 42,
+				  .uid = "01J00000000000000000000000",
+				  .repo = str_dup("o/r"),
+				  .pr = 7,
+				  .actor = str_dup("ann"),
+				  .actor_id = 7,
+				  .command = str_dup(script->command),
+				  .line = str_dup("/x"),
+				  .data = json_object(),
+				  .rules = &rules,
 				  .deadline_at_ms = INT64_MAX};
 	assert_int_equal(jval_parse(&player.job.args, script->args, strlen(script->args), &err), 0);
 	for (int i = 0; i < LINES_MAX && play_step(&player); i++)
@@ -411,9 +508,11 @@ int main(int argc, char **argv)
 	struct CMUnitTest tests[ARRAY_LEN(cases) + 1];
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
-		tests[i] = (struct CMUnitTest){.name = cases[i].name, .test_func = play,
+		tests[i] = (struct CMUnitTest){.name = cases[i].name,
+					       .test_func = play,
 					       .initial_state = (void *)(uintptr_t)&cases[i]};
-	tests[ARRAY_LEN(cases)] = (struct CMUnitTest){.name = "tables are whole", .test_func = tables_are_whole};
+	tests[ARRAY_LEN(cases)] =
+		(struct CMUnitTest){.name = "tables are whole", .test_func = tables_are_whole};
 	if (argc > 1)
 		cmocka_set_test_filter(argv[1]);
 	return cmocka_run_group_tests_name("trace", tests, NULL, NULL);

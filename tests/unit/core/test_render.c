@@ -1,6 +1,6 @@
 /* test_render.c - what people see, compared with files: tests/golden/<name>.json is a job's record,
- * <name>.md the comment, <name>.check.json its check runs and statuses. KFOPS_GOLDEN_WRITE=1 rewrites the
- * expected files; look at the difference before you commit it. */
+ * <name>.md the comment, <name>.check.json its check runs and statuses. KFOPS_GOLDEN_WRITE=1
+ * rewrites the expected files; look at the difference before you commit it. */
 #include "tests/unit/cases.h"
 
 #include <glob.h>
@@ -79,7 +79,8 @@ static struct job job_of(json_t *record)
 static void golden(void **state)
 {
 	const char *json_path = *state;
-	AUTO_FREE char *text = read_all(json_path), *base = str_dup_len(json_path, strlen(json_path) - 5);
+	AUTO_FREE char *text = read_all(json_path),
+		       *base = str_dup_len(json_path, strlen(json_path) - 5);
 	AUTO_FREE char *md = str_printf("%s.md", base), *checks = str_printf("%s.check.json", base);
 	AUTO_JSON json_t *record = NULL;
 	AUTO_BUF struct buf body = buf_make(MARKDOWN_BODY_MAX + 1);
@@ -107,7 +108,8 @@ static void golden(void **state)
 		json_t *both = json_object();
 
 		jval_set(both, "check_run", render_check_run(&view, names[i]));
-		json_object_del(jval_at(both, "check_run.output"), "summary"); /* the comment again */
+		json_object_del(jval_at(both, "check_run.output"),
+				"summary"); /* the comment again */
 		jval_set(both, "status", render_commit_status(&view, names[i]));
 		jval_set(all, names[i], both);
 	}
@@ -132,9 +134,10 @@ int main(int argc, char **argv)
 		return 1;
 	for (size_t i = 0; i < found.gl_pathc && count < ARRAY_LEN(tests); i++)
 		if (!str_ends(found.gl_pathv[i], ".check.json"))
-			tests[count++] = (struct CMUnitTest){.name = strrchr(found.gl_pathv[i], '/') + 1,
-							     .test_func = golden,
-							     .initial_state = found.gl_pathv[i]};
+			tests[count++] =
+				(struct CMUnitTest){.name = strrchr(found.gl_pathv[i], '/') + 1,
+						    .test_func = golden,
+						    .initial_state = found.gl_pathv[i]};
 	if (argc > 1)
 		cmocka_set_test_filter(argv[1]);
 	failed = _cmocka_run_group_tests("render", tests, count, NULL, NULL);

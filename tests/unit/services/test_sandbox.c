@@ -32,13 +32,13 @@ static const struct {
 	const char *codes; /* any of these, separated by spaces */
 	const char *words; /* in the message */
 } hostile[] = {
-	{"endless loop", "while True:\n    pass\n", "compile.timeout", "longer than 4 s"},
+	{"endless loop", "while True:\n    pass\n", "compile.timeout", "longer than 4.0 s"},
 	{"ignores SIGTERM",
 	 "import signal, time\n"
 	 "for s in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):\n"
 	 "    signal.signal(s, signal.SIG_IGN)\n"
 	 "time.sleep(1000)\n",
-	 "compile.timeout", "longer than 4 s"},
+	 "compile.timeout", "longer than 4.0 s"},
 	{"fork bomb",
 	 "import os\n"
 	 "while True:\n"
@@ -46,7 +46,7 @@ static const struct {
 	 "        os.fork()\n"
 	 "    except OSError:\n"
 	 "        pass\n",
-	 "compile.timeout", "longer than 4 s"},
+	 "compile.timeout", "longer than 4.0 s"},
 	{"fork bomb that gives up", "import os\nwhile True:\n    os.fork()\n",
 	 "compile.failed compile.killed compile.invalid compile.timeout", ""},
 	{"thread bomb",

@@ -4,9 +4,9 @@
 /* --- conversations: a few lines in, every job's state out --- */
 
 /* Lines: "say PR COMMENT commands", "keep PR COMMENT commands" (--keep-going), "late PR COMMENT
- * commands", "other PR COMMENT commands" (somebody else), "claim" (a worker takes the next job and holds it), "park ID", "end ID STATE",
- * "work STATE" (claim and end), "cancel ID" (0: all), "closed PR", "due" (a day later),
- * "restart". */
+ * commands", "other PR COMMENT commands" (somebody else), "claim" (a worker takes the next job and
+ * holds it), "park ID", "end ID STATE", "work STATE" (claim and end), "cancel ID" (0: all), "closed
+ * PR", "due" (a day later), "restart". */
 static const struct conversation {
 	const char *name;
 	const char *lines;
@@ -23,8 +23,7 @@ static const struct conversation {
 	{"not even claimed yet: superseded too", "say 1 10 build; say 1 11 build",
 	 "1 ready>superseded, 2 ready"},
 	{"somebody else's command takes nobody's place",
-	 "say 1 10 build; claim; say 1 11 run; other 1 12 run",
-	 "1 running, 2 blocked, 3 blocked"},
+	 "say 1 10 build; claim; say 1 11 run; other 1 12 run", "1 running, 2 blocked, 3 blocked"},
 	{"an older one of somebody else keeps its place too",
 	 "say 1 9 build; claim; say 1 12 run; other 1 11 run", "1 running, 2 blocked, 3 blocked"},
 	{"a started one is never superseded", "say 1 10 build; claim; say 1 11 build",
