@@ -30,6 +30,17 @@ make_build() { # dir "targets" options...
 targets_in() { # folders...: the programs that are made of their files
   find "$@" -name 'test_*.c' -o -name 'fuzz_*.c' | sed 's|.*/||; s|\.c$||'
 }
+# A test that needs a second try is told apart from one that fails: its name is printed either way.
+run_pytest() { # name paths...
+  local name=$1; shift
+  local cache="$build/pytest-$name"
+  rm -rf "$cache"
+  "$KFOPS_PYTHON" -m pytest -q -o cache_dir="$cache" "$@" --junitxml="$results/$name.xml" && return
+  say "$name: what failed, once more"
+  "$KFOPS_PYTHON" -m pytest -q -o cache_dir="$cache" --last-failed "$@" --junitxml="$results/$name-again.xml" &&
+    "$KFOPS_PYTHON" tests/second_try.py "$results/$name.xml" "$results/$name-again.xml"
+  rm -f "$results/$name-again.xml"
+}
 times=""
 since=$SECONDS
 lap() { times+=" $1 $((SECONDS - since)) s,"; since=$SECONDS; }
@@ -43,22 +54,22 @@ for step in $what; do
   case $step in
   lint)
     say "lint"
-    KFOPS_BUILD=$build/asan "$KFOPS_PYTHON" -m pytest -q -p no:cacheprovider tests/lint --junitxml="$results/lint.xml" ;;
+    KFOPS_BUILD=$build/asan run_pytest lint tests/lint ;;
   unit)
     say "unit tests"
-    ctest --test-dir "$build/asan" -j "$jobs" --output-on-failure --output-junit "$results/unit.xml" ;;
+    ctest --test-dir "$build/asan" -j "$jobs" --repeat until-pass:2 --output-on-failure --output-junit "$results/unit.xml" ;;
   python)
     say "the compiler package and the stand-ins"
-    PYTHONPATH=deploy/compiler "$KFOPS_PYTHON" -m pytest -q -p no:cacheprovider deploy/compiler/tests --junitxml="$results/compiler.xml"
-    "$KFOPS_PYTHON" -m pytest -q -p no:cacheprovider tests/standins --junitxml="$results/standins.xml" ;;
+    PYTHONPATH=deploy/compiler run_pytest compiler deploy/compiler/tests
+    run_pytest standins tests/standins ;;
   scenarios)
     say "the release build, scenarios, crash points, the demo"
     make_build "$build/demo" kfopsd -DFAULTS=OFF
-    KFOPS_BUILD=$build/asan KFOPS_BUILD_ROOT=$build "$KFOPS_PYTHON" -m pytest -q -p no:cacheprovider tests/scenarios tests/crash --junitxml="$results/scenarios.xml" ;;
+    KFOPS_BUILD=$build/asan KFOPS_BUILD_ROOT=$build run_pytest scenarios tests/scenarios tests/crash ;;
   threads)
     say "ThreadSanitizer: writer, worker, store"
     make_build "$build/tsan" "$(targets_in tests/unit/bot tests/unit/store)" -DSANITIZE=thread &&
-      ctest --test-dir "$build/tsan" -j "$jobs" -R '^(bot|store)\.' --output-on-failure --output-junit "$results/threads.xml" ;;
+      ctest --test-dir "$build/tsan" -j "$jobs" -R '^(bot|store)\.' --repeat until-pass:2 --output-on-failure --output-junit "$results/threads.xml" ;;
   fuzz)
     say "fuzz, $fuzz_seconds s a target"
     CC=clang make_build "$build/fuzz" "$(targets_in tests/fuzz)" -DFUZZ=ON &&
