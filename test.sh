@@ -41,6 +41,14 @@ run_pytest() { # name paths...
     "$KFOPS_PYTHON" tests/second_try.py "$results/$name.xml" "$results/$name-again.xml"
   rm -f "$results/$name-again.xml"
 }
+run_ctest() { # name build options...
+  local name=$1 dir=$2; shift 2
+  ctest --test-dir "$dir" -j "$jobs" "$@" --output-on-failure --output-junit "$results/$name.xml" && return
+  say "$name: what failed, once more"
+  ctest --test-dir "$dir" --rerun-failed --output-on-failure --output-junit "$results/$name-again.xml" &&
+    "$KFOPS_PYTHON" tests/second_try.py "$results/$name.xml" "$results/$name-again.xml"
+  rm -f "$results/$name-again.xml"
+}
 times=""
 since=$SECONDS
 lap() { times+=" $1 $((SECONDS - since)) s,"; since=$SECONDS; }
@@ -57,7 +65,7 @@ for step in $what; do
     KFOPS_BUILD=$build/asan run_pytest lint tests/lint ;;
   unit)
     say "unit tests"
-    ctest --test-dir "$build/asan" -j "$jobs" --repeat until-pass:2 --output-on-failure --output-junit "$results/unit.xml" ;;
+    run_ctest unit "$build/asan" ;;
   python)
     say "the compiler package and the stand-ins"
     PYTHONPATH=deploy/compiler run_pytest compiler deploy/compiler/tests
@@ -69,7 +77,7 @@ for step in $what; do
   threads)
     say "ThreadSanitizer: writer, worker, store"
     make_build "$build/tsan" "$(targets_in tests/unit/bot tests/unit/store)" -DSANITIZE=thread &&
-      ctest --test-dir "$build/tsan" -j "$jobs" -R '^(bot|store)\.' --repeat until-pass:2 --output-on-failure --output-junit "$results/threads.xml" ;;
+      run_ctest threads "$build/tsan" -R '^(bot|store)\.' ;;
   fuzz)
     say "fuzz, $fuzz_seconds s a target"
     CC=clang make_build "$build/fuzz" "$(targets_in tests/fuzz)" -DFUZZ=ON &&

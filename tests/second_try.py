@@ -16,4 +16,5 @@ for case in first.iter("testcase"):
         print(f"passed at the second try: {case.get('classname')}::{case.get('name')}")
         for child in bad:
             case.remove(child)
+        case.set("status", "run")
 first.write(sys.argv[1])
