@@ -242,7 +242,6 @@ def test_missed_webhooks_come_in_their_order(scene, bot, ann, ben):
     assert [job["command"] for job in bot.jobs()] == ["build", "run"] and plain.reactions() == []
 
 
-@pytest.mark.scene(config={"limits": {"queue": 1}})
 def test_two_hooks_and_redeliveries_make_one_run(scene, bot, ann):
     scene.github.fault("two_hooks", on="webhook", event="issue_comment", action="created")
     ann.comments("/build_run")
