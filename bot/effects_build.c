@@ -36,6 +36,10 @@ enum err_class effect_checkout(struct effect_call *call, struct err *err)
 	repo_remove_tree(dest);
 	request.token = token;
 	class = repo_checkout_apart(world->repos, &request, &tree, err);
+	if (class == ERR_DENIED && call->job->tries < APPEARS_AFTER_TRIES) {
+		github_git_token_refused(world->github, token);
+		class = err->class = ERR_TRANSIENT;
+	}
 	sign_secret_free(token);
 	if (class == ERR_CONFLICT && call->job->tries < APPEARS_AFTER_TRIES)
 		return err->class = ERR_TRANSIENT; /* refs/pull/N/head lags a push by seconds */

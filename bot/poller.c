@@ -1,8 +1,8 @@
 /* poller.c - see poller.h.
  *
  * Each duty is a line of a table: how often, and a function. A duty that fails is tried again at
- * its next time; nothing is lost, because every state it looks at stays where it is. Missed
- * deliveries are in poller_deliveries.c. */
+ * its next time; nothing is lost, because every state it looks at stays where it is. The look at
+ * every parked run is in poller_sweep.c, missed deliveries are in poller_deliveries.c. */
 #include "bot/poller.h"
 
 #include <dirent.h>
@@ -18,7 +18,8 @@
 
 enum {
 	OVERLAP_MS = 600000, /* the feed looks back: rows appear late on the server */
-	SWEEP_BATCH = 200,
+	WAKE_AT_ONCE = 200,
+	NOTE_BATCH = 200,
 	WAKE_BATCH = 500,
 	PRUNE_BATCH = 500,
 	TICK_MAX_MS = 1000,
@@ -46,14 +47,14 @@ static enum err_class run_wake_due(struct db *db, void *arg, struct err *err)
 	return queue_wake_due(db, op->now_ms, WAKE_BATCH, &op->woken, err);
 }
 
-static void wake(struct world *world, char **refs, size_t count)
+void poller_wake(struct world *world, char **refs, size_t count)
 {
 	struct wake_op op = {.now_ms = clock_now_ms()};
 	struct err err;
 
-	for (size_t at = 0; at < count; at += SWEEP_BATCH) {
+	for (size_t at = 0; at < count; at += WAKE_AT_ONCE) {
 		op.refs = (const char *const *)(refs + at);
-		op.count = count - at < SWEEP_BATCH ? count - at : SWEEP_BATCH;
+		op.count = count - at < WAKE_AT_ONCE ? count - at : WAKE_AT_ONCE;
 		if (writer_call(world->writer, run_wake, &op, &err))
 			log_warn("wake_failed", LOG_S("message", err.msg));
 	}
@@ -94,7 +95,7 @@ static bool feed_one(struct poller *poller, size_t cluster, const char *name, in
 		log_info("feed_failed", LOG_S("namespace", name), LOG_S("message", err.msg));
 		return false;
 	}
-	wake(world, ids, count);
+	poller_wake(world, ids, count);
 	free_list(ids, count);
 	return true;
 }
@@ -134,86 +135,6 @@ static void duty_feed(struct poller *poller, int64_t now_ms)
 	}
 }
 
-/* --- the sweep: every parked run, two hundred a call --- */
-
-struct batch {
-	struct poller *poller;
-	int64_t last_job_id;
-	size_t count;
-	struct swept {
-		size_t cluster;
-		char *ns, *run_id;
-		bool done;
-	} runs[SWEEP_BATCH];
-};
-
-static bool collect(void *arg, const struct queue_ref *ref)
-{
-	struct batch *batch = arg;
-	struct swept *run = &batch->runs[batch->count];
-	struct err err;
-
-	batch->last_job_id = ref->job_id;
-	if (world_cluster_of(batch->poller->world, ref->repo, &run->cluster, &err))
-		return true;
-	run->ns = str_dup(ref->ns);
-	run->run_id = str_dup(ref->wait_ref);
-	run->done = false;
-	batch->count++;
-	return batch->count < SWEEP_BATCH;
-}
-
-/* Asks for all runs of the batch that share cluster and namespace with `first`. */
-static void sweep_like(struct batch *batch, struct swept *first)
-{
-	struct poller *poller = batch->poller;
-	const char *ids[SWEEP_BATCH];
-	char **ended = NULL;
-	size_t count = 0, ended_count = 0;
-	struct err err;
-
-	for (size_t i = 0; i < batch->count; i++) {
-		struct swept *run = &batch->runs[i];
-
-		if (run->done || run->cluster != first->cluster || !str_eq(run->ns, first->ns))
-			continue;
-		run->done = true;
-		ids[count++] = run->run_id;
-	}
-	if (kfp_runs_ended(poller->world->clusters[first->cluster],
-			   hands_kfp_http(&poller->hands, first->cluster), first->ns, ids, count,
-			   &ended, &ended_count, &err))
-		log_info("sweep_failed", LOG_S("namespace", first->ns), LOG_S("message", err.msg));
-	else
-		wake(poller->world, ended, ended_count);
-	free_list(ended, ended_count);
-}
-
-static void duty_sweep(struct poller *poller, int64_t now_ms)
-{
-	struct batch *batch = mem_new(1, sizeof *batch);
-	struct err err;
-	bool more = true;
-
-	(void)now_ms;
-	batch->poller = poller;
-	while (more && !atomic_load(&poller->world->stopping)) {
-		batch->count = 0;
-		if (queue_parked(poller->hands.reader, WAIT_RUN, batch->last_job_id, SWEEP_BATCH,
-				 collect, batch, &err))
-			break;
-		for (size_t i = 0; i < batch->count; i++)
-			if (!batch->runs[i].done)
-				sweep_like(batch, &batch->runs[i]);
-		more = batch->count > 0;
-		for (size_t i = 0; i < batch->count; i++) {
-			mem_free(batch->runs[i].ns);
-			mem_free(batch->runs[i].run_id);
-		}
-	}
-	mem_free(batch);
-}
-
 /* --- gauges --- */
 
 static void duty_gauges(struct poller *poller, int64_t now_ms)
@@ -223,6 +144,7 @@ static void duty_gauges(struct poller *poller, int64_t now_ms)
 
 	if (queue_count(poller->hands.reader, now_ms, &counts, &err))
 		return;
+	poller->parked = counts.by_state[JOB_PARKED];
 	for (int state = 0; state < 16; state++)
 		if (!str_eq(job_state_name((enum job_state)state), "unknown"))
 			metrics_set(METRIC_JOBS, job_state_name((enum job_state)state),
@@ -315,7 +237,7 @@ static void set_up_duties(struct poller *poller)
 		{"due", 0, duty_due},
 		{"clock", 1000, duty_clock},
 		{"feed", config_ms(config, "poll.finished_interval"), duty_feed},
-		{"sweep", config_ms(config, "poll.sweep_interval"), duty_sweep},
+		{"sweep", config_ms(config, "poll.sweep_interval"), poller_sweep},
 		{"deliveries", config_ms(config, "poll.deliveries_interval"), poller_deliveries},
 		{"gauges", 5000, duty_gauges},
 		{"prune", 3600000, duty_prune},
@@ -323,6 +245,7 @@ static void set_up_duties(struct poller *poller)
 
 	_Static_assert(sizeof duties == sizeof poller->duties, "one place a duty");
 	memcpy(poller->duties, duties, sizeof duties);
+	poller->sweep_interval_ms = poller->duties[POLLER_SWEEP].every_ms;
 }
 
 static int64_t nap_until(struct poller *poller, int64_t now_ms)
@@ -360,7 +283,7 @@ static void note_all_parked(struct poller *poller)
 
 	do {
 		before = poller->last_noted;
-		if (queue_parked(poller->hands.reader, WAIT_RUN, before, SWEEP_BATCH, note_parked,
+		if (queue_parked(poller->hands.reader, WAIT_RUN, before, NOTE_BATCH, note_parked,
 				 poller, &err))
 			return;
 	} while (poller->last_noted != before && !atomic_load(&poller->world->stopping));
@@ -410,6 +333,7 @@ enum err_class poller_start(struct poller **out, struct world *world, struct rec
 void poller_stop(struct poller *take_poller, int64_t deadline_ms)
 {
 	world_join(take_poller->thread, deadline_ms);
+	poller_sweep_free(take_poller->sweep);
 	hands_close(&take_poller->hands);
 	mem_free(take_poller);
 }

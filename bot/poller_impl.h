@@ -1,4 +1,4 @@
-/* poller_impl.h - shared by poller.c and poller_deliveries.c. */
+/* poller_impl.h - shared by the files of the poller. */
 #ifndef KF_BOT_POLLER_IMPL_H
 #define KF_BOT_POLLER_IMPL_H
 
@@ -20,7 +20,17 @@ struct poller {
 	int64_t wall_ms, mono_ms; /* at the last look at the clocks */
 	int64_t last_noted;	  /* job id */
 	int64_t started_at_ms;
+	int64_t parked;              /* jobs, when they were counted last */
+	int64_t sweep_interval_ms;
+	struct poller_sweep *sweep;  /* the pass under way */
 };
+
+/* Makes the jobs that wait for these runs ready. */
+void poller_wake(struct world *world, char **refs, size_t count);
+
+/* One turn of the look at every parked run: at most one call. Sets the time of its next turn. */
+void poller_sweep(struct poller *poller, int64_t now_ms);
+void poller_sweep_free(struct poller_sweep *take_sweep);
 
 /* Takes in the deliveries that GitHub could not bring us. */
 void poller_deliveries(struct poller *poller, int64_t now_ms);

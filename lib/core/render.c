@@ -20,6 +20,7 @@ enum {
 	CELL_MAX = 300,
 	PARAMETERS_MAX = 100,
 	SENTENCE_MAX = 2000,
+	LINE_MAX = 4096,
 };
 
 void render_marker(const struct job *job, const char *slot, struct buf *out)
@@ -93,13 +94,19 @@ static void put_parts(const struct render_view *view, struct buf *out)
 	}
 }
 
+/* It came too late to be run: only what it said is of use. */
+static bool is_late(const struct job *job)
+{
+	return str_eq(job->code, "comment.late");
+}
+
 /* What a person must know about which commit and when, beside the headline. */
 static void put_notes(const struct render_view *view, struct buf *out)
 {
 	const struct job *job = view->job;
 	const char *moved = jval_str(job->data, "pin.moved_from", NULL);
 
-	if (job->created_at_ms - job->comment_at_ms > LATE_MS) {
+	if (job->created_at_ms - job->comment_at_ms > LATE_MS && !is_late(job)) {
 		char said[6], heard[6];
 
 		clock_hhmm(said, job->comment_at_ms);
@@ -301,7 +308,11 @@ static void put_next(const struct render_view *view, struct buf *out)
 			"\nnext: `/run --param NAME=VALUE` runs it again with other parameters · "
 			"`/logs %" PRId64 "`\n",
 			job->id);
-	else if (job->state == JOB_SUPERSEDED || str_ends(job->code ? job->code : "", "_version"))
+	else if (is_late(job)) {
+		buf_puts(out, "\nnext, if you still want it: ");
+		markdown_code(out, job->line, LINE_MAX);
+		buf_putc(out, '\n');
+	} else if (job->state == JOB_SUPERSEDED || str_ends(job->code ? job->code : "", "_version"))
 		return; /* the sentence says what to do */
 	else if (str_eq(job->code, "run.unknown_parameter") ||
 		 str_eq(job->code, "run.missing_parameter") ||

@@ -81,6 +81,10 @@ enum err_class github_git_token(struct github *gh, struct http *http,
 				const struct github_target *to, char **out,
 				struct err *err) MUST_CHECK;
 
+/* Git was refused with it. It may have been withdrawn, so the next one asked for is minted anew; or
+ * it is so fresh that not all of GitHub knows it yet, and is kept. */
+void github_git_token_refused(struct github *gh, const char *token);
+
 /* --- writes; each is paced: THROTTLED says when --- */
 
 /* 200 and 201 alike. NOT_FOUND: the comment is gone. */

@@ -375,11 +375,12 @@ static bool set_clock(struct github *gh, const struct http_response *response,
 	return true;
 }
 
-static void drop_token(struct github *gh, const char *text)
+static void drop_token(struct github *gh, const char *text, int64_t fresh_ms)
 {
 	pthread_mutex_lock(&gh->lock);
 	for (struct github_token *at = gh->tokens; at; at = at->next)
-		if (!at->minting && str_eq(at->text, text)) {
+		if (!at->minting && str_eq(at->text, text) &&
+		    clock_mono_ms() - at->minted_ms >= fresh_ms) {
 			sign_secret_free(at->text);
 			at->text = NULL;
 		}
@@ -410,6 +411,12 @@ bool github_credential_mend(struct github *gh, const struct github_credential *c
 	if (mending->dropped || mending->waits)
 		return false;
 	mending->dropped = true;
-	drop_token(gh, credential->text);
+	drop_token(gh, credential->text, 0);
 	return true;
+}
+
+void github_git_token_refused(struct github *gh, const char *token)
+{
+	if (gh->app_id)
+		drop_token(gh, token, FRESH_MS);
 }

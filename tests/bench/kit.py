@@ -30,6 +30,7 @@ REPO_ID, INSTALLATION, APP_ID = 77, 88, 4711
 SYSTEM_CERTS = pathlib.Path("/etc/ssl/certs")
 PATIENCE_S = 60.0
 os.nice(int(os.environ.get("KFOPS_BENCH_NICE", 0)))
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that daemon and stub are ended, too
 SETTINGS = """\
 repository:
   owner: lab
@@ -256,6 +257,12 @@ class Daemon:
         os.sched_setaffinity(self.process.pid, {0})
         return took
 
+    def version(self) -> float:
+        """Milliseconds of `kfopsd --version`: a process that loads the libraries and ends."""
+        began = time.monotonic()
+        subprocess.run([str(self.program), "--version"], check=True, stdout=subprocess.DEVNULL)
+        return (time.monotonic() - began) * 1e3
+
     def wait_greeted(self) -> None:
         """Until the far sides have been asked who we are and what they can do."""
         log = self.log_file
@@ -273,8 +280,9 @@ class Daemon:
         return {line.split(":")[0]: int(line.split()[1]) for line in lines if line.startswith(("Vm", "Rss"))}
 
     def cpu_ms(self) -> float:
-        fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) * 1000 / os.sysconf("SC_CLK_TCK")
+        """Processor time of its threads (of those that still are), without what it started."""
+        tasks = pathlib.Path(f"/proc/{self.process.pid}/task").glob("*/schedstat")
+        return sum(int(task.read_text().split()[0]) for task in tasks) / 1e6
 
     def written(self) -> int:
         """Bytes that it has caused to be written to the disk."""

@@ -3,6 +3,8 @@
 A point is a place in the program and how often it was passed: "worker.before_effect:3". Of every place that
 a command passes n = 1, 2, 3 ... is tried until none fires; counting by place keeps threads that overtake each
 other from hiding a point. Two stages work at the same time, each on the next point that nobody has taken.
+Outside the nightly mode all points of /build_run are tried, and a part of those of /build and /run, which
+take the same ways; the output says so.
 """
 
 import concurrent.futures
@@ -18,6 +20,7 @@ STAGES = 2
 ROUNDS_A_STAGE = 60  # then it gets new stand-ins, so that their lists stay short
 FAULTS_MAX = 5
 SEED = 2022
+SHARE = 0.33  # of the points of commands that are only sampled
 DOUBLE_ROUNDS = 30
 DOUBLE_ROUNDS_NIGHTLY = 1000
 POINTS_ABOUT = 170  # of one command
@@ -53,18 +56,22 @@ class Plan:
 
 
 class EveryPoint(Plan):
-    """n = 1, 2, 3 ... of each place until none fires."""
+    """n = 1, 2, 3 ... of each place until none fires; with a share below 1 some n are left out."""
 
-    def __init__(self):
+    def __init__(self, share: float, dice: random.Random):
         super().__init__()
         self._places = list(PLACES)
         self._n = 0
+        self._share = share
+        self._dice = dice
         self.fired: dict[str, int] = {}
 
     def next_crash(self) -> dict | None:
         if not self._places:
             return None
         self._n += 1
+        while self._dice.random() >= self._share:
+            self._n += 1
         return {"crash_at": f"{self._places[0]}:{self._n}"}
 
     def note(self, crash, fired, fault) -> None:
@@ -123,11 +130,15 @@ def carry_out(plan: Plan, command: str, folder, tell) -> int:
 
 
 @pytest.mark.parametrize("command", ["/build_run", "/build", "/run"])
-def test_a_crash_at_any_point_changes_nothing_in_the_end(command, tmp_path, tell):
-    plan = EveryPoint()
+def test_a_crash_at_any_point_changes_nothing_in_the_end(command, tmp_path, nightly, tell):
+    share = 1.0 if nightly or command == "/build_run" else SHARE
+    plan = EveryPoint(share, random.Random(f"{SEED} {command}"))
     recovered = carry_out(plan, command, tmp_path, tell)
-    assert [place for place in PLACES if not plan.fired.get(place)] == []
-    assert recovered, "no webhook was lost, so the recovery was not tried"
+    if share < 1.0:
+        tell(f"{command}: that was about {share:.0%} of its points (seed {SEED}); KFOPS_CRASH_ALL=1 tries all")
+    else:
+        assert [place for place in PLACES if not plan.fired.get(place)] == []
+        assert recovered, "no webhook was lost, so the recovery was not tried"
 
 
 def test_a_second_crash_after_the_first_changes_nothing_either(tmp_path, nightly, tell):

@@ -24,8 +24,8 @@ ROUNDS_NIGHTLY = 100
 BEGIN, WHOLE = {"write": 30, "sync": 6}, {"write": 230, "sync": 45}  # of a start and a /build_run, about
 CONFIG = {"poll": {"deliveries_interval": "300ms"}}
 FAULT_LOG = re.compile(r"event=(disk\.full|disk\.room|writer\.batch_failed|writer\.damaged|store\.sqlite"
-                       r"|store\.checkpoint|store_waits|report_unstored|meta_failed|commit_failed|intent_failed|give_back_failed|start_failed"
-                       r"|wake_failed)\b")
+                       r"|store\.checkpoint|store_waits|report_unstored|meta_failed|commit_failed"
+                       r"|intent_failed|give_back_failed|start_failed|wake_failed)\b")
 
 
 @pytest.fixture

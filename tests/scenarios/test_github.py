@@ -135,6 +135,8 @@ def test_installation_tokens_that_end_early(scene, bot, ann):
     scene.github.post("tokens", revoke_installations=True)
     scene.kubeflow.ends(run["run_id"])
     shown_once(scene, bot)
+    ann.comments("/build --no-cache")  # the token that git got is withdrawn, too
+    assert bot.ends() == "rocket"
 
 
 def test_installation_tokens_that_are_not_known_everywhere_yet(scene, bot, ann):

@@ -30,6 +30,7 @@ sys.path[:0] = [str(HERE / "common"), str(HERE / "github")]
 
 from github_standin import __main__ as main  # noqa: E402
 from github_standin import app, markdown, rest  # noqa: E402
+from github_standin.samples import BUILT_IN  # noqa: E402
 from standin_common.http import StandinServer  # noqa: E402
 from standin_common.process import StandinClient, StandinProcess  # noqa: E402
 
@@ -622,6 +623,22 @@ def test_named_samples(play, name):
         time.sleep(0.15)
         play.call("GET", R)
         assert play.violations() == ["told_to_wait"]
+
+
+def test_answers_that_scenarios_name_are_built_in():
+    used = set()
+    for page in (pathlib.Path(__file__).parents[1] / "scenarios").glob("test_*.py"):
+        used |= set(re.findall(r'"sample"[^\n]*?name="([\w-]+)"', page.read_text()))
+    assert used and not used - set(BUILT_IN)
+
+
+@needs_shared
+@pytest.mark.parametrize("name", sorted(BUILT_IN))
+def test_built_in_answers_are_like_the_published_ones(name):
+    samples = {item["name"]: item for item in json.loads((SHARED / "errors.sample.json").read_text())["samples"]}
+    published, ours = samples[name], BUILT_IN[name]
+    assert ours["status"] == published["status"]
+    assert set(ours["headers"]) <= set(published["headers"])
 
 
 # faults

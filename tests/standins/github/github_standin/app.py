@@ -31,6 +31,7 @@ from .auth import ApiError, Tokens
 from .gitstore import GitStore
 from .hooks import WEBHOOK_FAULTS, Hook, Sender
 from .limits import Limits
+from .samples import BUILT_IN
 from .views import Views
 from .world import App, World
 
@@ -53,7 +54,7 @@ class Standin:
         self.hooks = Sender(self.world, self.record, self.faults, self.clock)
         self.shared = find_shared()
         self.description = None
-        self.samples = {}
+        self.samples = dict(BUILT_IN)
         self.check_answers = bool(options.check_answers)
         self._load_shared()
         key = pathlib.Path(options.app_key_file).read_bytes() if options.app_key_file else None
@@ -72,7 +73,7 @@ class Standin:
         samples = self.shared / "errors.sample.json"
         if samples.exists():
             with open(samples, encoding="utf-8") as file:
-                self.samples = {item["name"]: item for item in json.load(file)["samples"]}
+                self.samples |= {item["name"]: item for item in json.load(file)["samples"]}
 
     def open(self, port: int) -> None:
         """Called once the port is known: makes addresses, the App, users and hooks."""
