@@ -109,8 +109,8 @@ static enum err_class mark(struct reporter *rep, const struct outbox_row *row, s
 	struct row_op op = {.row = row};
 
 	if (writer_call(rep->hands.world->writer, run_mark, &op, err))
-		err->class = ERR_TRANSIENT; /* our disk's trouble, not a refusal of GitHub's */
-	return err->class;
+		return err->class = ERR_TRANSIENT; /* our disk's trouble, not GitHub's refusal */
+	return ERR_OK;
 }
 
 /* May a try of which nothing is known have put something there? */

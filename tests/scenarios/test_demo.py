@@ -18,5 +18,5 @@ def test_demo_shows_a_conversation_that_ends_well():
         pytest.skip("no release build in $KFOPS_BUILD_ROOT/demo: test.sh makes one")
     done = subprocess.run([ROOT / "demo.sh", "--once"], capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
-    for words in ("/build_run", "accuracy", "```mermaid"):
+    for words in ("/build_run", "🚀", "`neighbors`", "```mermaid", "train-model: SUCCEEDED", "#/runs/details/", "next: "):
         assert words in done.stdout, done.stdout
