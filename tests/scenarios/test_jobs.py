@@ -188,13 +188,13 @@ def test_two_people_take_turns(scene, bot, ann, ben):
     assert scene.kubeflow.parameters()["rows"] == 3
 
 
-def test_a_newer_command_supersedes_an_older_one_in_line(scene, bot, ann, ben):
+def test_a_newer_command_supersedes_an_older_one_in_line(scene, bot, ann):
     scene.kubeflow.holds_runs()
     first = ann.comments("/build_run --param rows=1")
     run = under_way(scene)
     second = ann.comments("/run --param rows=2")
     bot.job_of(second)
-    third = ben.comments("/run --param rows=3")
+    third = ann.comments("/run --param rows=3")
     assert bot.ends(to=second) == "confused"
     bot.answer("`job.superseded`", "job 3", to=second)
     scene.kubeflow.ends(run["run_id"])
