@@ -152,8 +152,10 @@ bool clock_parse(int64_t *out_ms, const char *text)
 	if (str_is_empty(text) || strlen(text) > 64)
 		return false;
 	if (str_to_int64(&value, text)) {
+		if (value <= -62135596800 || value >= 253402300800)
+			return false;
 		*out_ms = value * 1000;
-		return value > -62135596800 && value < 253402300800;
+		return true;
 	}
 	if (sscanf(text, "%4d-%2d-%2d%*1[Tt ]%2d:%2d:%2d%n", &c.year, &c.month, &c.day, &c.hour,
 		   &c.minute, &c.second, &used) == 6 &&

@@ -28,6 +28,7 @@ static const struct {
 	{"empty", "", false, 0},
 	{"words", "yesterday", false, 0},
 	{"far too large", "99999999999999", false, 0},
+	{"more milliseconds than there are", "8888888888817323045", false, 0},
 };
 
 static void test_parse(void **state)
