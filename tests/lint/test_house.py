@@ -24,6 +24,7 @@ WRAPPERS = {  # foreign header -> the only files that may include it
     "sqlite3.h": r"lib/store/",
     "git2.h": r"lib/services/repo",
     "yaml.h": r"lib/base/yaml",
+    "expat.h": r"lib/base/xml\.c",
     "cmark.h": r"lib/core/comment\.c",
     "archive.h": r"lib/services/",
 }
