@@ -4,7 +4,8 @@
  * parameters, branch names, error messages. Cleaned: invalid UTF-8 to U+FFFD, NUL and control
  * characters dropped, CRLF to LF, of a line with lone CRs only the last part kept, ANSI sequences
  * removed, bidi controls and zero-width characters shown as `U+202E`. Redacted: GitHub tokens of
- * any length, Authorization values, JWTs, PEM blocks, AWS key ids, and configured strings. Pure;
+ * any length, Authorization values, JWTs, PEM blocks, AWS key ids, what signs a pre-signed URL, and
+ * configured strings. Pure;
  * any thread. */
 #ifndef KF_CORE_MARKDOWN_H
 #define KF_CORE_MARKDOWN_H

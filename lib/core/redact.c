@@ -204,6 +204,42 @@ static struct hit aws_id(const struct text *t, size_t i)
 	return (struct hit){0, AWS_ID_LEN};
 }
 
+/* Place of the value behind a name, over "=", "%3D" (in a URL inside a URL) or ": "; len if there
+ * is none. */
+static size_t value_start(const struct text *t, size_t at)
+{
+	static const char around[] = "\"'\\ \t";
+
+	if (has_nocase(t, at, "%3d"))
+		return at + 3;
+	while (at < t->len && strchr(around, t->at[at]))
+		at++;
+	if (at == t->len || (t->at[at] != ':' && t->at[at] != '='))
+		return t->len;
+	for (at++; at < t->len && strchr(around, t->at[at]);)
+		at++;
+	return at;
+}
+
+/* What makes a pre-signed URL a credential: "X-Amz-Signature=..." and its like, in a query, as a
+ * header or in JSON. */
+static struct hit amz_value(const struct text *t, size_t i)
+{
+	static const char *const names[] = {"x-amz-signature", "x-amz-credential",
+					    "x-amz-security-token"};
+
+	for (size_t k = 0; k < sizeof names / sizeof names[0]; k++) {
+		size_t at, end;
+
+		if (!has_nocase(t, i, names[k]))
+			continue;
+		at = value_start(t, i + strlen(names[k]));
+		end = run_end(t, at, "%/+-._~=");
+		return end > at ? (struct hit){at - i, end - at} : none;
+	}
+	return none;
+}
+
 /* scheme://user:password@host */
 static struct hit userinfo(const struct text *t, size_t i)
 {
@@ -251,6 +287,10 @@ static struct hit find_hit(struct text *t, size_t i)
 	case 'b':
 	case 'B':
 		hit = has_nocase(t, i, "bearer ") ? bearer(t, i) : none;
+		break;
+	case 'x':
+	case 'X':
+		hit = amz_value(t, i);
 		break;
 	case '-':
 		hit = pem(t, i);

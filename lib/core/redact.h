@@ -1,8 +1,9 @@
 /* redact.h - secrets out of text. Private to lib/core (markdown.c).
  *
  * Known by their form: GitHub tokens of any length, values of Authorization headers, bearer tokens,
- * JWTs, PEM blocks, AWS keys, passwords in URLs. Known by their value: the strings given to
- * redact_set. Doing it twice gives the same as doing it once. Linear in the text. */
+ * JWTs, PEM blocks, AWS keys, signatures of pre-signed URLs, passwords in URLs. Known by their
+ * value: the strings given to redact_set. Doing it twice gives the same as doing it once. Linear in
+ * the text. */
 #ifndef KF_CORE_REDACT_H
 #define KF_CORE_REDACT_H
 
