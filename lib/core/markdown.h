@@ -5,8 +5,7 @@
  * characters dropped, CRLF to LF, of a line with lone CRs only the last part kept, ANSI sequences
  * removed, bidi controls and zero-width characters shown as `U+202E`. Redacted: GitHub tokens of
  * any length, Authorization values, JWTs, PEM blocks, AWS key ids, what signs a pre-signed URL, and
- * configured strings. Pure;
- * any thread. */
+ * configured strings. Pure; any thread. */
 #ifndef KF_CORE_MARKDOWN_H
 #define KF_CORE_MARKDOWN_H
 
