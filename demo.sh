@@ -6,7 +6,7 @@
 #   ./demo.sh --once   gives the command itself, prints the conversation as Markdown, exits 0 if it ended well
 set -eu
 cd "$(dirname "$0")"
-. scripts/setup.sh
+KFOPS_SETUP_FOR=demo . scripts/setup.sh
 build=${KFOPS_BUILD_ROOT:-$PWD/build}/demo
 if [ ! -x "$build/kfopsd" ] || [ -n "$(find bot lib config CMakeLists.txt -newer "$build/kfopsd" -type f 2>/dev/null | head -1)" ]; then
   echo "demo: building" >&2

@@ -71,9 +71,9 @@ for step in $what; do
     PYTHONPATH=deploy/compiler run_pytest compiler deploy/compiler/tests
     run_pytest standins tests/standins ;;
   scenarios)
-    say "the release build, scenarios, crash points, the demo"
+    say "the release build, scenarios, crash points, the demo, the S3 server"
     make_build "$build/demo" kfopsd -DFAULTS=OFF
-    KFOPS_BUILD=$build/asan KFOPS_BUILD_ROOT=$build run_pytest scenarios tests/scenarios tests/crash ;;
+    KFOPS_BUILD=$build/asan KFOPS_BUILD_ROOT=$build run_pytest scenarios tests/scenarios tests/crash tests/services ;;
   threads)
     say "ThreadSanitizer: writer, worker, store"
     make_build "$build/tsan" "$(targets_in tests/unit/bot tests/unit/store)" -DSANITIZE=thread &&
