@@ -9,7 +9,7 @@
  *   bot/worker.c      claim a job, ask its step, run the effect, commit result and next step
  * together lib/commands/   a file a command: its steps, each with a pure decide function
  *     bot/effects*.c  kind of effect -> service call
- *     lib/services/   github kfp repo compile: one module per outside service
+ *     lib/services/   github kfp s3 repo compile: one module per outside service
  *   bot/poller.c      wakes parked jobs: finished runs, due times, missed deliveries
  *   bot/reporter.c    what GitHub should show: newest wish per slot, paced, repeated until it holds
  *     bot/wishes.c    which slots a change of a job concerns

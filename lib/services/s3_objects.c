@@ -71,6 +71,20 @@ static enum err_class too_large(const struct s3_get_request *request, struct err
 			request->from->bucket, request->from->key, request->max);
 }
 
+/* Does a part begin where it was asked for? A server that does not say is believed. */
+static bool begins_right(const struct s3_get_request *request, const struct http_response *response)
+{
+	static const char unit[] = "bytes ";
+	char value[64];
+	int64_t first;
+
+	http_response_header(response, "content-range", value, sizeof value);
+	if (!str_starts(value, unit))
+		return !*value;
+	value[strcspn(value, "-")] = '\0';
+	return str_to_int64(&first, value + sizeof unit - 1) && first == request->first;
+}
+
 /* Only the part that was asked for, of an answer that may hold more. */
 static enum err_class take_part(const struct s3_get_request *request,
 				const struct http_response *response, struct s3_content *out,
@@ -79,6 +93,10 @@ static enum err_class take_part(const struct s3_get_request *request,
 	const char *data = buf_text(&response->body);
 	size_t len = response->body.len;
 
+	if (response->status == 206 && !begins_right(request, response))
+		return err_set(err, ERR_TRANSIENT,
+			       "the object store answers another part of s3://%s/%.200s",
+			       request->from->bucket, request->from->key);
 	if (response->status != 206) { /* the whole object */
 		size_t skip = (uint64_t)request->first < len ? (size_t)request->first : len;
 

@@ -251,6 +251,28 @@ static void test_an_object_far_larger_than_wanted_is_not_read(void **state)
 	kit_stop(&kit, 1);
 }
 
+static void test_another_part_is_not_taken(void **state)
+{
+	static const struct scripted_answer script[] = {
+		{"GET", 206, "Content-Range: bytes 2-4/10\r\n", "234"},
+		{"GET", 206, "Content-Range: bytes 0-2/10\r\n", "012"},
+		{"GET", 206, "Content-Range: lines 2-4/10\r\n", "234"}};
+	struct kit kit = KIT_START(script);
+	struct s3_uri from = kit_uri("s3://models/m");
+	struct s3_get_request get = {.from = &from, .first = 2, .len = 3, .max = 3};
+	struct s3_content content;
+
+	(void)state;
+	assert_int_equal(s3_get(kit.s3, kit.http, &get, &content, &kit.err), ERR_OK);
+	s3_content_dispose(&content);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(s3_get(kit.s3, kit.http, &get, &content, &kit.err), ERR_TRANSIENT);
+		assert_non_null(strstr(kit.err.msg, "another part of s3://models/m"));
+		s3_content_dispose(&content);
+	}
+	kit_stop(&kit, 3);
+}
+
 static void test_another_version_is_not_read(void **state)
 {
 	static const struct scripted_answer script[] = {
@@ -377,6 +399,7 @@ static const struct CMUnitTest s3_calls[] = {
 	cmocka_unit_test(test_without_keys_nothing_is_signed),
 	cmocka_unit_test(test_get),
 	cmocka_unit_test(test_an_object_far_larger_than_wanted_is_not_read),
+	cmocka_unit_test(test_another_part_is_not_taken),
 	cmocka_unit_test(test_another_version_is_not_read),
 	cmocka_unit_test(test_put_if_absent),
 	cmocka_unit_test(test_delete),
