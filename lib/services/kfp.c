@@ -1,15 +1,11 @@
 /* kfp.c - a server: address, token, probe, links.
  *
- * The state of a server is small: where it is and the token last read. Kubernetes replaces a
- * projected token by swapping a symbolic link, so the file is looked at before every call and read
- * again when any of inode, size or time differ. The probe asks v2beta1 first; a server that answers
- * only under v1beta1 is a 1.x server, which makes run ids of its own and could not be used safely.
- */
+ * The state of a server is small: where it is and the file of its token. The probe asks v2beta1
+ * first; a server that answers only under v1beta1 is a 1.x server, which makes run ids of its own
+ * and could not be used safely. */
 #include "lib/services/kfp.h"
 
-#include <errno.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "lib/base/jval.h"
 #include "lib/base/sign.h"
@@ -72,8 +68,7 @@ enum err_class kfp_new(struct kfp **out, const struct kfp_options *options, stru
 			      ? derive_ui(options)
 			      : without_slash(options->ui_url, strlen(options->ui_url));
 	kfp->dashboard = options->dashboard;
-	kfp->token_file = str_is_empty(options->token_file) ? NULL : str_dup(options->token_file);
-	must(pthread_mutex_init(&kfp->lock, NULL) == 0);
+	kfp->token = secret_new(options->token_file);
 	class = kfp_token(kfp, &token, err);
 	sign_secret_free(token);
 	if (class)
@@ -87,9 +82,7 @@ void kfp_free(struct kfp *take_kfp)
 {
 	if (!take_kfp)
 		return;
-	pthread_mutex_destroy(&take_kfp->lock);
-	sign_secret_free(take_kfp->token);
-	mem_free(take_kfp->token_file);
+	secret_free(take_kfp->token);
 	mem_free(take_kfp->ui_url);
 	mem_free(take_kfp->url);
 	mem_free(take_kfp);
@@ -97,49 +90,12 @@ void kfp_free(struct kfp *take_kfp)
 
 /* --- token --- */
 
-static bool same_stamp(const struct kfp_stamp *a, const struct kfp_stamp *b)
-{
-	return a->changed.tv_sec == b->changed.tv_sec && a->changed.tv_nsec == b->changed.tv_nsec &&
-	       a->size == b->size && a->inode == b->inode && a->device == b->device;
-}
-
-/* With the lock held. */
-static enum err_class refresh_token(struct kfp *kfp, struct err *err)
-{
-	enum err_class class;
-	struct kfp_stamp now;
-	struct stat info;
-	char *fresh;
-
-	if (stat(kfp->token_file, &info) < 0)
-		return err_set(err, ERR_CONFIG, "the token file %s for Kubeflow Pipelines: %s",
-			       kfp->token_file, strerror(errno));
-	now = (struct kfp_stamp){info.st_ctim, info.st_size, info.st_ino, info.st_dev};
-	if (kfp->token && same_stamp(&now, &kfp->stamp))
-		return ERR_OK;
-	class = sign_secret_read(&fresh, kfp->token_file, err);
-	if (class)
-		return class;
-	sign_secret_free(kfp->token);
-	kfp->token = fresh;
-	kfp->stamp = now;
-	return ERR_OK;
-}
-
 enum err_class kfp_token(struct kfp *kfp, char **out, struct err *err)
 {
-	enum err_class class;
+	enum err_class class = secret_get(kfp->token, out, err);
 
-	*out = NULL;
-	if (!kfp->token_file) {
-		*out = str_dup("");
-		return ERR_OK;
-	}
-	pthread_mutex_lock(&kfp->lock);
-	class = refresh_token(kfp, err);
-	if (!class)
-		*out = str_dup(kfp->token);
-	pthread_mutex_unlock(&kfp->lock);
+	if (class)
+		err_wrap(err, "the token file for Kubeflow Pipelines");
 	return class;
 }
 

@@ -10,10 +10,8 @@
 #ifndef KF_SERVICES_KFP_IMPL_H
 #define KF_SERVICES_KFP_IMPL_H
 
-#include <pthread.h>
-#include <time.h>
-
 #include "lib/base/http.h"
+#include "lib/base/secret.h"
 #include "lib/services/kfp.h"
 
 enum {
@@ -25,21 +23,11 @@ enum {
 	KFP_TOKEN_MAX = 8 * 1024,
 };
 
-/* Which state of the token file was read. */
-struct kfp_stamp {
-	struct timespec changed;
-	int64_t size;
-	uint64_t inode, device;
-};
-
 struct kfp {
 	char *url;    /* without a slash at the end */
 	char *ui_url; /* "" when there is none */
 	bool dashboard;
-	char *token_file;     /* NULL: no authentication */
-	pthread_mutex_t lock; /* guards what follows */
-	char *token;
-	struct kfp_stamp stamp;
+	struct secret *token; /* NULL: no authentication */
 };
 
 /* --- one call --- */
