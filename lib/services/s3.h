@@ -114,7 +114,8 @@ enum err_class s3_delete(struct s3 *s3, struct http *http, const struct s3_uri *
 struct s3_presign_request {
 	const char *method; /* "GET" or "PUT" */
 	const struct s3_uri *uri;
-	int expires_s; /* 1 to 604800; with a web identity it ends with the session, at most 1 h */
+	int expires_s; /* 1 to 604800, else CONFIG; with a web identity it ends with the session, at
+			  most 1 h */
 };
 
 /* A URL that needs no credentials. It is one: keep it out of logs and comments. Asks a server only

@@ -24,6 +24,16 @@ enum err_class s3_bucket_check(struct s3 *s3, struct http *http, const char *buc
 
 /* --- looking at one object --- */
 
+/* A bucket's own address, where an object's is needed, would ask for something else. */
+static enum err_class needs_key(const struct s3_uri *uri, struct err *err)
+{
+	if (*uri->key)
+		return ERR_OK;
+	return err_code(err, ERR_USER, "s3.uri",
+			"s3://%s is a whole bucket; the address of an object is needed",
+			uri->bucket);
+}
+
 static char *etag_of(const struct http_response *response)
 {
 	char value[256];
@@ -37,10 +47,12 @@ enum err_class s3_head(struct s3 *s3, struct http *http, const struct s3_uri *fr
 	AUTO_RESPONSE struct http_response response = {0};
 	struct s3_call call = {
 		.method = "HEAD", .doing = "look at", .bucket = from->bucket, .key = from->key};
-	enum err_class class = s3_send(s3, http, &call, &response, err);
+	enum err_class class = needs_key(from, err);
 	char value[64];
 
 	*out = (struct s3_object){0};
+	if (!class)
+		class = s3_send(s3, http, &call, &response, err);
 	if (class)
 		return class;
 	http_response_header(&response, "content-length", value, sizeof value);
@@ -148,7 +160,9 @@ enum err_class s3_get(struct s3 *s3, struct http *http, const struct s3_get_requ
 	}
 	if (etag)
 		call.headers[call.header_count++] = (struct sigv4_pair){"If-Match", etag};
-	class = s3_send(s3, http, &call, &response, err);
+	class = needs_key(request->from, err);
+	if (!class)
+		class = s3_send(s3, http, &call, &response, err);
 	if (response.body.truncated)
 		return too_large(request, err);
 	if (class && response.status == 416) { /* behind the end */
@@ -182,10 +196,11 @@ enum err_class s3_put(struct s3 *s3, struct http *http, const struct s3_put_requ
 
 	if (out_etag)
 		*out_etag = NULL;
-	must(*request->to->key);
 	if (request->if_absent)
 		call.headers[call.header_count++] = (struct sigv4_pair){"If-None-Match", "*"};
-	class = s3_send(s3, http, &call, &response, err);
+	class = needs_key(request->to, err);
+	if (!class)
+		class = s3_send(s3, http, &call, &response, err);
 	if (!class && out_etag)
 		*out_etag = etag_of(&response);
 	return class;
@@ -201,10 +216,10 @@ enum err_class s3_delete(struct s3 *s3, struct http *http, const struct s3_uri *
 			       .key = uri->key,
 			       .mutates = true};
 	struct err fault = {0};
-	enum err_class class;
+	enum err_class class = needs_key(uri, &fault);
 
-	must(*uri->key); /* else it would be the bucket */
-	class = s3_send(s3, http, &call, &response, &fault);
+	if (!class)
+		class = s3_send(s3, http, &call, &response, &fault);
 	if (class == ERR_NOT_FOUND && str_eq(fault.code, "s3.no_object"))
 		return ERR_OK;
 	if (class && err)
@@ -228,6 +243,12 @@ enum err_class s3_presign(struct s3 *s3, struct http *http,
 	enum err_class class = s3_uri_check(request->uri->bucket, request->uri->key, err);
 
 	*out = NULL;
+	if (!class)
+		class = needs_key(request->uri, err);
+	if (!class &&
+	    (request->expires_s < SIGV4_EXPIRES_MIN_S || request->expires_s > SIGV4_EXPIRES_MAX_S))
+		class = err_set(err, ERR_CONFIG, "an address can be signed for %d to %d seconds",
+				SIGV4_EXPIRES_MIN_S, SIGV4_EXPIRES_MAX_S);
 	if (!class)
 		class = s3_credentials_get(s3, http, &credentials, err);
 	if (class)

@@ -391,6 +391,47 @@ static void test_bad_names_are_not_sent(void **state)
 	kit_stop(&kit, 0);
 }
 
+static void test_a_bucket_is_not_an_object(void **state)
+{
+	struct kit kit = kit_start(NULL, 0);
+	struct s3_uri bucket = kit_uri("s3://models/");
+	struct s3_get_request get = {.from = &bucket, .max = 10};
+	struct s3_put_request put = {.to = &bucket, .data = "x", .len = 1};
+	struct s3_presign_request presign = {.method = "PUT", .uri = &bucket, .expires_s = 60};
+	struct s3_content content;
+	struct s3_object object;
+	char *url;
+
+	(void)state;
+	assert_int_equal(s3_head(kit.s3, kit.http, &bucket, &object, &kit.err), ERR_USER);
+	assert_int_equal(s3_get(kit.s3, kit.http, &get, &content, &kit.err), ERR_USER);
+	assert_int_equal(s3_put(kit.s3, kit.http, &put, NULL, &kit.err), ERR_USER);
+	assert_int_equal(s3_delete(kit.s3, kit.http, &bucket, &kit.err), ERR_USER);
+	assert_int_equal(s3_presign(kit.s3, kit.http, &presign, &url, &kit.err), ERR_USER);
+	assert_string_equal(kit.err.msg,
+			    "s3://models is a whole bucket; the address of an object is needed");
+	kit_stop(&kit, 0);
+}
+
+static void test_a_signed_url_has_an_end(void **state)
+{
+	static const int seconds[] = {-1, 0, 604801};
+	struct kit kit = kit_start(NULL, 0);
+	struct s3_uri uri = kit_uri("s3://models/m");
+	char *url;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(seconds); i++) {
+		struct s3_presign_request presign = {
+			.method = "GET", .uri = &uri, .expires_s = seconds[i]};
+
+		assert_int_equal(s3_presign(kit.s3, kit.http, &presign, &url, &kit.err),
+				 ERR_CONFIG);
+		assert_null(url);
+	}
+	kit_stop(&kit, 0);
+}
+
 static const struct CMUnitTest s3_calls[] = {
 	cmocka_unit_test(test_options),
 	cmocka_unit_test(test_places),
@@ -406,6 +447,8 @@ static const struct CMUnitTest s3_calls[] = {
 	cmocka_unit_test(test_presign),
 	cmocka_unit_test(test_faults_of_the_wire),
 	cmocka_unit_test(test_bad_names_are_not_sent),
+	cmocka_unit_test(test_a_bucket_is_not_an_object),
+	cmocka_unit_test(test_a_signed_url_has_an_end),
 };
 
 CASES_MAIN(s3_calls, NULL, NULL)
