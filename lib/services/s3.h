@@ -23,10 +23,10 @@
 struct s3;
 
 /* Credentials are key files, or a web identity, or neither (requests are not signed then). Files
- * are read again when they change. */
+ * are read again when they change. The address is that of the server, without a path:
+ * "http://seaweedfs.kubeflow:9000", "https://s3.eu-north-1.amazonaws.com". */
 struct s3_options {
-	const char
-		*url; /* "http://seaweedfs.kubeflow:9000", "https://s3.eu-north-1.amazonaws.com" */
+	const char *url;
 	const char *region; /* NULL: "us-east-1" */
 	bool path_style;    /* URL/BUCKET/KEY; else BUCKET.HOST/KEY where the bucket has no dots */
 	const char *access_key_file, *secret_key_file;
