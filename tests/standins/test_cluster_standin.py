@@ -10,7 +10,9 @@ import json
 import os
 import pathlib
 import ssl
+import subprocess
 import sys
+import time
 import urllib.parse
 import xml.etree.ElementTree
 
@@ -1011,6 +1013,96 @@ def test_presigned_urls(cluster):
     target = "/mlpipeline/pre.txt?" + urllib.parse.urlencode(query, quote_via=quote_value)
     assert cluster.ask("GET", target, port="s3")[2] == "signed"
     assert cluster.ask("GET", target.replace("pre.txt", "pre2.txt"), port="s3")[0] == 403
+
+
+# -- a model from its training to its service ---------------------------------------------------------
+
+
+def upload(port, pipeline_file):
+    """Pipeline and version in the Kubeflow stand-in; (pipeline id, version id)."""
+    made = call(port, "POST", "/apis/v2beta1/pipelines", {"display_name": "iris"})
+    mark = "xxBOUNDARYxx"
+    body = (f'--{mark}\r\nContent-Disposition: form-data; name="uploadfile"; filename="p.yaml"\r\n\r\n'
+            f"{pipeline_file.read_text()}\r\n--{mark}--\r\n").encode()
+    version = call(port, "POST", "/apis/v2beta1/pipelines/upload_version?name=v1&pipelineid="
+                   + made["pipeline_id"], body, f"multipart/form-data; boundary={mark}")
+    return made["pipeline_id"], version["pipeline_version_id"]
+
+
+def call(port, method, path, body=None, kind="application/json"):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    data = body if isinstance(body, (bytes, type(None))) else json.dumps(body).encode()
+    connection.request(method, path, data, {"Content-Type": kind})
+    status, _, value = read(connection.getresponse())
+    connection.close()
+    assert status == 200, value
+    return value
+
+
+def metadata(port, method, message):
+    """The answer's message of an ML Metadata call, as {number: [values]}."""
+    from kubeflow_standin import wire
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    connection.request("POST", f"/ml_metadata.MetadataStoreService/{method}",
+                       b"\x00" + len(message).to_bytes(4, "big") + message,
+                       {"Content-Type": "application/grpc-web+proto"})
+    data = connection.getresponse().read()
+    connection.close()
+    return wire.read(data[5:5 + int.from_bytes(data[1:5], "big")])
+
+
+def model_of(port, run):
+    """The storageUri of the run's model, found as the bot finds it."""
+    from kubeflow_standin import wire
+    context = metadata(port, "GetContextByTypeAndName",
+                       wire.field(1, "system.PipelineRun") + wire.field(2, run))
+    answer = metadata(port, "GetArtifactsByContext", wire.field(
+        1, wire.read(context[1][0])[1][0]) + wire.field(2, wire.field(1, 100)))
+    found = [wire.read(item) for item in answer[1]]
+    kinds = {item[8][0].decode() for item in found}
+    assert kinds == {"system.Dataset", "system.Model", "system.Metrics", "system.ClassificationMetrics"}
+    return next(i[3][0].decode() for i in found if i[8][0] == b"system.Model")
+
+
+def test_sample_repository_is_trained_and_served(cluster, tmp_path):
+    pytest.importorskip("kfp")
+    sys.path.insert(0, str(HERE / "kubeflow"))
+    folder = HERE / "sample_repository"
+    package = tmp_path / "pipeline.yaml"
+    subprocess.run([pathlib.Path(sys.executable).with_name("kfp"), "dsl", "compile", "--py",
+                    str(folder / "my_pipeline" / "pipeline.py"), "--output", str(package)], check=True,
+                   stdout=subprocess.DEVNULL, env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"})
+    kubeflow = StandinProcess("kubeflow", tmp_path / "kubeflow", "--objects",
+                              str(cluster.state / "objects"))
+    try:
+        pipeline, version = upload(kubeflow.port, package)
+        run = call(kubeflow.port, "POST", "/apis/v2beta1/runs", {
+            "display_name": "run", "pipeline_version_reference": {
+                "pipeline_id": pipeline, "pipeline_version_id": version}})["run_id"]
+        state = wait_for_end(kubeflow.port, run)
+        assert state == "SUCCEEDED"
+        uri = model_of(kubeflow.port, run)
+    finally:
+        kubeflow.stop()
+    assert uri.startswith(f"minio://mlpipeline/v2/artifacts/iris-training/{run}/train-model/")
+    key = uri.removeprefix("minio://mlpipeline/")
+    listed = cluster.s3("GET", "/mlpipeline", [("list-type", "2"), ("prefix", key + "/")])[2]
+    assert keys_of(listed)[0] == [key + "/model.joblib"]
+    assert cluster.deploy(uri.replace("minio://", "s3://") + "/")[0] == 201
+    cluster.settle()
+    status, value = cluster.predict(body=json.loads(
+        (folder / "test_deployment" / "input.json").read_text()))
+    assert (status, value) == (200, {"predictions": [0, 2]})
+
+
+def wait_for_end(port, run):
+    end = time.monotonic() + 120
+    while time.monotonic() < end:
+        state = call(port, "GET", f"/apis/v2beta1/runs/{run}")["state"]
+        if state in ("SUCCEEDED", "FAILED"):
+            return state
+        time.sleep(0.1)
+    return "late"
 
 
 def test_the_stand_in_has_no_gaps(cluster):
