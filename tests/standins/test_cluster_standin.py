@@ -337,7 +337,7 @@ def test_discovery_and_versions(cluster, start):
 
     assert knows_canary(cluster) and not knows_canary(start("--kserve-version", "0.16"))
     cluster.post("settings", kserve_installed=False)
-    assert cluster.kube("GET", GROUP)[0] == 404 and cluster.kube("GET", ISVCS)[0] == 404
+    assert cluster.kube("GET", GROUP) == cluster.kube("GET", ISVCS) == (404, "404 page not found\n")
     cluster.post("settings", kserve_installed=True)
 
 
@@ -492,6 +492,27 @@ def test_watch_tells_what_happens(live):
     first = json.loads(connection.getresponse().readline())
     connection.close()
     assert first["type"] == "MODIFIED" and first["object"]["metadata"]["name"] == "iris" and data[0] == 200
+
+
+def test_metadata_and_size_are_checked(live):
+    status, value = live.patch(metadata={"annotations": {"n": 1}})
+    assert status == 400 and "of type string" in value["message"]
+    assert live.patch(metadata={"annotations": {"n": "x" * 3_200_000}})[0] == 413
+
+
+def test_a_cache_that_lags(live):
+    live.post("timing", create="hold")
+    live.patch({"canaryTrafficPercent": 100})
+    live.fault("stale_read", method="GET", path="/iris$")
+    assert "canaryTrafficPercent" not in live.isvc()["spec"]["predictor"]
+    assert live.isvc()["spec"]["predictor"]["canaryTrafficPercent"] == 100
+
+
+def test_published_samples_as_answers(live):
+    if sample("k8s/status_429.json") is None:
+        pytest.skip("no published samples")
+    live.fault("sample", name="k8s/status_429.json")
+    assert live.kube("GET", ISVCS + "/iris") == (429, sample("k8s/status_429.json"))
 
 
 def test_faults_meet_the_port_they_are_for(live):
@@ -717,6 +738,22 @@ def test_no_runtime_for_the_format(cluster):
     value = cluster.isvc()
     assert transition(value)[0] == "InvalidSpec"
     assert value["status"]["modelStatus"]["lastFailureInfo"]["reason"] == "NoSupportingRuntime"
+
+
+def test_percent_out_of_range_moves_nothing(live):
+    live.uri(TWO, 10)
+    live.patch({"canaryTrafficPercent": 101})
+    assert shares(live.isvc()) == {"00002": 10, "00001": 90}
+    assert [v["kind"] for v in live.take_violations()] == ["knative percent"]
+
+
+def test_scaled_to_zero_only_the_activator_wakes(cluster):
+    cluster.deploy(ONE, metadata={"annotations": {"serving.kserve.io/enable-tag-routing": "true"}})
+    cluster.settle()
+    cluster.patch({"minReplicas": 0, "model": {"storageUri": TWO}, "canaryTrafficPercent": 0})
+    assert shares(cluster.isvc()) == {"00001": 100}
+    assert cluster.predict("iris-predictor-00002-private.ml-prod.svc.cluster.local")[0] == 503
+    assert cluster.predict("latest-iris-predictor.ml-prod.example.com")[1] == {"predictions": [2]}
 
 
 def test_rollback_fetches_the_old_model_again(live):

@@ -6,6 +6,7 @@ model is loaded or predicts.
 
 import base64
 import copy
+import json
 import pathlib
 import random
 import threading
@@ -29,10 +30,12 @@ from .pods import Pods
 from .s3 import Objects as Store
 from .s3 import S3App
 from .schema import Schema
+from .schema import folder as schema_folder
 from .standard import Standard
 from .timing import Timing
 
 CONTROLLER = "manager"
+ACTIVATOR_S = 10.0
 
 
 class PortFaults:
@@ -102,8 +105,15 @@ class World:
         with self.lock:
             return self.objects.new_uid()
 
-    def sample(self, fault):
-        return Answer.json({"message": f"no sample {fault.get('name')}"}, 500)
+    @staticmethod
+    def sample(fault):
+        """A published sample by its path below samples/, such as k8s/status_429.json."""
+        specs = schema_folder()
+        path = specs.parents[1] / "samples" / fault["name"] if specs else None
+        if path is None or not path.is_file():
+            return Answer.json({"message": f"no sample {fault['name']}"}, 500)
+        value = json.loads(path.read_text(encoding="utf-8"))
+        return Answer.json(value, int(fault.get("status", value.get("code", 200))))
 
     @staticmethod
     def sleep(seconds):
@@ -214,6 +224,19 @@ class World:
             if at < 0:
                 return work
         return targets[-1][0]
+
+    def activate(self, work):
+        """Knative's activator: a revision without a ready pod is started, the request waits."""
+        with self.lock:
+            obj = self.service(work.service_key)
+            if obj is not None and work.pod is None:
+                self.controllers["Knative"].bring_up(work, obj)
+        ends = time.monotonic() + ACTIVATOR_S
+        while time.monotonic() < ends:
+            with self.lock:
+                if work.pod is None or work.state in ("ready", "failed"):
+                    return
+                self.objects.wait(ends - time.monotonic())
 
     def converging(self, key):
         """A route changed: the next requests meet 503, when a test wants it."""

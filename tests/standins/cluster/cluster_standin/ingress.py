@@ -46,6 +46,9 @@ class IngressApp:
             if self.world.still_converging(service):
                 return Answer.text("no healthy upstream", 503)
             work = self.world.pick(targets)
+        if work is not None and work.is_revision and "-private." not in host:
+            self.world.activate(work)
+        with self.world.lock:
             if work is None or work.state != "ready" or work.pod is None:
                 return Answer.text("upstream connect error or disconnect/reset before headers. reset "
                                    "reason: connection failure", 503)

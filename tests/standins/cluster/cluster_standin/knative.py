@@ -83,6 +83,9 @@ class Knative(Controller):
             latest["tag"] = "latest"
         if percent is None or not ksvc.rolled_out:
             return [latest]
+        if not 0 <= percent <= 100:
+            self.world.record.violation("knative percent", f"canaryTrafficPercent {percent}")
+            return ksvc.traffic_spec or [latest]
         latest["percent"] = percent
         if percent >= 100:
             return [latest]
@@ -117,12 +120,16 @@ class Knative(Controller):
         return found
 
     def _scale(self, obj, ksvc):
-        """Pods of revisions without a route end; those that are routed again start again."""
-        routed = {target["revisionName"] for target in ksvc.traffic} | {ksvc.created}
+        """Pods of revisions without a route end, with minReplicas 0 also those without a share; those
+        that are wanted again start again."""
+        routed = self.shares(ksvc)
         for work in ksvc.revisions.values():
-            if work.name not in routed and work.pod:
+            idles = work.predictor.get("minReplicas", 1) == 0 and work.was_ready
+            wanted = routed.get(work.name, 0) > 0 or not idles and (
+                work.name in routed or work.name == ksvc.created)
+            if not wanted and work.pod:
                 self.take_down(work)
-            elif work.name in routed and not work.pod:
+            elif wanted and not work.pod:
                 self.bring_up(work, obj)
 
     @staticmethod

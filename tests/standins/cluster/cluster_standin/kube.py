@@ -18,6 +18,7 @@ from standin_common.http import Answer
 from . import auth
 
 GROUP = "serving.kserve.io"
+BODY_MAX = 3 * 1024 * 1024
 READ_KEYS = {"labelSelector", "fieldSelector", "limit", "continue", "resourceVersion",
              "resourceVersionMatch", "watch", "timeoutSeconds", "allowWatchBookmarks", "pretty",
              "sendInitialEvents"}
@@ -133,11 +134,16 @@ class KubeApp:
     def _serve(self, request):
         user = self._user(request)
         path = request.path
+        if len(request.body) > BODY_MAX:
+            raise ApiError(413, f"Request entity too large: limit is {BODY_MAX}",
+                           "RequestEntityTooLarge", mistake=True)
         accept = request.headers.get("Accept", "*/*")
         if not any(kind in accept for kind in ("application/json", "*/*", "application/*")) and \
                 not path.endswith("/log"):
             raise ApiError(406, "only the following media types are accepted: application/json, "
                            "application/yaml, application/vnd.kubernetes.protobuf", mistake=True)
+        if not self.world.kserve_installed and path.startswith(f"/apis/{GROUP}"):
+            return Answer.text("404 page not found\n", 404)
         if path in ("/livez", "/readyz", "/healthz"):
             return Answer.text("ok")
         if path == "/version" or path.startswith("/openapi") or self._is_discovery(path):

@@ -35,6 +35,10 @@ def merge_patch(target, patch):
     return result
 
 
+def _is_text_map(value):
+    return isinstance(value, dict) and all(isinstance(one, str) for one in value.values())
+
+
 class InferenceServices:
     def __init__(self, world):
         self.world = world
@@ -42,15 +46,14 @@ class InferenceServices:
 
     def handle(self, user, request, target):
         """Called with the world's lock held."""
-        if not self.world.kserve_installed:
-            raise ApiError(404, "the server could not find the requested resource", details={})
         if target.subresource not in ("", "status"):
             raise ApiError(404, "the server could not find the requested resource", mistake=True)
         method = request.method
         if method in ("GET", "HEAD"):
             self.keys.known_keys(request, READ_KEYS)
             if target.name:
-                return Answer.json(self._there(target))
+                stale = request.fault is not None and request.fault.kind == "stale_read"
+                return Answer.json(self._before(target) if stale else self._there(target))
             return self.keys.collection(request, KIND, API_VERSION, target)
         if target.subresource == "status":
             self.world.record.violation("kube status", "status belongs to the controllers", request)
@@ -74,6 +77,14 @@ class InferenceServices:
         if obj is None:
             raise not_found(GROUP, RESOURCE, target.name)
         return obj
+
+    def _before(self, target):
+        """What a cache that lags behind still has: the version before the last."""
+        known = [entry[4] for entry in self.world.objects.history if entry[1] == KIND and
+                 entry[4]["metadata"]["name"] == target.name and entry[2] == target.namespace]
+        if len(known) < 2:
+            raise not_found(GROUP, RESOURCE, target.name)
+        return known[-2]
 
     def _create(self, request, target):
         body = parse_body(request)
@@ -291,6 +302,11 @@ class InferenceServices:
 
     def _admit(self, obj, live):
         """Defaults, the CRD's schema, then what KServe's validator refuses."""
+        for name in ("labels", "annotations"):
+            if not _is_text_map(obj["metadata"].get(name, {})):
+                raise ApiError(400, f"{KIND} in version \"v1beta1\" cannot be handled as a {KIND}: json: "
+                               f"cannot unmarshal into Go struct field ObjectMeta.metadata.{name} of "
+                               "type string", mistake=True)
         webhook.default(obj)
         self._validate(obj)
         try:

@@ -10,7 +10,10 @@ What a model raises comes back as {"error": "ValueError : ..."}, in the words of
 
 import json
 import os
+import resource
 import sys
+
+FILE_MAX = 256 * 1024 * 1024
 
 
 def load(models, request):
@@ -42,6 +45,8 @@ def make(_models, request):
 
 
 def main():
+    resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_MAX, FILE_MAX))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what a model prints is no answer
     models = {}
