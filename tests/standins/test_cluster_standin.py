@@ -455,6 +455,30 @@ def test_apply_of_a_new_object_needs_create(start):
     assert status == 403 and "cannot create resource" in value["message"]
 
 
+def test_ownership_of_items_of_a_list():
+    from cluster_standin import fields
+    schema = {"type": "object", "properties": {"spec": {"type": "object", "properties": {"env": {
+        "type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"],
+        "items": {"type": "object"}}}}}}
+
+    def apply(live, manager, force=False, **env):
+        return fields.apply(live, {"apiVersion": "v1", "kind": "X", "metadata": {}, "spec": {"env": [
+            {"name": name, "value": value} for name, value in env.items()]}}, schema, manager, force, "t")
+
+    def env(obj):
+        return {item["name"]: item["value"] for item in obj["spec"]["env"]}
+
+    one = apply(apply(None, "a", A="1", B="2"), "b", C="3")
+    assert env(one) == {"A": "1", "B": "2", "C": "3"}
+    with pytest.raises(fields.Conflict) as caught:
+        apply(one, "b", A="9")
+    assert fields.show(caught.value.found[0][1]) == '.spec.env[name="A"].value'
+    two = apply(apply(one, "b", True, A="9"), "a", B="2")
+    assert env(two) == {"A": "9", "B": "2"}
+    for item in two["metadata"]["managedFields"]:
+        assert fields.encode(fields.decode(item["fieldsV1"])) == item["fieldsV1"]
+
+
 def test_delete_with_precondition(live):
     uid = live.isvc()["metadata"]["uid"]
     status, value = live.kube("DELETE", ISVCS + "/iris", {"preconditions": {"uid": "other"}})

@@ -220,7 +220,7 @@ def apply(live, patch, schema, manager, force, time):
         result[name] = _merge(result.get(name), member, _member(schema, name))
     of_others = set().union(*[decode(entry["fieldsV1"]) for entry in others])
     before = decode(mine["fieldsV1"]) if mine else set()
-    for path in sorted(before - set(wanted) - of_others, key=len, reverse=True):
+    for path in sorted(before - set(wanted) - of_others, key=len):  # an item before its members
         if not any(other[:len(path)] == path for other in set(wanted) | of_others):
             _remove(result, path, schema)
     same = mine is not None and before == set(wanted)

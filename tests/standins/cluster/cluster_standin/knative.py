@@ -11,6 +11,7 @@ import copy
 
 from .controller import Controller, Workload, condition, template_of
 
+NO_INGRESS = "Predictor ingress not created"
 TAGS = "serving.kserve.io/enable-tag-routing"
 
 
@@ -193,12 +194,12 @@ class Knative(Controller):
         latest = ksvc.latest()
         routed = bool(ksvc.traffic)
         route = condition("True" if routed else "Unknown", "" if routed else "RevisionMissing", info=True)
-        ingress = condition("True") if routed else condition(
-            "False", "PredictorNotReady" if latest else "")
+        ingress = condition("True")
         stopped = condition("False", info=True)
         if fault or latest is None:
-            ready = condition("False", fault[0] if fault else "", fault[1] if fault else "")
-            return {"Ready": ready, "PredictorReady": ready, "IngressReady": ingress, "Stopped": stopped}
+            ready = condition("False", *(fault or ()))
+            return {"Ready": ready, "PredictorReady": dict(ready), "Stopped": stopped,
+                    "IngressReady": ingress if routed else condition("False", NO_INGRESS)}
         ready, reason, text = "Unknown", "", ""
         if latest.was_ready:
             ready = "True"
@@ -212,6 +213,8 @@ class Knative(Controller):
         whole = ready
         if ready == "True" and (not routed or ksvc.route_waits):
             whole = "Unknown"
+        if not routed:
+            ingress = condition("False" if ready == "False" else "Unknown", NO_INGRESS)
         info = condition(ready, reason, text, True)
         routes = "True" if whole != "Unknown" and routed else "Unknown"
         return {"LatestDeploymentReady": info, "PredictorConfigurationReady": dict(info),

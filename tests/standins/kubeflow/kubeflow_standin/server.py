@@ -97,7 +97,12 @@ class Dispatcher:
     def answer(self, request):
         if request.path.startswith(mlmd.PATH):
             with self.api.store.lock:
-                return self.api.runner.metadata.answer(request)
+                status, content, body = self.api.runner.metadata.answer(request)
+                if status != 200 or request.answer_headers:
+                    self.conformance.violations.append({
+                        "method": request.method, "path": request.path, "violation":
+                        request.answer_headers.get("grpc-message", "not a gRPC-Web request")})
+                return status, content, body
         try:
             value = self._route(request)
         except ApiError as error:
