@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -17,6 +18,10 @@ import pytest
 pytest.importorskip("kfp")
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "kubeflow"))
+
+from kubeflow_standin import wire  # noqa: E402
+
 V2, V1 = "/apis/v2beta1", "/apis/v1beta1"
 SPEC = """
 components:
@@ -590,3 +595,139 @@ def test_requests_against_the_specification_are_noted(make, monkeypatch):
     assert words == ["unknown member .name", "unknown query parameter limit",
                      "no such operation in the specification",
                      "query parameter page_size is not an integer"]
+
+
+# -- ML Metadata ----------------------------------------------------------------------------------
+
+
+def mlmd(standin, method, message=b"", body=None):
+    """(headers, the answer's message as {number: [values]}) of a gRPC-Web call."""
+    frame = b"\x00" + len(message).to_bytes(4, "big") + message
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{standin.port}/ml_metadata.MetadataStoreService/{method}",
+        frame if body is None else body, method="POST", headers={
+            "Content-Type": "application/grpc-web+proto", "X-Grpc-Web": "1"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        data = answer.read()
+        if not data:
+            return answer.headers, None
+    size = int.from_bytes(data[1:5], "big")
+    assert data[0] == 0 and data[5 + size] == 0x80 and b"grpc-status:0" in data[5 + size:]
+    return answer.headers, wire.read(data[5:5 + size])
+
+
+def context_of(standin, run):
+    found = mlmd(standin, "GetContextByTypeAndName",
+                 wire.field(1, "system.PipelineRun") + wire.field(2, run))[1]
+    return wire.read(found[1][0]) if found else None
+
+
+def values_of(entries):
+    """Custom properties as {key: Python value}."""
+    found = {}
+    for entry in entries:
+        pair = wire.read(entry)
+        number, value = next(iter(wire.read(pair[2][0]).items()))
+        found[pair[1][0].decode()] = struct.unpack("<d", value[0])[0] if number == 2 else \
+            value[0].decode() if number == 3 else value[0]
+    return found
+
+
+def listed(standin, method, context, options=b""):
+    message = wire.field(1, context) + (wire.field(2, options) if options else b"")
+    answer = mlmd(standin, method, message)[1]
+    return [wire.read(item) for item in answer.get(1, [])], answer.get(2, [b""])[0]
+
+
+def artifacts_of(standin, run):
+    """{name: (type, uri, custom properties)}."""
+    items, _ = listed(standin, "GetArtifactsByContext", context_of(standin, run)[1][0],
+                      wire.field(1, 100))
+    return {a[7][0].decode(): (a[8][0].decode(), a[3][0].decode(), values_of(a[5])) for a in items}
+
+
+def test_messages_are_encoded_as_published():
+    shared = os.environ.get("KFOPS_SHARED", os.path.join(HERE, "..", "..", "..", "shared"))
+    path = os.path.join(shared, "samples", "mlmd", "mlmd_grpc_web_samples.json")
+    if not os.path.exists(path):
+        pytest.skip("no published samples")
+    with open(path, encoding="utf-8") as source:
+        calls = json.load(source)["calls"]
+    run = "9e68aca5-3afa-4028-8777-f697d858053f"
+    root = f"minio://mlpipeline/v2/artifacts/iris-training-pipeline/{run}"
+    context = wire.context(7, 11, run, {
+        "namespace": "ml-team", "pipeline_root": root,
+        "store_session_info": '{"Provider":"minio","Params":{"fromEnv":"true"}}'}, "system.PipelineRun")
+    task = f"{root}/train-model/0c3d9a52-93a6-4d02-9d8c-0f3dcb7b1d4e"
+    artifacts = [
+        wire.artifact(21, 15, task + "/metrics", {"display_name": "metrics", "accuracy":
+                      0.9736842105263158, "f1": 0.97}, "metrics", "system.Metrics"),
+        wire.artifact(22, 16, task + "/model", {"display_name": "model", "framework":
+                      "scikit-learn"}, "model", "system.Model")]
+    container = "system.ContainerExecution"
+    executions = [
+        wire.execution(31, 12, 3, {"display_name": "root"}, f"run/{run}", "system.DAGExecution"),
+        wire.execution(33, 13, 3, {
+            "display_name": "train-model", "task_name": "train-model", "pod_name":
+            "iris-training-pipeline-x7k2p-system-container-impl-2211", "parent_dag_id": 31,
+            "outputs": wire.Outputs({"Output": 3})}, None, container),
+        wire.execution(32, 13, 5, {"display_name": "create-dataset", "cached_execution_id": "12"},
+                       None, container)]
+    events = [wire.event(22, 33, "model", 4, 1787392000000), wire.event(21, 33, "metrics", 4, 1787392000000),
+              wire.event(20, 33, "normalized_iris_dataset", 3, 1787391900000)]
+    made = {"1.": wire.field(1, context), "1b": b"", "2.": wire.repeated(1, artifacts),
+            "3.": wire.repeated(1, executions), "4.": wire.repeated(1, events)}
+    for call in calls:
+        data = made.get(call["note"][:2])
+        if data is not None:
+            assert data.hex() == call["response_message_hex"], call["note"]
+            assert wire.frames(data).hex() == call["response_body_hex"], call["note"]
+
+
+def test_scripted_run_has_metadata_and_objects(make, tmp_path):
+    standin = make("--mode", "hold", "--objects", str(tmp_path / "objects"))
+    run = standin.run(standin.version())[1]["run_id"]
+    assert context_of(standin, "nonesuch") is None
+    assert context_of(standin, run)[3] == [run.encode()]
+    uri = standin.ok("POST", f"/_standin/runs/{run}/artifacts", {
+        "task": "train", "name": "model", "type": "system.Model", "metadata": {"framework": "sklearn"},
+        "files": {"model.joblib": "bytes"}})["uri"]
+    standin.ok("POST", f"/_standin/runs/{run}/artifacts", {
+        "task": "train", "name": "metrics", "type": "system.Metrics", "metadata": {"accuracy": 0.9},
+        "cached": True})
+    standin.ok("POST", f"/_standin/runs/{run}", {"state": "SUCCEEDED"})
+    found = artifacts_of(standin, run)
+    assert found["model"][:2] == ("system.Model", uri) and found["metrics"][2]["accuracy"] == 0.9
+    assert uri.startswith(f"minio://mlpipeline/v2/artifacts/iris/{run}/train/")
+    place = tmp_path / "objects" / uri.removeprefix("minio://") / "model.joblib"
+    assert place.read_text() == "bytes"
+    context = context_of(standin, run)[1][0]
+    executions, _ = listed(standin, "GetExecutionsByContext", context)
+    assert [(e[3], values_of(e[5])["display_name"]) for e in executions] == [([3], "root"), ([5], "train")]
+    ids = b"".join(wire.varint(e[1][0]) for e in executions)
+    events = [wire.read(e) for e in mlmd(standin, "GetEventsByExecutionIDs", wire.field(1, ids))[1][1]]
+    assert [(e[2], e[4]) for e in events] == [(executions[1][1], [4])] * 2
+    one = mlmd(standin, "GetArtifactsByID", wire.field(1, events[0][1][0]))[1]
+    assert wire.read(one[1][0])[3] == [uri.encode()]
+    names = {wire.read(t)[2][0] for t in mlmd(standin, "GetArtifactTypes")[1][1]}
+    assert b"system.Model" in names
+    standin.stop()
+    standin.start()
+    assert artifacts_of(standin, run) == found
+
+
+def test_metadata_comes_in_pages_and_errors_in_headers(standin):
+    run = standin.run(standin.version())[1]["run_id"]
+    for number in range(25):
+        standin.ok("POST", f"/_standin/runs/{run}/artifacts", {
+            "task": "train", "name": f"a{number}", "type": "system.Artifact", "uri": "s3://b/k"})
+    context = context_of(standin, run)[1][0]
+    first, token = listed(standin, "GetArtifactsByContext", context)
+    rest, end = listed(standin, "GetArtifactsByContext", context, wire.field(3, token))
+    assert (len(first), len(rest), end) == (20, 5, b"")
+    too_many = wire.field(1, context) + wire.field(2, wire.field(1, 101))
+    for method, message, body, code in (("GetArtifactsByContext", too_many, None, "3"),
+                                        ("GetArtifactTypes", b"", b"\x00\x00", "3"),
+                                        ("Nonesuch", b"", None, "12")):
+        headers, answer = mlmd(standin, method, message, body)
+        assert answer is None and headers["grpc-status"] == code

@@ -94,7 +94,8 @@ class Request:
         """Has the other side hung up while it waits for us?"""
         try:
             readable, _, _ = select.select([self.connection], [], [], 0)
-            return bool(readable) and self.connection.recv(1, socket.MSG_PEEK) == b""
+            return bool(readable) and socket.socket.recv(
+                self.connection, 1, socket.MSG_PEEK) == b""  # below TLS, which cannot peek
         except OSError:
             return True
 

@@ -77,7 +77,7 @@ class StandinClient:
         return self.get("requests")
 
 class StandinProcess(StandinClient):
-    """One running stand-in. `name` is "github" or "kubeflow"; `state` a folder of its own."""
+    """One running stand-in. `name` is "github", "kubeflow" or "cluster"; `state` a folder of its own."""
 
     def __init__(self, name: str, state, *args: str, env: dict | None = None):
         self.name = name

@@ -12,6 +12,7 @@ from .auth import Auth
 from .conformance import Conformance
 from .control import Control
 from .faults import Faults
+from .mlmd import Metadata
 from .runner import Runner
 from .server import Dispatcher, Server
 from .store import Store
@@ -20,7 +21,8 @@ from .store import Store
 def build(args):
     """The whole server from its options; used by the tests too."""
     store = Store(args.state)
-    runner = Runner(store, os.environ.get("KFOPS_PYTHON"))
+    metadata = Metadata(store, args.objects)
+    runner = Runner(store, metadata, os.environ.get("KFOPS_PYTHON"))
     namespaces = [n for n in (args.namespaces or "").split(",") if n]
     auth = Auth(args.tokens, args.multi_user, namespaces)
     api = RunApi(store, runner, auth, tuple(int(part) for part in args.version.split(".")))
@@ -43,6 +45,7 @@ def parser():
     made.add_argument("--namespaces", help="comma separated; others are forbidden (multi-user)")
     made.add_argument("--tokens", help="JSON file of bearer tokens; without it nobody is asked")
     made.add_argument("--mode", default="execute", choices=["execute", "instant", "hold"])
+    made.add_argument("--objects", help="folder of buckets: what tasks make is put there")
     made.add_argument("--seed", type=int, default=0)
     return made
 

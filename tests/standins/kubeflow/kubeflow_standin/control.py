@@ -4,11 +4,15 @@
   POST reset       {}                        forgets mutations, violations, requests and faults
   POST faults      a fault (see faults.py)   DELETE faults: none any more
   POST seed        {"seed": 7}               the random numbers of faults with a probability
-  POST instant     {"on": true, "state": "SUCCEEDED", "task", "message", "log", "delay_ms"}
+  POST instant     {"on": true, "state": "SUCCEEDED", "task", "message", "log", "delay_ms",
+                    "artifacts": [as below]}
   POST hold        {"on": true}              new runs stay RUNNING
   POST settings    {"terminate_ms", "gc_grace_s"}
   POST runs/ID     {"state", "task", "message", "log"}   ends a run by hand
   POST runs/ID/task {"path": ["train"], "phase": "Running", "kind": "container", "message"}
+  POST runs/ID/artifacts {"task": "train", "name": "model", "type": "system.Model", "metadata",
+                          "uri", "files": {"model.joblib": text or {"base64"}}, "cached": true}
+                   an output of a task in ML Metadata; without `uri` where the launcher would put it
   POST rows        {"count", "namespace", "state", "ids"}  rows without workflows, for load
 """
 
@@ -55,6 +59,8 @@ class Control:
             return self._finish(parts[1], body)
         if parts[0] == "runs" and len(parts) == 3 and parts[2] == "task":
             return self._task(parts[1], body)
+        if parts[0] == "runs" and len(parts) == 3 and parts[2] == "artifacts":
+            return {"uri": self.runner.metadata.add(self._workflow(parts[1])[1], body["task"], body)}
         action = {"faults": self.faults.add, "seed": self._seed, "instant": self._instant,
                   "hold": self._hold, "settings": self._settings, "rows": self._rows,
                   "reset": self._reset}[name]

@@ -2,8 +2,9 @@
 
 FOLDER holds pipeline.json (the IR) and parameters.json. The pipeline is loaded as a kfp component
 and run by kfp.local's SubprocessRunner. Progress goes out on the original stdout, one JSON object a
-line: {"event": "task", "path": [...], "phase": ..., "kind": "container"|"dag", "message": ...} and
-{"event": "end", "phase": ..., "message": ...}. What a task prints is written to pods/<path>.log.
+line: {"event": "task", "path": [...], "phase": ..., "kind": "container"|"dag", "message": ...},
+{"event": "made", "path": [...], "outputs": {...}, "artifacts": [...], "inputs": [...]} after a task that
+succeeded, and {"event": "end", "phase": ..., "message": ...}. What a task prints is written to pods/<path>.log.
 
 kfp.local tells its progress only to people, so three of its functions are wrapped here: the one
 that runs a task, the one that runs a group of tasks, and the one that starts a task's process.
@@ -45,6 +46,21 @@ class Events:
         self.send(event="task", path=list(path), phase=phase, kind=kind, message=message)
 
 
+def made_by(outputs, arguments):
+    """What a task made and used, as JSON: parameters, artifacts with their files, input artifacts."""
+    artifacts, parameters = [], {}
+    for name, value in outputs.items():
+        for one in value if isinstance(value, list) else [value]:
+            if hasattr(one, "uri"):
+                artifacts.append({"name": name, "type": one.schema_title, "path": one.uri,
+                                  "metadata": one.metadata})
+            else:
+                parameters[name] = value
+    inputs = [{"key": name, "path": value.uri} for name, value in arguments.items()
+              if hasattr(value, "uri")]
+    return {"outputs": parameters, "artifacts": artifacts, "inputs": inputs}
+
+
 def log_name(path):
     return ".".join(path) + ".log"
 
@@ -70,7 +86,7 @@ def run_process(full_command, env_vars=None):
 
 def instrument(folder, events, run_id):
     from kfp.local import pipeline_orchestrator, status, subprocess_task_handler
-    from kfp.local.orchestrator import enhanced_dag_orchestrator, task_executor
+    from kfp.local.orchestrator import enhanced_dag_orchestrator, orchestrator_utils, task_executor
 
     run_task = task_executor.execute_single_task
     run_any = enhanced_dag_orchestrator.execute_task
@@ -94,6 +110,10 @@ def instrument(folder, events, run_id):
             for var, token in tokens:
                 var.reset(token)
         phase = "Succeeded" if result == status.Status.SUCCESS else "Failed"
+        if phase == "Succeeded":
+            arguments = orchestrator_utils.OrchestratorUtils.make_task_arguments(
+                task_inputs_spec=kwargs["task_spec"].inputs, io_store=kwargs["io_store"])
+            events.send(event="made", path=list(path), **made_by(outputs, arguments))
         events.task(path, phase, "container", message)
         return outputs, result
 

@@ -19,8 +19,9 @@ FINAL_STATES = {"SUCCEEDED", "FAILED", "SKIPPED", "CANCELED"}
 
 
 class Runner:
-    def __init__(self, store, python=None):
+    def __init__(self, store, metadata, python=None):
         self.store = store
+        self.metadata = metadata
         self.python = python or sys.executable
         self.mode = "execute"
         self.instant = {"state": "SUCCEEDED", "delay_ms": 0}
@@ -107,6 +108,9 @@ class Runner:
         time.sleep(script.get("delay_ms", 0) / 1000)
         if not self._begin(workflow):
             return
+        with self.store.lock:
+            for given in script.get("artifacts", []):
+                self.metadata.add(workflow, given["task"], given)
         self.finish(workflow, script.get("state", "SUCCEEDED"), template, script.get("task"),
                     script.get("message", ""), script.get("log", ""))
 
@@ -166,6 +170,10 @@ class Runner:
                 if event["event"] == "task":
                     self.task(workflow, event["path"], event["phase"], event["kind"],
                               event["message"])
+                elif event["event"] == "made":
+                    with self.store.lock:
+                        self.metadata.record(workflow, event["path"], event["outputs"],
+                                             event["artifacts"], event["inputs"])
                 else:
                     ended = event
         code = child.wait()

@@ -10,6 +10,7 @@ import struct
 import time
 import urllib.parse
 
+from . import mlmd
 from .errors import ApiError, NOT_FOUND, UNIMPLEMENTED, UploadError
 from .page import PAGE
 
@@ -28,6 +29,7 @@ class Request:
         self.body = body
         self.user = None
         self.fault = ""
+        self.answer_headers = {}
 
     def form_file(self, name):
         """(file name, bytes) of a part of a multipart form, or None."""
@@ -93,6 +95,14 @@ class Dispatcher:
                        for method, pattern, handler in routes(api, v1)]
 
     def answer(self, request):
+        if request.path.startswith(mlmd.PATH):
+            with self.api.store.lock:
+                status, content, body = self.api.runner.metadata.answer(request)
+                if status != 200 or request.answer_headers:
+                    self.conformance.violations.append({
+                        "method": request.method, "path": request.path, "violation":
+                        request.answer_headers.get("grpc-message", "not a gRPC-Web request")})
+                return status, content, body
         try:
             value = self._route(request)
         except ApiError as error:
@@ -242,7 +252,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         elif kind == "half_body":
             self._send(status, content, body, cut=len(body) // 2)
         else:
-            self._send(status, content, body)
+            self._send(status, content, body, request.answer_headers)
 
     def _refuse(self, fault):
         status = fault.get("status", 503)
