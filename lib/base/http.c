@@ -592,6 +592,19 @@ const char *http_response_header(const struct http_response *response, const cha
 	return out;
 }
 
+int64_t http_retry_at_ms(const struct http_response *response, int64_t max_ms)
+{
+	int64_t now_ms = clock_now_ms(), seconds, at_ms;
+	char value[64];
+
+	http_response_header(response, "retry-after", value, sizeof value);
+	if (str_to_int64(&seconds, value) && seconds >= 0)
+		at_ms = now_ms + (seconds < max_ms / 1000 ? seconds * 1000 : max_ms);
+	else if (!*value || !clock_parse(&at_ms, value))
+		return 0;
+	return at_ms > now_ms + max_ms ? now_ms + max_ms : at_ms;
+}
+
 void http_escape(struct buf *out, const char *text)
 {
 	static const char digits[] = "0123456789ABCDEF";

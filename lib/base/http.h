@@ -100,6 +100,10 @@ void http_response_dispose(struct http_response *response);
 const char *http_response_header(const struct http_response *response, const char *name, char *out,
 				 size_t size);
 
+/* When the answer's Retry-After allows the next call (wall clock), at most `max_ms` from now; 0
+ * when it does not say. */
+int64_t http_retry_at_ms(const struct http_response *response, int64_t max_ms);
+
 /* Appends `text` percent-encoded (RFC 3986 unreserved characters stay). */
 void http_escape(struct buf *out, const char *text);
 
