@@ -300,9 +300,9 @@ static void look_at_pod(struct kube_pods *out, struct finding *best, const json_
 
 void kube_pods_explain(struct kube_pods *out, const json_t *pods)
 {
-	struct finding best = {NOTHING};
+	struct finding best = {.weight = NOTHING};
 
-	*out = (struct kube_pods){KUBE_PODS_NONE};
+	*out = (struct kube_pods){.state = KUBE_PODS_NONE};
 	if (json_is_object(pods))
 		look_at_pod(out, &best, pods);
 	for (size_t i = 0; i < json_array_size(pods) && i < PODS_MAX; i++)
