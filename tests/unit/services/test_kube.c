@@ -334,6 +334,50 @@ static void test_plugin_is_asked_when_needed(void **state)
 	kit_stop(&kit, 5);
 }
 
+static void *get_with_own_client(void *arg)
+{
+	static const struct http_options plain = {.user_agent = "kfops/test", .allow_http = true};
+	struct http *http = http_new(&plain);
+	struct kit *kit = arg;
+	json_t *object;
+	enum err_class class = kube_get(kit->kube, http, &iris, &object, NULL);
+
+	json_decref(object);
+	http_free(http);
+	return class ? kit : NULL;
+}
+
+/* Whoever comes first asks; the others wait for what it brings. */
+static void test_threads_share_one_answer_of_a_plugin(void **state)
+{
+	static const struct scripted_answer script[] = {
+		{"GET " ISVC_PATH "/iris", 200, NULL, OBJECT, .always = true}};
+	struct kit kit = KIT_START(script);
+	pthread_t threads[4];
+
+	(void)state;
+	kit_write(kit.dir, "plugin",
+		  "#!/bin/sh\ncd \"${0%/*}\" && echo x >>runs && n=$(wc -l <runs)\n"
+		  "echo '{\"apiVersion\":\"client.authentication.k8s.io/v1\",\"kind\":"
+		  "\"ExecCredential\",\"status\":{\"token\":\"run-'$n'\"}}'\n",
+		  0700);
+	kit_configure(&kit, "{exec: {apiVersion: client.authentication.k8s.io/v1, command: "
+			    "./plugin}}");
+	kit.kube->read_at_ms -= KUBE_FRESH_MS;
+	for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, get_with_own_client, &kit), 0);
+	for (size_t i = 0; i < ARRAY_LEN(threads); i++) {
+		void *failed;
+
+		pthread_join(threads[i], &failed);
+		assert_null(failed);
+	}
+	for (int i = 0; i < (int)ARRAY_LEN(threads); i++)
+		assert_string_equal(scripted_header(&kit.server->requests[i], "authorization"),
+				    "Bearer run-1");
+	kit_stop(&kit, (int)ARRAY_LEN(threads));
+}
+
 /* While an old answer still holds, a plugin that fails is no trouble. */
 static void test_plugin_that_fails_later(void **state)
 {
@@ -571,6 +615,7 @@ static const struct CMUnitTest kube_tests[] = {
 	cmocka_unit_test(test_401_is_tried_once_with_what_is_new),
 	cmocka_unit_test(test_credentials_are_read_again_with_time),
 	cmocka_unit_test(test_plugin_is_asked_when_needed),
+	cmocka_unit_test(test_threads_share_one_answer_of_a_plugin),
 	cmocka_unit_test(test_plugin_that_fails_later),
 	cmocka_unit_test(test_pod_log),
 	cmocka_unit_test(test_probe_kserve),
