@@ -10,7 +10,11 @@
  *
  * The system's authorities are looked up in the folder of hashed certificates, where OpenSSL reads
  * the one it needs. Reading the bundle of all of them costs a megabyte for every client; that is
- * done only where there is no such folder, or when it does not vouch for a server. */
+ * done only where there is no such folder, or when it does not vouch for a server.
+ *
+ * libcurl tells kept connections apart by host, port, certificates and verification, but not by the
+ * addresses a request may reach; so these are looked at twice, when a socket is opened and before
+ * each request is sent. */
 #include "lib/base/http.h"
 
 #include <curl/curl.h>
@@ -19,7 +23,9 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
 
+#include "lib/base/address.h"
 #include "lib/base/clock.h"
 #include "lib/base/str.h"
 
@@ -53,6 +59,8 @@ struct transfer {
 	bool is_safe; /* GET or HEAD: may be started twice */
 	bool repeat_refused;
 	bool too_large;
+	bool out_of_reach;
+	enum http_reach reach;
 	int starts;	     /* times libcurl began to send the request */
 	unsigned generation; /* of http_abort_all when it began */
 	char fault[CURL_ERROR_SIZE];
@@ -176,11 +184,47 @@ static int on_progress(void *arg, curl_off_t down_total, curl_off_t down, curl_o
 	return atomic_load(&abort_generation) != transfer->generation;
 }
 
+static bool is_within(enum http_reach reach, const struct sockaddr *address)
+{
+	switch (reach) {
+	case HTTP_REACH_SERVICE:
+		return !address_is_off_limits(address);
+	case HTTP_REACH_LOOPBACK:
+		return address_is_loopback(address);
+	default:
+		return true;
+	}
+}
+
+static curl_socket_t on_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
+{
+	struct transfer *transfer = arg;
+
+	(void)purpose;
+	if (!is_within(transfer->reach, &address->addr)) {
+		transfer->out_of_reach = true;
+		return CURL_SOCKET_BAD;
+	}
+	return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
+static bool is_peer_within(enum http_reach reach, const char *peer_ip)
+{
+	struct sockaddr_storage address;
+
+	return reach == HTTP_REACH_ANY || (address_parse(&address, peer_ip) &&
+					   is_within(reach, (const struct sockaddr *)&address));
+}
+
 static int on_start(void *arg, char *peer_ip, char *local_ip, int peer_port, int local_port)
 {
 	struct transfer *transfer = arg;
 
-	(void)peer_ip, (void)local_ip, (void)peer_port, (void)local_port;
+	(void)local_ip, (void)peer_port, (void)local_port;
+	if (!is_peer_within(transfer->reach, peer_ip)) {
+		transfer->out_of_reach = true;
+		return CURL_PREREQFUNC_ABORT;
+	}
 	if (transfer->starts++ && !transfer->is_safe) {
 		transfer->repeat_refused = true;
 		return CURL_PREREQFUNC_ABORT;
@@ -220,11 +264,51 @@ static void set_bounds(const struct http *http, const struct http_request *reque
 	SET(CURLOPT_XFERINFODATA, transfer);
 	SET(CURLOPT_PREREQFUNCTION, on_start);
 	SET(CURLOPT_PREREQDATA, transfer);
+	SET(CURLOPT_OPENSOCKETFUNCTION, on_socket);
+	SET(CURLOPT_OPENSOCKETDATA, transfer);
+	if (transfer->reach != HTTP_REACH_ANY)
+		SET(CURLOPT_NOPROXY, "*");
 	SET(CURLOPT_WRITEFUNCTION, on_body);
 	SET(CURLOPT_WRITEDATA, transfer);
 	SET(CURLOPT_HEADERFUNCTION, on_header);
 	SET(CURLOPT_HEADERDATA, transfer);
 	SET(CURLOPT_ERRORBUFFER, transfer->fault);
+}
+
+/* PEM in memory that outlives the request. */
+static struct curl_blob blob_of(const char *pem)
+{
+	union {
+		const char *in;
+		void *out;
+	} data = {.in = pem};
+
+	return (struct curl_blob){data.out, strlen(pem), CURL_BLOB_NOCOPY};
+}
+
+static void set_tls(CURL *curl, const struct http_tls *tls)
+{
+	struct curl_blob blob;
+
+	if (tls->ca) {
+		blob = blob_of(tls->ca);
+		SET(CURLOPT_CAINFO_BLOB, &blob);
+		SET(CURLOPT_CAPATH, NULL);
+	}
+	if (tls->cert) {
+		blob = blob_of(tls->cert);
+		SET(CURLOPT_SSLCERT_BLOB, &blob);
+		SET(CURLOPT_SSLCERTTYPE, "PEM");
+	}
+	if (tls->key) {
+		blob = blob_of(tls->key);
+		SET(CURLOPT_SSLKEY_BLOB, &blob);
+		SET(CURLOPT_SSLKEYTYPE, "PEM");
+	}
+	if (tls->unverified) {
+		SET(CURLOPT_SSL_VERIFYPEER, 0L);
+		SET(CURLOPT_SSL_VERIFYHOST, 0L);
+	}
 }
 
 /* Method, body and upload. The part handed out as *mime lives until the request is over. */
@@ -371,7 +455,13 @@ static enum err_class transport_error(struct http *http, const struct http_reque
 	char host[HOST_MAX];
 
 	host_of(host, request->url);
-	if (transfer->too_large)
+	if (transfer->out_of_reach)
+		class = err_code(err, ERR_CONFIG, "http.out_of_reach",
+				 "%s leads to an address that kfops does not speak to%s", host,
+				 transfer->reach == HTTP_REACH_LOOPBACK
+					 ? ": only this machine itself is allowed here"
+					 : " (link-local, metadata or not a host)");
+	else if (transfer->too_large)
 		err_set(err, class, "the answer of %s is larger than %zu bytes", host,
 			transfer->out->headers.truncated ? transfer->out->headers.max
 							 : transfer->out->body.max);
@@ -386,11 +476,22 @@ static enum err_class transport_error(struct http *http, const struct http_reque
 	return class;
 }
 
+/* From whatever host and port the URL names to this one. */
+static struct curl_slist *make_detour(const char *connect_to)
+{
+	AUTO_FREE char *line = str_printf("::%s", connect_to);
+	struct curl_slist *list = curl_slist_append(NULL, line);
+
+	must(list);
+	return list;
+}
+
 /* One try. What it set on the handle and the caller frees is taken off again, except the buffer
  * for messages, which transport_error still reads. */
 static CURLcode perform(struct http *http, const struct http_request *request,
 			struct curl_slist *headers, struct transfer *transfer)
 {
+	struct curl_slist *detour = NULL;
 	curl_mime *mime = NULL;
 	CURLcode code;
 
@@ -402,11 +503,18 @@ static CURLcode perform(struct http *http, const struct http_request *request,
 	transfer->fault[0] = '\0';
 	set_bounds(http, request, transfer);
 	set_content(http->curl, request, &mime);
+	if (request->tls)
+		set_tls(http->curl, request->tls);
+	if (request->connect_to)
+		detour = make_detour(request->connect_to);
+	must(curl_easy_setopt(http->curl, CURLOPT_CONNECT_TO, detour) == CURLE_OK);
 	must(curl_easy_setopt(http->curl, CURLOPT_HTTPHEADER, headers) == CURLE_OK);
 	code = curl_easy_setopt(http->curl, CURLOPT_URL, request->url);
 	if (!code)
 		code = curl_easy_perform(http->curl);
 	curl_easy_setopt(http->curl, CURLOPT_HTTPHEADER, NULL);
+	curl_easy_setopt(http->curl, CURLOPT_CONNECT_TO, NULL);
+	curl_slist_free_all(detour);
 	curl_mime_free(mime);
 	return code;
 }
@@ -419,6 +527,7 @@ enum err_class http_do(struct http *http, const struct http_request *request,
 		.out = out,
 		.is_safe = str_eq(request->method, "GET") || str_eq(request->method, "HEAD"),
 		.generation = atomic_load(&abort_generation),
+		.reach = request->reach,
 	};
 	int64_t started_ms = clock_mono_ms();
 	struct curl_slist *headers = NULL;
@@ -428,13 +537,16 @@ enum err_class http_do(struct http *http, const struct http_request *request,
 
 	*out = (struct http_response){.body = buf_make(response_max),
 				      .headers = buf_make(HEADERS_BYTES_MAX)};
+	if (request->tls && request->tls->unverified)
+		transfer.reach = HTTP_REACH_LOOPBACK;
 	class = make_headers(&headers, http, request, err);
 	if (class) {
 		free_headers(headers);
 		return class;
 	}
 	code = perform(http, request, headers, &transfer);
-	if (code == CURLE_PEER_FAILED_VERIFICATION && http->ca_dir && !transfer.starts) {
+	if (code == CURLE_PEER_FAILED_VERIFICATION && http->ca_dir && !transfer.starts &&
+	    !(request->tls && request->tls->ca)) {
 		mem_free(http->ca_dir);
 		http->ca_dir = NULL;
 		code = perform(http, request, headers, &transfer);
@@ -478,6 +590,19 @@ const char *http_response_header(const struct http_response *response, const cha
 		line += len + (line[len] == '\n');
 	}
 	return out;
+}
+
+int64_t http_retry_at_ms(const struct http_response *response, int64_t max_ms)
+{
+	int64_t now_ms = clock_now_ms(), seconds, at_ms;
+	char value[64];
+
+	http_response_header(response, "retry-after", value, sizeof value);
+	if (str_to_int64(&seconds, value) && seconds >= 0)
+		at_ms = now_ms + (seconds < max_ms / 1000 ? seconds * 1000 : max_ms);
+	else if (!*value || !clock_parse(&at_ms, value))
+		return 0;
+	return at_ms > now_ms + max_ms ? now_ms + max_ms : at_ms;
 }
 
 void http_escape(struct buf *out, const char *text)

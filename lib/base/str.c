@@ -128,6 +128,48 @@ bool str_unhex(unsigned char *out, const char *hex, size_t out_len)
 	return true;
 }
 
+static int base64_value(char c)
+{
+	if (c >= 'A' && c <= 'Z')
+		return c - 'A';
+	if (c >= 'a' && c <= 'z')
+		return c - 'a' + 26;
+	if (c >= '0' && c <= '9')
+		return c - '0' + 52;
+	return c == '+' ? 62 : c == '/' ? 63 : -1;
+}
+
+char *str_unbase64(const char *text, size_t *out_len)
+{
+	char *out = mem_new(strlen(text) / 4 * 3 + 4, 1);
+	size_t at = 0, digits = 0, padding = 0;
+	unsigned bits = 0;
+
+	for (; *text; text++) {
+		int value = base64_value(*text);
+
+		if (strchr(" \t\r\n", *text))
+			continue;
+		if (*text == '=')
+			padding++;
+		if (padding ? *text != '=' : value < 0)
+			break;
+		if (padding)
+			continue;
+		bits = bits << 6 | (unsigned)value;
+		if (++digits % 4 != 1)
+			out[at++] = (char)(bits >> (6 - 2 * ((digits - 1) % 4)));
+	}
+	if (*text || padding > 2 || (digits + padding) % 4) {
+		explicit_bzero(out, at);
+		mem_free(out);
+		return NULL;
+	}
+	out[at] = '\0';
+	*out_len = at;
+	return out;
+}
+
 bool str_to_int64(int64_t *out, const char *text)
 {
 	char *end;

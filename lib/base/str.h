@@ -33,6 +33,10 @@ bool str_is_object_name(const char *text);
 void str_hex(char *out, const unsigned char *bytes, size_t len);     /* out: 2 * len + 1 */
 bool str_unhex(unsigned char *out, const char *hex, size_t out_len); /* both cases accepted */
 
+/* Bytes of standard base64 (RFC 4648 section 4, padded; white space between is passed over), with a
+ * NUL after them; the caller frees. NULL when it is anything else. */
+char *str_unbase64(const char *text, size_t *out_len) MUST_CHECK;
+
 /* Signed decimal of the whole text; false for anything else or overflow. */
 bool str_to_int64(int64_t *out, const char *text);
 

@@ -226,20 +226,6 @@ static void count_call(const struct kfp_call *call, const struct http_response *
 		  LOG_I("status", response->status), LOG_I("ms", response->took_ms));
 }
 
-/* When a 429 allows the next call; 0: it does not say. */
-static int64_t retry_at(const struct http_response *response)
-{
-	int64_t now_ms = clock_now_ms(), seconds, at_ms;
-	char value[64];
-
-	http_response_header(response, "retry-after", value, sizeof value);
-	if (str_to_int64(&seconds, value) && seconds >= 0)
-		at_ms = now_ms + (seconds < 3600 ? seconds * 1000 : RETRY_MAX_MS);
-	else if (!*value || !clock_parse(&at_ms, value))
-		return 0;
-	return at_ms > now_ms + RETRY_MAX_MS ? now_ms + RETRY_MAX_MS : at_ms;
-}
-
 static enum err_class do_request(struct http *http, const struct kfp_call *call,
 				 const struct http_request *request, struct http_response *out,
 				 struct err *err)
@@ -294,8 +280,8 @@ enum err_class kfp_send(struct kfp *kfp, struct http *http, const struct kfp_cal
 	}
 	if (out->status >= 200 && out->status < 300)
 		return ERR_OK;
-	return kfp_error(err, out->status, buf_text(&out->body), out->body.len, retry_at(out),
-			 call->mutates);
+	return kfp_error(err, out->status, buf_text(&out->body), out->body.len,
+			 http_retry_at_ms(out, RETRY_MAX_MS), call->mutates);
 }
 
 enum err_class kfp_send_json(struct kfp *kfp, struct http *http, const struct kfp_call *call,

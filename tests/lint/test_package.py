@@ -10,6 +10,7 @@ from test_house import ROOT, daemon
 
 MAN = ROOT / "deploy/man/kfopsd.8"
 UNIT = ROOT / "deploy/systemd/kfopsd.service"
+ROLE = ROOT / "deploy/rbac/kfops-deployer.yaml"
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +24,7 @@ def prefix(tmp_path_factory) -> pathlib.Path:
 def test_everything_is_installed(prefix):
     wanted = ["bin/kfopsd", "share/man/man8/kfopsd.8", "share/kfops/compiler/kfops/__init__.py",
               "share/doc/kfops/operations.md", "share/doc/kfops/examples/kfops.yaml",
-              "share/doc/kfops/examples/config.yaml", "share/doc/kfops/LICENSE"]
+              "share/doc/kfops/examples/config.yaml", "share/doc/kfops/LICENSE", "share/doc/kfops/kfops-deployer.yaml"]
     assert not [name for name in wanted if not (prefix / name).is_file()]
     assert os.access(prefix / "bin/kfopsd", os.X_OK)
 
@@ -76,3 +77,16 @@ def test_unit_of_systemd_knows_the_exit_codes():
     codes = dict(re.findall(r"EXIT_CODE_(\w+) = (\d+)", (ROOT / "bot/daemon.h").read_text()))
     held = re.search(r"^RestartPreventExitStatus=(.*)$", UNIT.read_text(), re.M)[1].split()
     assert held and not [code for code in held if code not in codes.values()]
+
+
+def test_the_role_grants_no_more_than_is_used():
+    yaml = pytest.importorskip("yaml")
+    documents = list(yaml.safe_load_all(ROLE.read_text()))
+    assert [d["kind"] for d in documents] == ["ServiceAccount", "Role", "RoleBinding"]
+    granted = {(group, resource): set(rule["verbs"]) for rule in documents[1]["rules"]
+               for group in rule["apiGroups"] for resource in rule["resources"]}
+    assert granted == {("serving.kserve.io", "inferenceservices"): {"get", "create", "patch", "delete"},
+                       ("", "pods"): {"list"}, ("", "pods/log"): {"get"}}
+    account, binding = documents[0]["metadata"], documents[2]
+    assert binding["roleRef"]["name"] == documents[1]["metadata"]["name"]
+    assert binding["subjects"] == [{"kind": "ServiceAccount", "name": account["name"], "namespace": account["namespace"]}]

@@ -347,6 +347,99 @@ static void test_places(void **state)
 	}
 }
 
+static const struct {
+	const char *name, *url;
+	enum http_reach reach;
+	enum err_class want;
+} reaches[] = {
+	{"loopback as a service", "http://127.0.0.1:%d/", HTTP_REACH_SERVICE, ERR_OK},
+	{"loopback", "http://127.0.0.1:%d/", HTTP_REACH_LOOPBACK, ERR_OK},
+	{"loopback by name", "http://localhost:%d/", HTTP_REACH_LOOPBACK, ERR_OK},
+	{"elsewhere", "http://192.0.2.1:%d/", HTTP_REACH_LOOPBACK, ERR_CONFIG},
+	{"metadata", "http://169.254.169.254/", HTTP_REACH_SERVICE, ERR_CONFIG},
+	{"metadata as one number", "http://2852039166/", HTTP_REACH_SERVICE, ERR_CONFIG},
+	{"metadata in hex", "http://0xa9fea9fe/", HTTP_REACH_SERVICE, ERR_CONFIG},
+	{"metadata in IPv6", "http://[::ffff:169.254.169.254]/", HTTP_REACH_SERVICE, ERR_CONFIG},
+	{"link-local", "http://[fe80::1]/", HTTP_REACH_SERVICE, ERR_CONFIG},
+	{"no host", "http://0.0.0.0:%d/", HTTP_REACH_SERVICE, ERR_CONFIG},
+};
+
+static void test_reach(void **state)
+{
+	static const struct scripted_answer script[] = {
+		{.expect = "GET /", .status = 200, .always = true}};
+	struct scripted_server *server = scripted_start(script, ARRAY_LEN(script));
+	int answered = 0;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(reaches); i++) {
+		struct http *http = http_new(&plain_options);
+		AUTO_RESPONSE struct http_response response;
+		struct http_request request = {.method = "GET", .reach = reaches[i].reach};
+		struct err err = {0};
+		char url[128], *port;
+
+		print_message("  %s\n", reaches[i].name);
+		str_copy(url, sizeof url, reaches[i].url);
+		if ((port = strstr(url, "%d")))
+			snprintf(port, sizeof url - (size_t)(port - url), "%d/", server->port);
+		request.url = url;
+		assert_int_equal(http_do(http, &request, &response, &err), reaches[i].want);
+		if (reaches[i].want)
+			assert_string_equal(err.code, "http.out_of_reach");
+		answered += !reaches[i].want;
+		assert_int_equal(scripted_count(server), answered);
+		http_free(http);
+	}
+	scripted_stop(server);
+}
+
+/* A proxy would resolve the name by itself. */
+static void test_a_bounded_reach_needs_no_proxy(void **state)
+{
+	static const struct scripted_answer script[] = {
+		{.expect = "GET http://127.0.0.1:1/", .status = 200, .always = true}};
+	struct scripted_server *proxy = scripted_start(script, ARRAY_LEN(script));
+	struct http_request request = {.method = "GET", .url = "http://127.0.0.1:1/"};
+
+	(void)state;
+	assert_int_equal(setenv("http_proxy", proxy->url, 1), 0);
+	for (enum http_reach reach = HTTP_REACH_ANY; reach <= HTTP_REACH_LOOPBACK; reach++) {
+		struct http *http = http_new(&plain_options);
+		AUTO_RESPONSE struct http_response response;
+
+		request.reach = reach;
+		assert_int_equal(http_do(http, &request, &response, NULL),
+				 reach == HTTP_REACH_ANY ? ERR_OK : ERR_TRANSIENT);
+		http_free(http);
+	}
+	unsetenv("http_proxy");
+	assert_int_equal(scripted_count(proxy), 1);
+	scripted_stop(proxy);
+}
+
+static void test_connect_to(void **state)
+{
+	static const struct scripted_answer script[] = {{.expect = "GET /x", .status = 200}};
+	struct scripted_server *server = scripted_start(script, ARRAY_LEN(script));
+	struct http *http = http_new(&plain_options);
+	AUTO_FREE char *there = str_printf("127.0.0.1:%d", server->port);
+	struct http_request request = {.method = "GET",
+				       .url = "http://iris.models.invalid/x",
+				       .connect_to = there,
+				       .reach = HTTP_REACH_SERVICE};
+	AUTO_RESPONSE struct http_response response, after;
+
+	(void)state;
+	assert_int_equal(http_do(http, &request, &response, NULL), ERR_OK);
+	assert_int_equal(scripted_count(server), 1);
+	assert_string_equal(scripted_header(&server->requests[0], "host"), "iris.models.invalid");
+	request.connect_to = "169.254.169.254:80";
+	assert_int_equal(http_do(http, &request, &after, NULL), ERR_CONFIG);
+	http_free(http);
+	scripted_stop(server);
+}
+
 static void test_a_header_cannot_start_another(void **state)
 {
 	struct http *http = http_new(&plain_options);
@@ -543,6 +636,80 @@ static void expect_tls_by_folder(int port, const char *above, const char *cert)
 	assert_int_equal(rmdir(dir), 0);
 }
 
+static char *read_text(const char *path)
+{
+	AUTO_BUF struct buf text = buf_make(1 << 16);
+	FILE *file = fopen(path, "re");
+	char chunk[4096];
+
+	assert_non_null(file);
+	for (size_t got; (got = fread(chunk, 1, sizeof chunk, file)) > 0;)
+		buf_add(&text, chunk, got);
+	fclose(file);
+	return buf_take(&text);
+}
+
+static enum err_class ask_with(struct http *http, int port, const char *host,
+			       const struct http_tls *tls)
+{
+	AUTO_RESPONSE struct http_response response;
+	AUTO_FREE char *url = str_printf("https://%s:%d/", host, port);
+	AUTO_FREE char *there = str_printf("127.0.0.1:%d", port);
+	struct http_request request = {.method = "GET", .url = url, .timeout_ms = 5000, .tls = tls};
+
+	if (str_eq(host, "kubernetes.default"))
+		request.connect_to = there;
+	return http_do(http, &request, &response, NULL);
+}
+
+/* What one request trusts says nothing about the next, on the same client. */
+static void expect_tls_in_memory(int port, const char *cert_file)
+{
+	static const char other[] =
+		"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+	AUTO_FREE char *ca = read_text(cert_file);
+	struct http_tls trusting = {.ca = ca}, wrong = {.ca = other}, open = {.unverified = true};
+	struct http *http = http_new(&(struct http_options){.user_agent = "kfops/test"});
+
+	assert_int_equal(ask_with(http, port, "127.0.0.1", &trusting), ERR_OK);
+	assert_int_equal(ask_with(http, port, "127.0.0.1", NULL), ERR_CONFIG);
+	assert_int_equal(ask_with(http, port, "127.0.0.1", &wrong), ERR_CONFIG);
+	assert_int_equal(ask_with(http, port, "localhost", &trusting), ERR_CONFIG);
+	assert_int_equal(ask_with(http, port, "kubernetes.default", &trusting), ERR_OK);
+	assert_int_equal(ask_with(http, port, "localhost", &open), ERR_OK);
+	assert_int_equal(ask_with(http, port, "localhost", &trusting), ERR_CONFIG);
+	http_free(http);
+}
+
+/* The far side wants to see a certificate of ours. */
+static void expect_client_certificate(const char *cert_file, const char *key_file)
+{
+	const char *serve[] = {"openssl", "s_server",
+			       "-accept", "127.0.0.1:0",
+			       "-cert",	  cert_file,
+			       "-key",	  key_file,
+			       "-www",	  "-Verify",
+			       "1",	  "-CAfile",
+			       cert_file, "-verify_return_error",
+			       NULL};
+	AUTO_FREE char *cert = read_text(cert_file), *key = read_text(key_file);
+	struct http_tls with = {.ca = cert, .cert = cert, .key = key}, without = {.ca = cert};
+	struct http_tls broken = {.ca = cert, .cert = cert, .key = cert};
+	struct http *http = http_new(&(struct http_options){.user_agent = "kfops/test"});
+	int fd, port, status;
+	pid_t pid = run_openssl(serve, &fd);
+
+	port = port_of(fd);
+	assert_true(port > 0);
+	assert_int_equal(ask_with(http, port, "127.0.0.1", &with), ERR_OK);
+	assert_true(ask_with(http, port, "127.0.0.1", &without) != ERR_OK);
+	assert_int_equal(ask_with(http, port, "127.0.0.1", &broken), ERR_CONFIG);
+	http_free(http);
+	kill(pid, SIGKILL);
+	waitpid(pid, &status, 0);
+	close(fd);
+}
+
 static void test_tls_is_verified(void **state)
 {
 	char dir[] = "/tmp/kfops-tls-XXXXXX", cert[64], key[64];
@@ -551,7 +718,7 @@ static void test_tls_is_verified(void **state)
 			      "rsa:2048", "-nodes",
 			      "-days",	  "2",
 			      "-subj",	  "/CN=kfops test",
-			      "-addext",  "subjectAltName=IP:127.0.0.1",
+			      "-addext",  "subjectAltName=IP:127.0.0.1,DNS:kubernetes.default",
 			      "-keyout",  key,
 			      "-out",	  cert,
 			      NULL};
@@ -580,6 +747,8 @@ static void test_tls_is_verified(void **state)
 	expect_tls(port, "localhost", cert, ERR_CONFIG, "localhost");
 	expect_tls(port, "127.0.0.1", "/nonexistent.pem", ERR_CONFIG, NULL);
 	expect_tls_by_folder(port, dir, cert);
+	expect_tls_in_memory(port, cert);
+	expect_client_certificate(cert, key);
 	kill(pid, SIGKILL);
 	waitpid(pid, &status, 0);
 	close(fd);
@@ -618,6 +787,9 @@ static const struct CMUnitTest http_tests[] = {
 	cmocka_unit_test(test_gzip_is_decoded_and_capped),
 	cmocka_unit_test(test_a_write_is_never_sent_twice),
 	cmocka_unit_test(test_places),
+	cmocka_unit_test(test_reach),
+	cmocka_unit_test(test_a_bounded_reach_needs_no_proxy),
+	cmocka_unit_test(test_connect_to),
 	cmocka_unit_test(test_a_header_cannot_start_another),
 	cmocka_unit_test(test_upload),
 	cmocka_unit_test(test_abort),

@@ -246,13 +246,58 @@ static void test_printf_and_dup(void **state)
 	mem_free(copy);
 }
 
+static void test_unbase64(void **state)
+{
+	static const struct {
+		const char *text, *want; /* NULL: refused */
+	} cases[] = {
+		{"", ""},
+		{"Zg==", "f"},
+		{"Zm8=", "fo"},
+		{"Zm9v", "foo"},
+		{"Zm9vYg==", "foob"},
+		{"Zm9v\nYmFy\n", "foobar"},
+		{"/+A=", "\xff\xe0"},
+		{"Zg", NULL},
+		{"Zg=", NULL},
+		{"Zg===", NULL},
+		{"=", NULL},
+		{"====", NULL},
+		{"Zg==Zg==", NULL},
+		{"Zm9-", NULL},
+		{"Zm9v!", NULL},
+		{"A===", NULL},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		size_t len = 99;
+		char *bytes = str_unbase64(cases[i].text, &len);
+
+		print_message("  %s\n", cases[i].text);
+		assert_int_equal(!bytes, !cases[i].want);
+		if (bytes) {
+			assert_string_equal(bytes, cases[i].want);
+			assert_int_equal(len, strlen(cases[i].want));
+		}
+		mem_free(bytes);
+	}
+}
+
 static const struct CMUnitTest str_tests[] = {
-	cmocka_unit_test(test_copy),	    cmocka_unit_test(test_compare),
-	cmocka_unit_test(test_object_name), cmocka_unit_test(test_hex),
-	cmocka_unit_test(test_to_int64),    cmocka_unit_test(test_to_duration),
-	cmocka_unit_test(test_duration),    cmocka_unit_test(test_distance),
-	cmocka_unit_test(test_nearest),	    cmocka_unit_test(test_utf8_cut),
-	cmocka_unit_test(test_ids),	    cmocka_unit_test(test_printf_and_dup),
+	cmocka_unit_test(test_unbase64),
+	cmocka_unit_test(test_copy),
+	cmocka_unit_test(test_compare),
+	cmocka_unit_test(test_object_name),
+	cmocka_unit_test(test_hex),
+	cmocka_unit_test(test_to_int64),
+	cmocka_unit_test(test_to_duration),
+	cmocka_unit_test(test_duration),
+	cmocka_unit_test(test_distance),
+	cmocka_unit_test(test_nearest),
+	cmocka_unit_test(test_utf8_cut),
+	cmocka_unit_test(test_ids),
+	cmocka_unit_test(test_printf_and_dup),
 };
 
 CASES_MAIN(str_tests, NULL, NULL)
