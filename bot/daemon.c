@@ -282,6 +282,22 @@ static bool greet_github(struct hands *hands, struct daemon *daemon)
 	return true;
 }
 
+/* True, with the sentence in *err, when commands of some repository will be refused because its
+ * cluster is multi-user and its entry names no namespaces. */
+static bool lacks_namespaces(const struct world *world, size_t cluster,
+			     const struct kfp_capabilities *seen, struct err *err)
+{
+	const char *match = config_entry_without_namespaces(world->config, cluster);
+
+	if (!seen->multi_user || !match)
+		return false;
+	err_code(err, ERR_CONFIG, "config.no_namespaces",
+		 "the cluster is multi-user, and the entry %s of repositories has no namespaces: "
+		 "its commands are refused",
+		 match);
+	return true;
+}
+
 static bool greet_cluster(struct hands *hands, size_t i)
 {
 	const char *name = config_cluster_text(hands->world->config, i, "name");
@@ -299,6 +315,8 @@ static bool greet_cluster(struct hands *hands, size_t i)
 	}
 	log_info("kubeflow", LOG_S("cluster", name), LOG_S("version", seen.version),
 		 LOG_S("multi_user", seen.multi_user ? "yes" : "no"));
+	if (lacks_namespaces(hands->world, i, &seen, &err))
+		log_warn("namespaces_missing", LOG_S("cluster", name), LOG_S("message", err.msg));
 	return true;
 }
 
@@ -505,11 +523,20 @@ static bool check_one(const char *what, enum err_class class, const struct err *
 	return class == ERR_OK;
 }
 
+static enum err_class check_cluster(struct hands *hands, size_t i, struct err *err)
+{
+	struct world *world = hands->world;
+	struct kfp_capabilities seen;
+
+	if (kfp_probe(world->clusters[i], hands_kfp_http(hands, i), &seen, err))
+		return err->class;
+	return lacks_namespaces(world, i, &seen, err) ? err->class : ERR_OK;
+}
+
 static bool check_far_sides(struct world *world)
 {
 	struct hands hands = {.world = world};
 	struct github_identity who;
-	struct kfp_capabilities seen;
 	struct err err = {0};
 	bool ok;
 
@@ -525,11 +552,7 @@ static bool check_far_sides(struct world *world)
 						  config_cluster_text(world->config, i, "name"));
 
 		err = (struct err){0};
-		ok = check_one(
-			     what,
-			     kfp_probe(world->clusters[i], hands_kfp_http(&hands, i), &seen, &err),
-			     &err) &&
-		     ok;
+		ok = check_one(what, check_cluster(&hands, i, &err), &err) && ok;
 	}
 	hands_close(&hands);
 	return ok;

@@ -85,7 +85,12 @@ enum err_class effect_settings(struct effect_call *call, struct err *err)
 	}
 	json_decref(call->data);
 	call->data = settings;
-	return ERR_OK;
+	/* a Kubeflow that does not answer now is asked again before anything is made */
+	if (effect_namespace_allowed(call, jval_str(settings, "pipeline.namespace", ""), err) !=
+	    ERR_DENIED)
+		return ERR_OK;
+	annotate(call, settings_path, line, err->msg);
+	return ERR_DENIED;
 }
 
 /* Switches caching off in every task of every DAG: a deterministic edit of the document. */

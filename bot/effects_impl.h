@@ -22,6 +22,11 @@ effect_fn effect_pipeline_ensure, effect_version_upload, effect_version_find, ef
 effect_fn effect_run_create, effect_run_get, effect_run_terminate, effect_run_causes;
 effect_fn effect_jobs_list, effect_job_cancel, effect_job_retry, effect_job_logs;
 
+/* DENIED "denied.namespace" when the operator gives the job's repository no such namespace; asks
+ * Kubeflow only where the operator's file has no list. */
+enum err_class effect_namespace_allowed(const struct effect_call *call, const char *name,
+					struct err *err) MUST_CHECK;
+
 struct github_target effect_target(const struct effect_call *call);
 
 /* "<work>/<uid>/<name>"; the caller frees. */

@@ -22,6 +22,16 @@ static enum err_class cluster_of(struct effect_call *call, struct kfp **kfp, str
 	return ERR_OK;
 }
 
+/* The same for an effect that makes something in the job's namespace. */
+static enum err_class cluster_to_change(struct effect_call *call, struct kfp **kfp,
+					struct http **http, struct err *err)
+{
+	if (effect_namespace_allowed(call, jval_str(call->job->data, "settings.namespace", ""),
+				     err))
+		return err->class;
+	return cluster_of(call, kfp, http, err);
+}
+
 enum err_class effect_pipeline_ensure(struct effect_call *call, struct err *err)
 {
 	AUTO_FREE char *source = effect_path(call->hands->world, call->job, "src"), *id = NULL;
@@ -29,7 +39,7 @@ enum err_class effect_pipeline_ensure(struct effect_call *call, struct err *err)
 	struct kfp *kfp;
 
 	repo_remove_tree(source); /* compiled and committed: the checkout is not needed any more */
-	if (cluster_of(call, &kfp, &http, err))
+	if (cluster_to_change(call, &kfp, &http, err))
 		return err->class;
 	if (kfp_pipeline_ensure(kfp, http, jval_str(call->args, "namespace", ""),
 				jval_str(call->args, "name", ""),
@@ -93,7 +103,7 @@ enum err_class effect_version_upload(struct effect_call *call, struct err *err)
 	struct kfp *kfp;
 	size_t len;
 
-	if (cluster_of(call, &kfp, &http, err))
+	if (cluster_to_change(call, &kfp, &http, err))
 		return err->class;
 	if (effect_read_file(call->hands->world, call->job, "pipeline.yaml", &yaml, &len, err))
 		return err_code(
@@ -189,7 +199,7 @@ enum err_class effect_experiment(struct effect_call *call, struct err *err)
 	struct http *http;
 	struct kfp *kfp;
 
-	if (cluster_of(call, &kfp, &http, err))
+	if (cluster_to_change(call, &kfp, &http, err))
 		return err->class;
 	if (kfp_experiment_ensure(kfp, http, jval_str(call->args, "namespace", ""),
 				  jval_str(call->args, "name", ""), &id, err))
@@ -254,6 +264,8 @@ enum err_class effect_run_create(struct effect_call *call, struct err *err)
 		return err->class;
 	if (call->in_doubt)
 		return look(call, kfp, http, request.run_id, err);
+	if (cluster_to_change(call, &kfp, &http, err))
+		return err->class;
 	if (kfp_run_create(kfp, http, &request, &run_id, err))
 		return err_wrap(err, "cannot create the run in Kubeflow");
 	put_run(call, kfp, run_id);

@@ -94,6 +94,17 @@ def test_what_the_operator_can_ask(scene, bot, ann):
     assert second.returncode == 73 and str(bot.process.pid) in second.stderr
 
 
+@pytest.mark.scene(start=False, kubeflow=("--multi-user", "--namespaces", "team-a"))
+def test_a_multi_user_server_without_namespaces_is_told_to_the_operator(scene):
+    done = kfopsd(scene, "--check-config")
+    assert done.returncode == 78 and "FAIL Kubeflow Pipelines of cluster main: " in done.stdout
+    assert "entry lab/* of repositories has no namespaces" in done.stdout
+    scene.bot.configure(lambda config: config["repositories"][0].update(namespaces=["team-a"]))
+    done = kfopsd(scene, "--check-config")
+    assert done.returncode == 0 and "ok   Kubeflow Pipelines of cluster main" in done.stdout
+    assert "repositories[0].namespaces: [team-a]  # " in kfopsd(scene, "--print-config").stdout
+
+
 def test_health_readiness_and_metrics(scene, bot, ann):
     assert bot.get("/healthz")[0] == 200 and bot.get("/readyz")[0] == 200
     ann.comments("/build")
