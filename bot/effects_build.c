@@ -189,6 +189,22 @@ enum err_class effect_take_documents(struct effect_call *call, json_t *documents
 				 err);
 }
 
+/* By which the version is known again; and whether there is a document that Kubeflow may lose. */
+static enum err_class put_digest(const json_t *documents, json_t *into, struct err *err)
+{
+	const json_t *list[2] = {json_array_get(documents, 0), json_array_get(documents, 1)};
+	char content[PIPELINE_DIGEST_SIZE];
+
+	if (!pipeline_digest(content, list, json_array_size(documents)))
+		return err_code(err, ERR_USER, "pipeline.too_large",
+				"the compiled pipeline has more than the 32 MiB that Kubeflow "
+				"Pipelines takes");
+	jval_set_str(into, "content", content);
+	jval_set_bool(into, "platform",
+		      jval_at(list[0], "platforms") || jval_at(list[1], "platforms"));
+	return ERR_OK;
+}
+
 static enum err_class keep_compiled(struct effect_call *call, struct compile_result *made,
 				    struct err *err)
 {
@@ -205,6 +221,8 @@ static enum err_class keep_compiled(struct effect_call *call, struct compile_res
 					"with `--no-cache` the compiled pipeline has more than the "
 					"32 MiB that Kubeflow Pipelines takes");
 	}
+	if (put_digest(made->documents, call->data, err))
+		return err->class;
 	sign_sha256_hex(digest, made->yaml, made->yaml_len);
 	jval_set_str(call->data, "sha256", digest);
 	jval_set_int(call->data, "bytes", (int64_t)made->yaml_len);

@@ -4,8 +4,10 @@
  *   pull       {"head_ref","base_ref","html_url"}
  *   pin        {"source": "recorded" | "api" | "given" | "kept", "moved_from": sha}
  *   settings   {"namespace","experiment","pipeline","description","path","function","args","mode"}
- *   compile    {"sha256","bytes","name","tasks","parameters","images"}
- *   version    {"pipeline_id","id","name","adopted","try"}
+ *   compile    {"sha256","content": digest of the documents,"platform","bytes","name","tasks",
+ *               "parameters","images"}
+ *   version    {"pipeline_id","id","name","adopted","try","content": digest of what Kubeflow made
+ *               of the upload; only uploads have it}
  *   experiment {"id"}
  *   run        {"id","name","parameters","created_at_ms","state","tasks","terminating",
  *               "terminated_at_ms","looked_at_ms","absent_at_ms","id_try"}

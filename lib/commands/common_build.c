@@ -1,8 +1,9 @@
 /* common_build.c - the steps from a commit to an uploaded pipeline version.
  *
- * The version is named by pull request and SHA, so that a repeat after a crash finds its own work;
- * its description carries the SHA-256 of what was uploaded, so that "found" can be told from "the
- * same". */
+ * The version is named by pull request and SHA, so that a repeat after a crash finds its own work.
+ * What is found under that name is taken for the same only by its content; the job keeps id and
+ * digest of what Kubeflow made of the upload, and by them a later /run knows it again. The
+ * description is for people. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -196,6 +197,9 @@ static void ask_upload(const struct job *job, int64_t attempt, struct update *ou
 	jval_set_str(args, "pipeline_id", jval_str(job->data, "version.pipeline_id", ""));
 	jval_set_str(args, "name", name);
 	jval_set_str(args, "description", description);
+	jval_set_str(args, "sha256", jval_str(job->data, "compile.sha256", ""));
+	jval_set_str(args, "content", jval_str(job->data, "compile.content", ""));
+	jval_set_bool(args, "platform", jval_bool(job->data, "compile.platform", false));
 	common_ask(out, EFFECT_VERSION_UPLOAD, args);
 }
 
@@ -226,6 +230,7 @@ void common_upload(const struct job *job, const struct effect_result *last, int6
 	jval_set_str(version, "name", jval_str(last->data, "version_name", ""));
 	jval_set_bool(version, "adopted", jval_bool(last->data, "adopted", false));
 	jval_set_str(version, "link", jval_str(last->data, "link", ""));
+	jval_set_str(version, "content", jval_str(last->data, "content", ""));
 	buf_printf(&text, "version `%s`%s", jval_str(version, "name", ""),
 		   jval_bool(version, "adopted", false) ? " (was there already)" : "");
 	common_part(job, out, "upload", PART_DONE, now_ms, buf_text(&text));

@@ -104,6 +104,98 @@ def test_versions_that_are_not_there_or_not_ours(scene, bot, ann):
     assert scene.kubeflow.runs() == []
 
 
+EVIL = (texts.ROOT / "tests/scenarios/repo/my_pipeline/pipeline.yaml").read_text().replace("python:3.11", "evil:1")
+
+
+def test_a_version_with_our_description_but_not_of_us(scene, bot, ann):
+    """Anybody who may write to the pipeline can give a version any name and description."""
+    ann.comments("/build")
+    assert bot.ends() == "rocket"
+    ours = scene.kubeflow.version(f"pr-1-{scene.pull.head[:12]}")
+    scene.kubeflow.uploads(ours["pipeline_id"], "pr-1-forged", EVIL.encode(), ours["description"])
+    ann.comments("/run pr-1-forged")
+    assert bot.ends() == "-1"
+    bot.answer("`run.foreign_version`", "not uploaded by this bot", "`/build_run`")
+    # the name of ours, after ours was deleted
+    scene.kubeflow.api("DELETE", f"pipelines/{ours['pipeline_id']}/versions/{ours['pipeline_version_id']}")
+    scene.kubeflow.uploads(ours["pipeline_id"], ours["display_name"], EVIL.encode(), ours["description"])
+    ann.comments("/run")
+    assert bot.ends() == "-1"
+    bot.answer("`run.foreign_version`")
+    assert scene.kubeflow.runs() == []
+
+
+def test_a_version_that_was_changed_in_kubeflow(scene, bot, ann):
+    ann.comments("/build")
+    assert bot.ends() == "rocket"
+    name = f"pr-1-{scene.pull.head[:12]}"
+    spec = scene.kubeflow.version(name)["pipeline_spec"]
+    scene.kubeflow.post(f"versions/{name}", spec={**spec, "sdkVersion": "kfp-9"})
+    scene.expects_log("event=version_changed")
+    ann.comments("/run")
+    assert bot.ends() == "-1"
+    said = bot.answer("`run.changed_version`", "not what this bot uploaded", "`/build_run`")
+    assert "/retry" not in said
+    assert scene.kubeflow.runs() == []
+
+
+def test_a_name_that_somebody_took_before_is_not_adopted(scene, bot, ann):
+    """The name of a commit's version can be foreseen, and so can what its description will say."""
+    ann.comments("/build")
+    assert bot.ends() == "rocket"
+    ours = scene.kubeflow.version(f"pr-1-{scene.pull.head[:12]}")
+    sha = ann.pushes({"more.md": "x\n"})
+    name = f"pr-1-{sha[:12]}"
+    scene.kubeflow.uploads(ours["pipeline_id"], name, EVIL.encode(),
+                           ours["description"].replace(ours["display_name"][5:], sha[:12]))
+    ann.comments("/build_run")
+    assert bot.ends() == "rocket"
+    bot.answer(f"`{name}-2`")
+    assert "evil" not in str(scene.kubeflow.version(f"{name}-2")["pipeline_spec"])
+    run = scene.kubeflow.api("GET", f"runs/{scene.kubeflow.runs()[0]['run_id']}")
+    assert run["pipeline_version_reference"]["pipeline_version_id"] == \
+        scene.kubeflow.version(f"{name}-2")["pipeline_version_id"]
+
+
+@pytest.mark.scene(files=texts.settings(name="iris", args="{}"))
+def test_a_version_of_another_pull_request_is_not_run_here(scene, bot, ann):
+    ann.comments("/build")
+    assert bot.ends() == "rocket"
+    other = ann.opens("Another", "another", {"more.md": "x\n"})
+    ann.comments(f"/run pr-1-{scene.pull.head[:12]}", on=other)
+    assert bot.ends() == "-1"
+    bot.answer("`run.foreign_version`")
+
+
+PLATFORM = """---
+platforms:
+  kubernetes:
+    deploymentSpec:
+      executors:
+        exec-train:
+          secretAsEnv:
+          - secretName: keys
+            keyToEnv:
+            - secretKey: k
+              envVar: K
+    {more}
+"""
+
+
+def test_a_platform_part_that_kubeflow_does_not_know(scene, bot, ann):
+    plain = (texts.ROOT / "tests/scenarios/repo/my_pipeline/pipeline.yaml").read_text()
+    ann.pushes({"my_pipeline/pipeline.yaml": plain + PLATFORM.format(more="")})
+    ann.comments("/build_run")
+    assert bot.ends() == "rocket"
+    ann.comments("/run")
+    assert bot.ends() == "rocket"
+    ann.pushes({"my_pipeline/pipeline.yaml": plain + PLATFORM.format(more="fromTheFuture: 1")})
+    ann.comments("/build_run")
+    assert bot.ends() == "-1"
+    bot.answer("`kfp.platform_dropped`", "secrets", "kfp-kubernetes")
+    assert len(scene.kubeflow.runs()) == 2
+
+
 def test_a_version_of_an_older_commit_is_run_as_that_commit(scene, bot, ann):
     old = scene.pull.head
     ann.comments("/build")
