@@ -7,7 +7,12 @@
 #include "lib/base/sign.h"
 #include "lib/base/yaml.h"
 
-enum { SETTINGS_MAX = 256 << 10, REPORT_MAX = 16 << 10, APPEARS_AFTER_TRIES = 4 };
+enum {
+	SETTINGS_MAX = 256 << 10,
+	REPORT_MAX = 16 << 10,
+	UPLOAD_MAX = 32 << 20,
+	APPEARS_AFTER_TRIES = 4,
+};
 static const char settings_path[] = "config_files/config.yaml";
 
 enum err_class effect_checkout(struct effect_call *call, struct err *err)
@@ -93,27 +98,13 @@ enum err_class effect_settings(struct effect_call *call, struct err *err)
 	return ERR_DENIED;
 }
 
-/* Switches caching off in every task of every DAG: a deterministic edit of the document. */
-static void clear_caching(json_t *dag)
+/* The documents as one file; NULL when that is more than Kubeflow takes. */
+static char *write_documents(const json_t *documents, size_t *out_len)
 {
-	json_t *tasks = jval_at(dag, "dag.tasks"), *task;
-	const char *name;
-
-	json_object_foreach(tasks, name, task)
-		json_object_set_new(task, "cachingOptions", json_object());
-}
-
-static char *without_cache(json_t *documents, size_t *out_len)
-{
-	json_t *spec = json_array_get(documents, 0), *component;
-	AUTO_BUF struct buf text = buf_make(32 << 20);
-	const char *name;
-	size_t i;
+	AUTO_BUF struct buf text = buf_make(UPLOAD_MAX);
 	json_t *document;
+	size_t i;
 
-	clear_caching(json_object_get(spec, "root"));
-	json_object_foreach(json_object_get(spec, "components"), name, component)
-		clear_caching(component);
 	json_array_foreach(documents, i, document)
 	{
 		AUTO_FREE char *yaml = yaml_dump(document);
@@ -205,29 +196,44 @@ static enum err_class put_digest(const json_t *documents, json_t *into, struct e
 	return ERR_OK;
 }
 
-static enum err_class keep_compiled(struct effect_call *call, struct compile_result *made,
-				    struct err *err)
+/* Keeps the file that is to be uploaded, and by what it is known. */
+static enum err_class keep_file(struct effect_call *call, const char *yaml, size_t len,
+				const json_t *documents, json_t *into, struct err *err)
 {
 	char digest[2 * SIGN_SHA256_LEN + 1];
 
+	if (put_digest(documents, into, err))
+		return err->class;
+	sign_sha256_hex(digest, yaml, len);
+	jval_set_str(into, "sha256", digest);
+	jval_set_int(into, "bytes", (int64_t)len);
+	return effect_write_file(call->hands->world, call->job, "pipeline.yaml", yaml, len, err);
+}
+
+enum err_class effect_keep_uncached(struct effect_call *call, json_t *documents, json_t *into,
+				    struct err *err)
+{
+	AUTO_FREE char *yaml = NULL;
+	size_t len = 0;
+
+	pipeline_disable_cache(documents);
+	yaml = write_documents(documents, &len);
+	if (!yaml)
+		return err_code(err, ERR_USER, "pipeline.too_large",
+				"with `--no-cache` the compiled pipeline has more than the 32 MiB "
+				"that Kubeflow Pipelines takes");
+	return keep_file(call, yaml, len, documents, into, err);
+}
+
+static enum err_class keep_compiled(struct effect_call *call, struct compile_result *made,
+				    struct err *err)
+{
 	if (effect_take_documents(call, made->documents, json_object_get(call->args, "parameters"),
 				  call->data, err))
 		return err->class;
-	if (jval_bool(call->args, "no_cache", false)) {
-		mem_free(made->yaml);
-		made->yaml = without_cache(made->documents, &made->yaml_len);
-		if (!made->yaml)
-			return err_code(err, ERR_USER, "pipeline.too_large",
-					"with `--no-cache` the compiled pipeline has more than the "
-					"32 MiB that Kubeflow Pipelines takes");
-	}
-	if (put_digest(made->documents, call->data, err))
-		return err->class;
-	sign_sha256_hex(digest, made->yaml, made->yaml_len);
-	jval_set_str(call->data, "sha256", digest);
-	jval_set_int(call->data, "bytes", (int64_t)made->yaml_len);
-	return effect_write_file(call->hands->world, call->job, "pipeline.yaml", made->yaml,
-				 made->yaml_len, err);
+	if (jval_bool(call->args, "no_cache", false))
+		return effect_keep_uncached(call, made->documents, call->data, err);
+	return keep_file(call, made->yaml, made->yaml_len, made->documents, call->data, err);
 }
 
 enum err_class effect_compile(struct effect_call *call, struct err *err)

@@ -43,4 +43,9 @@ enum err_class effect_read_file(const struct world *world, const struct job *job
 enum err_class effect_take_documents(struct effect_call *call, json_t *documents,
 				     const json_t *given, json_t *into, struct err *err) MUST_CHECK;
 
+/* Switches caching off in the documents, in place, and keeps them as pipeline.yaml for an upload;
+ * sha256, content, platform and bytes go into `into`. */
+enum err_class effect_keep_uncached(struct effect_call *call, json_t *documents, json_t *into,
+				    struct err *err) MUST_CHECK;
+
 #endif

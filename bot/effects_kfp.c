@@ -201,6 +201,18 @@ static enum err_class check_origin(struct effect_call *call, const struct kfp_ve
 	return ERR_OK;
 }
 
+/* The version without caching, for an upload of its own; nothing when it has none as it is. */
+static enum err_class keep_variant(struct effect_call *call, json_t *documents,
+				   const struct kfp_version *version, json_t *compile,
+				   struct err *err)
+{
+	if (effect_keep_uncached(call, documents, compile, err))
+		return err->class;
+	jval_set_bool(compile, "variant",
+		      !str_eq(jval_str(compile, "content", ""), version->content));
+	return ERR_OK;
+}
+
 static enum err_class take_version(struct effect_call *call, const struct kfp *kfp,
 				   const char *pipeline_id, const struct kfp_version *version,
 				   struct err *err)
@@ -220,8 +232,12 @@ static enum err_class take_version(struct effect_call *call, const struct kfp *k
 	json_array_append(documents, version->spec);
 	if (version->platform_spec)
 		json_array_append(documents, version->platform_spec);
-	return effect_take_documents(call, documents, json_object_get(call->args, "parameters"),
-				     compile, err);
+	if (effect_take_documents(call, documents, json_object_get(call->args, "parameters"),
+				  compile, err))
+		return err->class;
+	return jval_bool(call->args, "no_cache", false)
+		       ? keep_variant(call, documents, version, compile, err)
+		       : ERR_OK;
 }
 
 enum err_class effect_version_find(struct effect_call *call, struct err *err)

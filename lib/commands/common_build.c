@@ -103,12 +103,15 @@ void common_settings(const struct job *job, const struct effect_result *last, in
 	common_next(job, out);
 }
 
-/* pull request and SHA, and a number when that name is taken by other content */
+/* pull request and SHA, or that of the version which is run without caching; and a number when the
+ * name is taken by other content */
 static char *version_name(const struct job *job, int64_t attempt)
 {
-	return attempt > 1 ? str_printf("pr-%" PRId64 "-%.12s-%" PRId64, job->pr, job->head_sha,
-					attempt)
-			   : str_printf("pr-%" PRId64 "-%.12s", job->pr, job->head_sha);
+	const char *base = jval_str(job->data, "version.base", NULL);
+	AUTO_FREE char *name = base ? str_printf("%s-nocache", base)
+				    : str_printf("pr-%" PRId64 "-%.12s", job->pr, job->head_sha);
+
+	return attempt > 1 ? str_printf("%s-%" PRId64, name, attempt) : take(name);
 }
 
 json_t *common_given_parameters(const struct job *job)
@@ -186,12 +189,20 @@ void common_pipeline(const struct job *job, const struct effect_result *last, in
 	common_next(job, out);
 }
 
+/* The row in which an upload is shown: its own, or that of the version that was found. */
+static const char *upload_part(const struct job *job)
+{
+	return compiles(job) ? "upload" : "version";
+}
+
 static void ask_upload(const struct job *job, int64_t attempt, struct update *out)
 {
 	AUTO_FREE char *name = version_name(job, attempt);
+	bool is_uncached = jval_bool(job->args, "no-cache", false);
 	AUTO_FREE char *description = str_printf(
-		"bot=kfops repo=%s pr=%" PRId64 " sha=%s op=%s sha256=%s", job->repo, job->pr,
-		job->head_sha, job->uid, jval_str(job->data, "compile.sha256", ""));
+		"bot=kfops repo=%s pr=%" PRId64 " sha=%s op=%s sha256=%s%s", job->repo, job->pr,
+		job->head_sha, job->uid, jval_str(job->data, "compile.sha256", ""),
+		is_uncached ? " caching=off" : "");
 	json_t *args = json_object();
 
 	jval_set_str(args, "pipeline_id", jval_str(job->data, "version.pipeline_id", ""));
@@ -221,8 +232,8 @@ void common_upload(const struct job *job, const struct effect_result *last, int6
 		return;
 	}
 	if (last->err.class) {
-		jval_set_str(common_data(job, out, "failure"), "part", "upload");
-		common_part(job, out, "upload", PART_FAILED, now_ms, "failed");
+		jval_set_str(common_data(job, out, "failure"), "part", upload_part(job));
+		common_part(job, out, upload_part(job), PART_FAILED, now_ms, "failed");
 		common_fail(out, &last->err);
 		return;
 	}
@@ -233,10 +244,23 @@ void common_upload(const struct job *job, const struct effect_result *last, int6
 	jval_set_str(version, "content", jval_str(last->data, "content", ""));
 	buf_printf(&text, "version `%s`%s", jval_str(version, "name", ""),
 		   jval_bool(version, "adopted", false) ? " (was there already)" : "");
-	common_part(job, out, "upload", PART_DONE, now_ms, buf_text(&text));
+	common_part(job, out, upload_part(job), PART_DONE, now_ms, buf_text(&text));
 	if (common_is_last(job))
 		common_end(out, JOB_DONE, NULL, "version %s is in Kubeflow",
 			   jval_str(version, "name", ""));
 	else
 		common_next(job, out);
+}
+
+/* A version cannot be told at a run to take nothing from the cache: each task says by itself
+ * whether it is cached. So the version is uploaded again without, under a name of its own, and that
+ * one is run. */
+void common_variant(const struct job *job, const struct effect_result *last, int64_t now_ms,
+		    struct update *out)
+{
+	if (!jval_bool(job->data, "compile.variant", false)) {
+		common_next(job, out);
+		return;
+	}
+	common_upload(job, last, now_ms, out);
 }

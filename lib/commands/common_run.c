@@ -36,6 +36,7 @@ static json_t *find_args(const struct job *job)
 	jval_set_str(args, "namespace", jval_str(job->data, "settings.namespace", ""));
 	jval_set_str(args, "pipeline", jval_str(job->data, "settings.pipeline", ""));
 	jval_set_str(args, "name", name);
+	jval_set_bool(args, "no_cache", jval_bool(job->args, "no-cache", false));
 	jval_set(args, "parameters", common_given_parameters(job));
 	return args;
 }
@@ -74,6 +75,7 @@ void common_find_version(const struct job *job, const struct effect_result *last
 	/* a version that the person named is of its own commit: what runs is what is shown */
 	str_copy(out->head_sha, sizeof out->head_sha, jval_str(last->data, "sha", job->head_sha));
 	json_object_update(version, json_object_get(last->data, "version"));
+	jval_set_str(version, "base", jval_str(version, "name", ""));
 	json_object_update(compile, json_object_get(last->data, "compile"));
 	buf_printf(&text, "`%s`", jval_str(version, "name", ""));
 	common_part(job, out, "version", PART_DONE, now_ms, buf_text(&text));

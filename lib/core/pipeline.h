@@ -95,6 +95,9 @@ enum { PIPELINE_DIGEST_SIZE = 65 };
 bool pipeline_digest(char out[PIPELINE_DIGEST_SIZE], const json_t *const *documents,
 		     size_t count) MUST_CHECK;
 
+/* Switches caching off in every task of the documents (an array), in place. */
+void pipeline_disable_cache(json_t *documents);
+
 /* Checks `given` (object: name to text or JSON value) against the parameters and writes what goes
  * into runtime_config.parameters. Text is converted to the parameter's type ("3" to 3, "true" to
  * true,

@@ -4,6 +4,8 @@ import pytest
 
 import texts
 
+EVIL = (texts.ROOT / "tests/scenarios/repo/my_pipeline/pipeline.yaml").read_text().replace("python:3.11", "evil:1")
+
 
 def test_a_build_is_run_afterwards(scene, bot, ann):
     sha = scene.pull.head
@@ -42,6 +44,56 @@ def test_caching_can_be_switched_off(scene, bot, ann):
     versions = scene.kubeflow.api("GET", f"pipelines/{pipelines[0]['pipeline_id']}/versions")
     cached = ["enableCache" in str(item["pipeline_spec"]) for item in versions["pipeline_versions"]]
     assert sorted(cached) == [False, True]
+
+
+def cached_tasks(spec: dict) -> list[bool]:
+    return ["enableCache" in task.get("cachingOptions", {}) for task in spec["root"]["dag"]["tasks"].values()]
+
+
+def test_a_run_without_caching(scene, bot, ann):
+    ann.comments("/build")
+    assert bot.ends() == "rocket"
+    name = f"pr-1-{scene.pull.head[:12]}"
+    ann.comments("/run --no-cache --param rows=9")
+    assert bot.ends() == "rocket"
+    bot.answer(f"version `{name}-nocache`", "2 of 2 tasks", f"commit `{scene.pull.head[:7]}`")
+    bot.check("kfops/run", conclusion="success", head_sha=scene.pull.head)
+    run = scene.kubeflow.api("GET", f"runs/{scene.kubeflow.runs()[0]['run_id']}")
+    variant, base = scene.kubeflow.version(f"{name}-nocache"), scene.kubeflow.version(name)
+    assert run["pipeline_version_reference"]["pipeline_version_id"] == variant["pipeline_version_id"]
+    assert scene.kubeflow.parameters()["rows"] == 9
+    assert not any(cached_tasks(variant["pipeline_spec"])) and all(cached_tasks(base["pipeline_spec"]))
+    assert f"sha={scene.pull.head}" in variant["description"] and "caching=off" in variant["description"]
+    # again, and by its own name: no version more
+    for line in ("/run --no-cache", f"/run {name}-nocache", f"/run {name}-nocache --no-cache"):
+        ann.comments(line)
+        assert bot.ends() == "rocket"
+    assert scene.kubeflow.get("state")["versions"] == 2 and len(scene.kubeflow.runs()) == 4
+
+
+def test_a_variant_whose_name_is_taken(scene, bot, ann):
+    ann.comments("/build")
+    assert bot.ends() == "rocket"
+    ours = scene.kubeflow.version(f"pr-1-{scene.pull.head[:12]}")
+    taken = f"{ours['display_name']}-nocache"
+    scene.kubeflow.uploads(ours["pipeline_id"], taken, EVIL.encode(), ours["description"])
+    ann.comments("/run --no-cache")
+    assert bot.ends() == "rocket"
+    bot.answer(f"`{taken}-2`")
+    ann.comments(f"/run {taken}")
+    assert bot.ends() == "-1"
+    bot.answer("`run.foreign_version`")
+
+
+@pytest.mark.scene(files={**texts.settings("my_pipeline/argo.yaml", pipeline_execution_mode="V1_LEGACY"),
+                          "my_pipeline/argo.yaml": texts.ARGO})
+def test_a_pipeline_of_kfp_1_without_caching(scene, bot, ann):
+    ann.comments("/build_run --no-cache -- label=x fast=true path=gs://b/o")
+    assert bot.ends() == "rocket"
+    spec = scene.kubeflow.version(f"pr-1-{scene.pull.head[:12]}")["pipeline_spec"]
+    pods = [t for t in spec["spec"]["templates"] if "container" in t]
+    assert pods and all(t["metadata"]["annotations"]["pipelines.kubeflow.org/max_cache_staleness"] == "P0D"
+                        for t in pods)
 
 
 @pytest.mark.scene(files=texts.CHURN_FILES)
@@ -102,9 +154,6 @@ def test_versions_that_are_not_there_or_not_ours(scene, bot, ann):
     assert bot.ends() == "-1"
     bot.answer("`run.foreign_version`", "`/build_run`")
     assert scene.kubeflow.runs() == []
-
-
-EVIL = (texts.ROOT / "tests/scenarios/repo/my_pipeline/pipeline.yaml").read_text().replace("python:3.11", "evil:1")
 
 
 def test_a_version_with_our_description_but_not_of_us(scene, bot, ann):
