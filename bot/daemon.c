@@ -31,6 +31,7 @@
 #include "lib/base/str.h"
 #include "lib/commands/commands.h"
 #include "lib/core/markdown.h"
+#include "lib/services/sandbox.h"
 #include "lib/store/queue.h"
 
 enum {
@@ -52,6 +53,7 @@ struct daemon {
 	pthread_t greeter;
 	bool greeting;
 	char *secrets[2];
+	char *cgroup;			      /* NULL: none is delegated to us */
 	char *hidden[3 + WORLD_CLUSTERS_MAX]; /* what no comment may show: secrets and tokens,
 						 borrowed first */
 	size_t hidden_count;
@@ -132,6 +134,20 @@ static void read_options(struct world *world)
 	world->patience_ms = config_ms(config, "limits.patience");
 }
 
+/* How the memory of a compile, all its processes together, is held; the daemon lives in `cgroup`
+ * from then on. */
+static void limit_memory(struct daemon *daemon)
+{
+	const char *why = "";
+
+	if (daemon->world.compile.mode != COMPILE_SANDBOX)
+		return;
+	daemon->cgroup = sandbox_group_prepare(true, &why);
+	daemon->world.compile.cgroup = daemon->cgroup;
+	log_info("compile_memory", LOG_S("held_by", daemon->cgroup ? "cgroup" : "watching"),
+		 LOG_S("message", daemon->cgroup ? "" : why));
+}
+
 static enum err_class open_repos(struct world *world, const char *state_dir, struct err *err)
 {
 	const struct config *config = world->config;
@@ -168,6 +184,7 @@ static enum err_class open_world(struct daemon *daemon, struct err *err)
 	pthread_cond_init(&world->work, &attr);
 	pthread_condattr_destroy(&attr);
 	read_options(world);
+	limit_memory(daemon);
 	if (make_dir(state_dir, err) || db_open(&daemon->db, world->db_path, clock_now_ms(), err))
 		return err->class;
 	if (open_repos(world, state_dir, err) || open_github(world, err) ||
@@ -282,14 +299,34 @@ static bool greet_github(struct hands *hands, struct daemon *daemon)
 	return true;
 }
 
+/* True, with the sentence in *err, when commands of some repository will be refused because its
+ * cluster is multi-user and its entry names no namespaces. */
+static bool lacks_namespaces(const struct world *world, size_t cluster,
+			     const struct kfp_capabilities *seen, struct err *err)
+{
+	const char *match = config_entry_without_namespaces(world->config, cluster);
+
+	if (!seen->multi_user || !match)
+		return false;
+	err_code(err, ERR_CONFIG, "config.no_namespaces",
+		 "the cluster is multi-user, and the entry %s of repositories has no namespaces: "
+		 "its commands are refused",
+		 match);
+	return true;
+}
+
 static bool greet_cluster(struct hands *hands, size_t i)
 {
 	const char *name = config_cluster_text(hands->world->config, i, "name");
 	struct kfp_capabilities seen;
 	struct err err = {0};
 
-	if (kfp_probe(hands->world->clusters[i], hands_kfp_http(hands, i), &seen, &err)) {
-		if (err.class == ERR_CONFIG)
+	enum err_class class =
+		kfp_probe(hands->world->clusters[i], hands_kfp_http(hands, i), &seen, &err);
+
+	atomic_store(&hands->world->too_old[i], class && str_eq(err.code, "kfp.too_old"));
+	if (class) {
+		if (class == ERR_CONFIG)
 			log_error("kubeflow_refused", LOG_S("cluster", name),
 				  LOG_S("message", err.msg));
 		else
@@ -299,6 +336,8 @@ static bool greet_cluster(struct hands *hands, size_t i)
 	}
 	log_info("kubeflow", LOG_S("cluster", name), LOG_S("version", seen.version),
 		 LOG_S("multi_user", seen.multi_user ? "yes" : "no"));
+	if (lacks_namespaces(hands->world, i, &seen, &err))
+		log_warn("namespaces_missing", LOG_S("cluster", name), LOG_S("message", err.msg));
 	return true;
 }
 
@@ -373,6 +412,7 @@ static void close_all(struct daemon *daemon)
 	mem_free(world->namespaces);
 	mem_free(world->db_path);
 	mem_free(world->work_dir);
+	mem_free(daemon->cgroup);
 	for (size_t i = 2; i < daemon->hidden_count; i++)
 		sign_secret_free(daemon->hidden[i]);
 	sign_secret_free(daemon->secrets[0]);
@@ -505,11 +545,38 @@ static bool check_one(const char *what, enum err_class class, const struct err *
 	return class == ERR_OK;
 }
 
+/* What would hold a compile's memory for a process that starts where this one does. */
+static void tell_memory(const struct world *world)
+{
+	const char *why = "";
+	char *cgroup;
+
+	if (world->compile.mode != COMPILE_SANDBOX)
+		return;
+	cgroup = sandbox_group_prepare(false, &why);
+	if (cgroup)
+		printf("ok   compile memory: held by a cgroup below %s\n", cgroup);
+	else
+		printf("ok   compile memory: held for each process, and watched for all together "
+		       "(%s)\n",
+		       why);
+	mem_free(cgroup);
+}
+
+static enum err_class check_cluster(struct hands *hands, size_t i, struct err *err)
+{
+	struct world *world = hands->world;
+	struct kfp_capabilities seen;
+
+	if (kfp_probe(world->clusters[i], hands_kfp_http(hands, i), &seen, err))
+		return err->class;
+	return lacks_namespaces(world, i, &seen, err) ? err->class : ERR_OK;
+}
+
 static bool check_far_sides(struct world *world)
 {
 	struct hands hands = {.world = world};
 	struct github_identity who;
-	struct kfp_capabilities seen;
 	struct err err = {0};
 	bool ok;
 
@@ -525,11 +592,7 @@ static bool check_far_sides(struct world *world)
 						  config_cluster_text(world->config, i, "name"));
 
 		err = (struct err){0};
-		ok = check_one(
-			     what,
-			     kfp_probe(world->clusters[i], hands_kfp_http(&hands, i), &seen, &err),
-			     &err) &&
-		     ok;
+		ok = check_one(what, check_cluster(&hands, i, &err), &err) && ok;
 	}
 	hands_close(&hands);
 	return ok;
@@ -549,6 +612,7 @@ int daemon_check(const struct config *config)
 	printf("ok   configuration\n");
 	ok = world->compile.mode != COMPILE_SANDBOX ||
 	     check_one("compile sandbox", compile_check(&world->compile, &err), &err);
+	tell_memory(world);
 	err = (struct err){0};
 	ok = check_one("checkout program", repo_program_find(&program, &err), &err) && ok;
 	mem_free(program);

@@ -7,7 +7,12 @@
 #include "lib/base/sign.h"
 #include "lib/base/yaml.h"
 
-enum { SETTINGS_MAX = 256 << 10, REPORT_MAX = 16 << 10, APPEARS_AFTER_TRIES = 4 };
+enum {
+	SETTINGS_MAX = 256 << 10,
+	REPORT_MAX = 16 << 10,
+	UPLOAD_MAX = 32 << 20,
+	APPEARS_AFTER_TRIES = 4,
+};
 static const char settings_path[] = "config_files/config.yaml";
 
 enum err_class effect_checkout(struct effect_call *call, struct err *err)
@@ -85,30 +90,21 @@ enum err_class effect_settings(struct effect_call *call, struct err *err)
 	}
 	json_decref(call->data);
 	call->data = settings;
-	return ERR_OK;
+	/* a Kubeflow that does not answer now is asked again before anything is made */
+	if (effect_namespace_allowed(call, jval_str(settings, "pipeline.namespace", ""), err) !=
+	    ERR_DENIED)
+		return ERR_OK;
+	annotate(call, settings_path, line, err->msg);
+	return ERR_DENIED;
 }
 
-/* Switches caching off in every task of every DAG: a deterministic edit of the document. */
-static void clear_caching(json_t *dag)
+/* The documents as one file; NULL when that is more than Kubeflow takes. */
+static char *write_documents(const json_t *documents, size_t *out_len)
 {
-	json_t *tasks = jval_at(dag, "dag.tasks"), *task;
-	const char *name;
-
-	json_object_foreach(tasks, name, task)
-		json_object_set_new(task, "cachingOptions", json_object());
-}
-
-static char *without_cache(json_t *documents, size_t *out_len)
-{
-	json_t *spec = json_array_get(documents, 0), *component;
-	AUTO_BUF struct buf text = buf_make(32 << 20);
-	const char *name;
-	size_t i;
+	AUTO_BUF struct buf text = buf_make(UPLOAD_MAX);
 	json_t *document;
+	size_t i;
 
-	clear_caching(json_object_get(spec, "root"));
-	json_object_foreach(json_object_get(spec, "components"), name, component)
-		clear_caching(component);
 	json_array_foreach(documents, i, document)
 	{
 		AUTO_FREE char *yaml = yaml_dump(document);
@@ -132,13 +128,38 @@ static size_t count_tasks(const struct pipeline *pipeline)
 	return count;
 }
 
-/* Kfops gives every pipeline that asks for it the id of its version. */
-static void give_version_id(const struct pipeline *pipeline, const char *version, json_t *given)
+/* Kfops gives every pipeline that asks for it the name of its version. An upload may still take
+ * another name; `names_version` says that the parameter follows it. */
+static void give_version_id(const struct pipeline *pipeline, const char *version, json_t *given,
+			    json_t *into)
 {
 	for (size_t i = 0; version && i < pipeline->param_count; i++)
 		if (str_eq(pipeline->params[i].name, "version_id") &&
-		    !json_object_get(given, "version_id"))
+		    !json_object_get(given, "version_id")) {
 			jval_set_str(given, "version_id", version);
+			jval_set_bool(into, "names_version", true);
+		}
+}
+
+/* The mode says which of the two kinds of compiled files is meant; "" when nobody asks. */
+static enum err_class check_mode(struct effect_call *call, const struct pipeline *pipeline,
+				 struct err *err)
+{
+	const char *mode = jval_str(call->args, "mode", ""),
+		   *path = jval_str(call->args, "path", "");
+	bool is_argo = pipeline->format == PIPELINE_ARGO, wants_argo = str_eq(mode, "V1_LEGACY");
+
+	if (!*mode || is_argo == wants_argo)
+		return ERR_OK;
+	err_code(err, ERR_USER, "compile.mode",
+		 is_argo ? "`%s` is an Argo Workflow of kfp 1; say so in config_files/config.yaml: "
+			   "`pipeline_execution_mode: V1_LEGACY`"
+			 : "`%s` is a pipeline of kfp 2, but `pipeline_execution_mode` is "
+			   "`V1_LEGACY`; "
+			   "remove that line, or write `V2_ENGINE`",
+		 path);
+	annotate(call, path, 1, err->msg);
+	return err->class;
 }
 
 static enum err_class take_pipeline(struct effect_call *call, const struct pipeline *pipeline,
@@ -152,7 +173,9 @@ static enum err_class take_pipeline(struct effect_call *call, const struct pipel
 	for (size_t i = 0; i < pipeline->image_count && i < 50; i++)
 		json_array_append_new(images, json_string(pipeline->images[i]));
 	jval_set(into, "images", images);
-	give_version_id(pipeline, jval_str(call->args, "version_name", NULL), mine);
+	if (check_mode(call, pipeline, err))
+		return err->class;
+	give_version_id(pipeline, jval_str(call->args, "version_name", NULL), mine, into);
 	if (pipeline_check_params(pipeline, mine, &parameters, err))
 		return err->class;
 	jval_set(into, "parameters", parameters);
@@ -184,27 +207,60 @@ enum err_class effect_take_documents(struct effect_call *call, json_t *documents
 				 err);
 }
 
-static enum err_class keep_compiled(struct effect_call *call, struct compile_result *made,
-				    struct err *err)
+/* By which the version is known again; and whether there is a document that Kubeflow may lose. */
+static enum err_class put_digest(const json_t *documents, json_t *into, struct err *err)
+{
+	const json_t *list[2] = {json_array_get(documents, 0), json_array_get(documents, 1)};
+	char content[PIPELINE_DIGEST_SIZE];
+
+	if (!pipeline_digest(content, list, json_array_size(documents)))
+		return err_code(err, ERR_USER, "pipeline.too_large",
+				"the compiled pipeline has more than the 32 MiB that Kubeflow "
+				"Pipelines takes");
+	jval_set_str(into, "content", content);
+	jval_set_bool(into, "platform",
+		      jval_at(list[0], "platforms") || jval_at(list[1], "platforms"));
+	return ERR_OK;
+}
+
+/* Keeps the file that is to be uploaded, and by what it is known. */
+static enum err_class keep_file(struct effect_call *call, const char *yaml, size_t len,
+				const json_t *documents, json_t *into, struct err *err)
 {
 	char digest[2 * SIGN_SHA256_LEN + 1];
 
+	if (put_digest(documents, into, err))
+		return err->class;
+	sign_sha256_hex(digest, yaml, len);
+	jval_set_str(into, "sha256", digest);
+	jval_set_int(into, "bytes", (int64_t)len);
+	return effect_write_file(call->hands->world, call->job, "pipeline.yaml", yaml, len, err);
+}
+
+enum err_class effect_keep_uncached(struct effect_call *call, json_t *documents, json_t *into,
+				    struct err *err)
+{
+	AUTO_FREE char *yaml = NULL;
+	size_t len = 0;
+
+	pipeline_disable_cache(documents);
+	yaml = write_documents(documents, &len);
+	if (!yaml)
+		return err_code(err, ERR_USER, "pipeline.too_large",
+				"with `--no-cache` the compiled pipeline has more than the 32 MiB "
+				"that Kubeflow Pipelines takes");
+	return keep_file(call, yaml, len, documents, into, err);
+}
+
+static enum err_class keep_compiled(struct effect_call *call, struct compile_result *made,
+				    struct err *err)
+{
 	if (effect_take_documents(call, made->documents, json_object_get(call->args, "parameters"),
 				  call->data, err))
 		return err->class;
-	if (jval_bool(call->args, "no_cache", false)) {
-		mem_free(made->yaml);
-		made->yaml = without_cache(made->documents, &made->yaml_len);
-		if (!made->yaml)
-			return err_code(err, ERR_USER, "pipeline.too_large",
-					"with `--no-cache` the compiled pipeline has more than the "
-					"32 MiB that Kubeflow Pipelines takes");
-	}
-	sign_sha256_hex(digest, made->yaml, made->yaml_len);
-	jval_set_str(call->data, "sha256", digest);
-	jval_set_int(call->data, "bytes", (int64_t)made->yaml_len);
-	return effect_write_file(call->hands->world, call->job, "pipeline.yaml", made->yaml,
-				 made->yaml_len, err);
+	if (jval_bool(call->args, "no_cache", false))
+		return effect_keep_uncached(call, made->documents, call->data, err);
+	return keep_file(call, made->yaml, made->yaml_len, made->documents, call->data, err);
 }
 
 enum err_class effect_compile(struct effect_call *call, struct err *err)

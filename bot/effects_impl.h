@@ -22,6 +22,11 @@ effect_fn effect_pipeline_ensure, effect_version_upload, effect_version_find, ef
 effect_fn effect_run_create, effect_run_get, effect_run_terminate, effect_run_causes;
 effect_fn effect_jobs_list, effect_job_cancel, effect_job_retry, effect_job_logs;
 
+/* DENIED "denied.namespace" when the operator gives the job's repository no such namespace; asks
+ * Kubeflow only where the operator's file has no list. */
+enum err_class effect_namespace_allowed(const struct effect_call *call, const char *name,
+					struct err *err) MUST_CHECK;
+
 struct github_target effect_target(const struct effect_call *call);
 
 /* "<work>/<uid>/<name>"; the caller frees. */
@@ -37,5 +42,10 @@ enum err_class effect_read_file(const struct world *world, const struct job *job
  * tasks, images and effective parameters into call->data's object `into`. */
 enum err_class effect_take_documents(struct effect_call *call, json_t *documents,
 				     const json_t *given, json_t *into, struct err *err) MUST_CHECK;
+
+/* Switches caching off in the documents, in place, and keeps them as pipeline.yaml for an upload;
+ * sha256, content, platform and bytes go into `into`. */
+enum err_class effect_keep_uncached(struct effect_call *call, json_t *documents, json_t *into,
+				    struct err *err) MUST_CHECK;
 
 #endif

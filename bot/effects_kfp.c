@@ -7,19 +7,35 @@
 #include <string.h>
 
 #include "bot/effects_impl.h"
+#include "lib/base/log.h"
+#include "lib/store/queue.h"
 
 enum { FIELD_MAX = 128 };
 
 static enum err_class cluster_of(struct effect_call *call, struct kfp **kfp, struct http **http,
 				 struct err *err)
 {
+	struct kfp_capabilities seen;
 	size_t at;
 
 	if (world_cluster_of(call->hands->world, call->job->repo, &at, err))
 		return err->class;
 	*kfp = call->hands->world->clusters[at];
 	*http = hands_kfp_http(call->hands, at);
-	return ERR_OK;
+	if (!atomic_load(&call->hands->world->too_old[at]))
+		return ERR_OK;
+	/* asked at the start, and again as long as it is: the sentence says what is missing */
+	return kfp_probe(*kfp, *http, &seen, err);
+}
+
+/* The same for an effect that makes something in the job's namespace. */
+static enum err_class cluster_to_change(struct effect_call *call, struct kfp **kfp,
+					struct http **http, struct err *err)
+{
+	if (effect_namespace_allowed(call, jval_str(call->job->data, "settings.namespace", ""),
+				     err))
+		return err->class;
+	return cluster_of(call, kfp, http, err);
 }
 
 enum err_class effect_pipeline_ensure(struct effect_call *call, struct err *err)
@@ -29,7 +45,7 @@ enum err_class effect_pipeline_ensure(struct effect_call *call, struct err *err)
 	struct kfp *kfp;
 
 	repo_remove_tree(source); /* compiled and committed: the checkout is not needed any more */
-	if (cluster_of(call, &kfp, &http, err))
+	if (cluster_to_change(call, &kfp, &http, err))
 		return err->class;
 	if (kfp_pipeline_ensure(kfp, http, jval_str(call->args, "namespace", ""),
 				jval_str(call->args, "name", ""),
@@ -83,56 +99,121 @@ static bool is_own_upload(const struct effect_call *call, const struct kfp_versi
 	return str_eq(op, call->job->uid);
 }
 
+/* A version with other content under our name may still be ours: of some files Kubeflow keeps
+ * another wording (an Argo Workflow gets members, a plain scalar another type). It is, when a job
+ * of this pull request uploaded the same bytes as this very version, and it has not changed since.
+ */
+static bool is_earlier_upload(const struct effect_call *call, const struct kfp_version *version)
+{
+	const struct job *job = call->job;
+	struct queue_upload known;
+	struct err ignored;
+
+	return version->id &&
+	       !queue_find_upload(call->hands->reader, job->repo_id, job->pr, version->id, &known,
+				  &ignored) &&
+	       str_eq(known.sha256, jval_str(call->args, "sha256", "")) &&
+	       str_eq(known.content, version->content);
+}
+
+/* Kubeflow leaves out a platform document that it does not understand, and says nothing. */
+static enum err_class check_platform(const struct effect_call *call,
+				     const struct kfp_version *version, struct err *err)
+{
+	if (!jval_bool(call->args, "platform", false) || json_object_size(version->platform_spec))
+		return ERR_OK;
+	return err_code(
+		err, ERR_USER, "kfp.platform_dropped",
+		"Kubeflow does not know everything in the platform part of this pipeline "
+		"and left all of it out: it would run without its secrets, volumes and node "
+		"settings. Compile it with a kfp-kubernetes that is not newer than the "
+		"server");
+}
+
 enum err_class effect_version_upload(struct effect_call *call, struct err *err)
 {
-	const char *pipeline_id = jval_str(call->args, "pipeline_id", "");
+	struct kfp_upload upload = {
+		.pipeline_id = jval_str(call->args, "pipeline_id", ""),
+		.name = jval_str(call->args, "name", ""),
+		.description = jval_str(call->args, "description", ""),
+		.content = jval_str(call->args, "content", ""),
+		.in_doubt = call->in_doubt,
+	};
 	struct kfp_version version = {0};
 	AUTO_FREE char *yaml = NULL;
+	enum err_class class;
 	struct http *http;
 	bool adopted = false;
 	struct kfp *kfp;
-	size_t len;
 
-	if (cluster_of(call, &kfp, &http, err))
+	if (cluster_to_change(call, &kfp, &http, err))
 		return err->class;
-	if (effect_read_file(call->hands->world, call->job, "pipeline.yaml", &yaml, &len, err))
+	if (effect_read_file(call->hands->world, call->job, "pipeline.yaml", &yaml,
+			     &upload.yaml_len, err))
 		return err_code(
 			err, ERR_USER, "compile.lost",
 			"the compiled pipeline is not on this server any more (it was moved or "
 			"cleaned). `/retry` compiles it again");
-	if (kfp_version_upload(kfp, http, pipeline_id, jval_str(call->args, "name", ""),
-			       jval_str(call->args, "description", ""), yaml, len, call->in_doubt,
-			       &version, &adopted, err))
-		return err_wrap(err, "cannot upload the version to Kubeflow");
-	put_version(call, kfp, pipeline_id, &version, call->data, "version_id", "version_name");
-	jval_set_bool(call->data, "adopted", adopted && !is_own_upload(call, &version));
+	upload.yaml = yaml;
+	class = kfp_version_upload(kfp, http, &upload, &version, &adopted, err);
+	if (class == ERR_CONFLICT && is_earlier_upload(call, &version)) {
+		class = ERR_OK;
+		adopted = true;
+	}
+	if (class)
+		err_wrap(err, "cannot upload the version to Kubeflow");
+	else
+		class = check_platform(call, &version, err);
+	if (!class) {
+		put_version(call, kfp, upload.pipeline_id, &version, call->data, "version_id",
+			    "version_name");
+		jval_set_str(call->data, "content", version.content);
+		jval_set_bool(call->data, "adopted", adopted && !is_own_upload(call, &version));
+	}
 	kfp_version_dispose(&version);
-	return ERR_OK;
+	return class;
 }
 
-/* A version counts as one of this pull request when its description, written at upload, says so. */
+/* Name and description of a version can be given by anybody who may write to the pipeline. What
+ * counts is our own record: a job of this pull request uploaded the version of this id, and what
+ * Kubeflow holds is still what it made of that upload. */
 static enum err_class check_origin(struct effect_call *call, const struct kfp_version *version,
 				   struct err *err)
 {
-	char repo[FIELD_MAX * 3], pr[FIELD_MAX], sha[FIELD_MAX], mine[32];
-	const char *description = version->description ? version->description : "";
+	const struct job *job = call->job;
+	struct queue_upload known;
+	enum err_class class = queue_find_upload(call->hands->reader, job->repo_id, job->pr,
+						 version->id, &known, err);
 
-	word_of(description, "repo", repo, sizeof repo);
-	word_of(description, "pr", pr, sizeof pr);
-	word_of(description, "sha", sha, sizeof sha);
-	str_copy(mine, sizeof mine, "");
-	{
-		AUTO_FREE char *number = str_printf("%lld", (long long)call->job->pr);
-
-		str_copy(mine, sizeof mine, number);
-	}
-	if (!str_eq_nocase(repo, call->job->repo) || !str_eq(pr, mine) || !str_is_object_name(sha))
+	if (class == ERR_NOT_FOUND)
 		return err_code(err, ERR_USER, "run.foreign_version",
-				"version %s was not made by this bot for this pull request, so it "
-				"is not run "
-				"from here. `/build_run` builds and runs this commit",
-				version->name ? version->name : "?");
-	jval_set_str(call->data, "sha", sha);
+				"version %s was not uploaded by this bot for this pull request, or "
+				"too long ago, so it is not run from here. `/build_run` builds and "
+				"runs this commit",
+				version->name);
+	if (class)
+		return class;
+	if (!*version->content || !str_eq(known.content, version->content)) {
+		log_warn("version_changed", LOG_I("job", job->id), LOG_S("repo", job->repo),
+			 LOG_I("pr", job->pr), LOG_S("version", version->id));
+		return err_code(err, ERR_USER, "run.changed_version",
+				"version %s in Kubeflow is not what this bot uploaded any more, so "
+				"it is not run. `/build_run` builds and runs this commit",
+				version->name);
+	}
+	jval_set_str(call->data, "sha", known.head_sha);
+	return ERR_OK;
+}
+
+/* The version without caching, for an upload of its own; nothing when it has none as it is. */
+static enum err_class keep_variant(struct effect_call *call, json_t *documents,
+				   const struct kfp_version *version, json_t *compile,
+				   struct err *err)
+{
+	if (effect_keep_uncached(call, documents, compile, err))
+		return err->class;
+	jval_set_bool(compile, "variant",
+		      !str_eq(jval_str(compile, "content", ""), version->content));
 	return ERR_OK;
 }
 
@@ -145,18 +226,22 @@ static enum err_class take_version(struct effect_call *call, const struct kfp *k
 
 	jval_set(call->data, "version", into);
 	jval_set(call->data, "compile", compile);
+	if (!version->spec)
+		return err_set(err, ERR_TRANSIENT,
+			       "Kubeflow did not send the pipeline of version %s", version->name);
 	if (check_origin(call, version, err))
 		return err->class;
 	put_version(call, kfp, pipeline_id, version, into, "id", "name");
 	jval_set_str(into, "pipeline_id", pipeline_id);
-	if (!version->spec)
-		return err_set(err, ERR_TRANSIENT,
-			       "Kubeflow did not send the pipeline of version %s", version->name);
 	json_array_append(documents, version->spec);
 	if (version->platform_spec)
 		json_array_append(documents, version->platform_spec);
-	return effect_take_documents(call, documents, json_object_get(call->args, "parameters"),
-				     compile, err);
+	if (effect_take_documents(call, documents, json_object_get(call->args, "parameters"),
+				  compile, err))
+		return err->class;
+	return jval_bool(call->args, "no_cache", false)
+		       ? keep_variant(call, documents, version, compile, err)
+		       : ERR_OK;
 }
 
 enum err_class effect_version_find(struct effect_call *call, struct err *err)
@@ -189,7 +274,7 @@ enum err_class effect_experiment(struct effect_call *call, struct err *err)
 	struct http *http;
 	struct kfp *kfp;
 
-	if (cluster_of(call, &kfp, &http, err))
+	if (cluster_to_change(call, &kfp, &http, err))
 		return err->class;
 	if (kfp_experiment_ensure(kfp, http, jval_str(call->args, "namespace", ""),
 				  jval_str(call->args, "name", ""), &id, err))
@@ -254,6 +339,8 @@ enum err_class effect_run_create(struct effect_call *call, struct err *err)
 		return err->class;
 	if (call->in_doubt)
 		return look(call, kfp, http, request.run_id, err);
+	if (cluster_to_change(call, &kfp, &http, err))
+		return err->class;
 	if (kfp_run_create(kfp, http, &request, &run_id, err))
 		return err_wrap(err, "cannot create the run in Kubeflow");
 	put_run(call, kfp, run_id);

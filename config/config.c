@@ -14,7 +14,7 @@
 #include "lib/base/jval.h"
 #include "lib/base/str.h"
 
-enum { FILE_MAX = 1024 * 1024 };
+enum { FILE_MAX = 1024 * 1024, TOLD_MAX = 8 };
 
 static const struct schema_field fields[] = {
 #define SECTION(path, type, need, min, max, help)                                                  \
@@ -221,22 +221,85 @@ static bool matches(const char *pattern, const char *repo)
 	return !strncasecmp(pattern, repo, owner) && repo[owner] && !strchr(repo + owner, '/');
 }
 
-int config_cluster_of_repo(const struct config *config, const char *repo)
+/* The first entry that matches; NULL: the repository is not allowed here. Borrowed. */
+static const json_t *entry_of_repo(const struct config *config, const char *repo)
 {
 	json_t *each;
 	size_t i;
 
 	json_array_foreach(jval_at(config->values, "repositories"), i, each)
 	{
-		const char *wanted = jval_str(each, "cluster", NULL);
-
-		if (!matches(jval_str(each, "match", ""), repo))
-			continue;
-		if (!wanted)
-			return 0;
-		for (size_t k = 0; k < config_cluster_count(config); k++)
-			if (str_eq(config_cluster_text(config, k, "name"), wanted))
-				return (int)k;
+		if (matches(jval_str(each, "match", ""), repo))
+			return each;
 	}
+	return NULL;
+}
+
+static int cluster_of_entry(const struct config *config, const json_t *entry)
+{
+	const char *wanted = jval_str(entry, "cluster", NULL);
+
+	if (!wanted)
+		return 0;
+	for (size_t k = 0; k < config_cluster_count(config); k++)
+		if (str_eq(config_cluster_text(config, k, "name"), wanted))
+			return (int)k;
 	return -1;
+}
+
+int config_cluster_of_repo(const struct config *config, const char *repo)
+{
+	const json_t *entry = entry_of_repo(config, repo);
+
+	return entry ? cluster_of_entry(config, entry) : -1;
+}
+
+/* --- namespaces --- */
+
+enum config_namespace config_namespace_of_repo(const struct config *config, const char *repo,
+					       const char *name)
+{
+	const json_t *entry = entry_of_repo(config, repo);
+	const json_t *list = json_object_get(entry, "namespaces");
+	json_t *each;
+	size_t i;
+
+	if (entry && !list)
+		return CONFIG_NAMESPACE_NO_LIST;
+	json_array_foreach(list, i, each)
+	{
+		if (str_eq(json_string_value(each), name))
+			return CONFIG_NAMESPACE_LISTED;
+	}
+	return CONFIG_NAMESPACE_OUTSIDE;
+}
+
+void config_namespaces_tell(const struct config *config, const char *repo, struct buf *out)
+{
+	const json_t *list = json_object_get(entry_of_repo(config, repo), "namespaces");
+	json_t *each;
+	size_t i;
+
+	json_array_foreach(list, i, each)
+	{
+		if (i == TOLD_MAX) {
+			buf_printf(out, " and %zu more", json_array_size(list) - i);
+			break;
+		}
+		buf_printf(out, "%s`%s`", i ? ", " : "", json_string_value(each));
+	}
+}
+
+const char *config_entry_without_namespaces(const struct config *config, size_t cluster)
+{
+	json_t *each;
+	size_t i;
+
+	json_array_foreach(jval_at(config->values, "repositories"), i, each)
+	{
+		if (!json_object_get(each, "namespaces") &&
+		    cluster_of_entry(config, each) == (int)cluster)
+			return jval_str(each, "match", "");
+	}
+	return NULL;
 }

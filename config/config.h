@@ -37,9 +37,24 @@ size_t config_cluster_count(const struct config *config);
 const char *config_cluster_text(const struct config *config, size_t i, const char *key);
 bool config_cluster_bool(const struct config *config, size_t i, const char *key);
 
-/* `repositories`: a list of {match: "owner/name" or "owner/" followed by a star, cluster}. The
- * first that matches counts; -1: the repository is not allowed here. */
+/* `repositories`: a list of {match: "owner/name" or "owner/" followed by a star, cluster,
+ * namespaces}. The first that matches counts; -1: the repository is not allowed here. */
 int config_cluster_of_repo(const struct config *config, const char *repo);
+
+/* The ceiling over pipeline.namespace in a repository's own settings. */
+enum config_namespace {
+	CONFIG_NAMESPACE_LISTED,
+	CONFIG_NAMESPACE_OUTSIDE, /* the repository's entry has a list without it */
+	CONFIG_NAMESPACE_NO_LIST, /* the entry has no list: the cluster's kind decides */
+};
+enum config_namespace config_namespace_of_repo(const struct config *config, const char *repo,
+					       const char *name);
+/* Appends the list of the repository's entry for people: "`a`, `b`", at most 8 of them; nothing
+ * when it is empty. */
+void config_namespaces_tell(const struct config *config, const char *repo, struct buf *out);
+/* The `match` of the first entry that uses this cluster and has no list of namespaces; NULL: none.
+ */
+const char *config_entry_without_namespaces(const struct config *config, size_t cluster);
 
 /* Appends the effective values, one "path: value  # default | FILE:LINE" line each. */
 void config_print(const struct config *config, struct buf *out);

@@ -81,6 +81,8 @@ static const char *type_name(const struct schema_field *field)
 		return "secret file";
 	case SCHEMA_URL:
 		return "address";
+	case SCHEMA_TEXTS:
+		return "list of texts";
 	default:
 		return "text";
 	}

@@ -6,6 +6,8 @@
 #include "config/schema.h"
 #include "lib/base/str.h"
 
+enum { SHOWN_MAX = 4096 };
+
 static const struct {
 	const char *name;
 	int64_t factor;
@@ -50,6 +52,18 @@ static char *show_number(enum schema_type type, int64_t value)
 	return NULL;
 }
 
+/* Texts as a flow list, which YAML reads back. */
+static char *show_list(const json_t *list)
+{
+	AUTO_BUF struct buf text = buf_make(SHOWN_MAX);
+	json_t *each;
+	size_t i;
+
+	json_array_foreach(list, i, each)
+		buf_printf(&text, "%s%s", i ? ", " : "", json_string_value(each));
+	return str_printf("[%s]", buf_text(&text));
+}
+
 char *schema_show(const struct schema_field *field, const json_t *value)
 {
 	if (json_is_string(value))
@@ -58,7 +72,7 @@ char *schema_show(const struct schema_field *field, const json_t *value)
 		return str_dup(json_is_true(value) ? "true" : "false");
 	if (json_is_integer(value))
 		return show_number(field->type, json_integer_value(value));
-	return str_dup("");
+	return json_is_array(value) ? show_list(value) : str_dup("");
 }
 
 static const char *bounds_unit(const struct schema_field *field)

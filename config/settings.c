@@ -155,7 +155,9 @@ enum err_class settings_parse(json_t **out, const char *text, size_t len, const 
 	schema_faults_dispose(&faults);
 	if (!class)
 		class = check_repository(values, lines, repo, report, line, err);
-	if (!class)
+	if (!class) {
+		*line = line_of(lines, "pipeline.namespace");
 		*out = take(values);
+	}
 	return class;
 }

@@ -14,7 +14,8 @@
 
 /* Parses and checks. *out is the whole file as JSON with defaults filled in ("pipeline.namespace",
  * ...); the caller drops it. On USER ("settings.invalid"), `report` has one line per fault,
- * "config_files/config.yaml:LINE:COLUMN: ..." and *line is that of the first. `repo` is the
+ * "config_files/config.yaml:LINE:COLUMN: ..." and *line is that of the first; on success it is that
+ * of pipeline.namespace, the value that the operator may still refuse. `repo` is the
  * webhook's full name: another repository.owner/name is USER "settings.other_repository"
  * (case-insensitive). */
 enum err_class settings_parse(json_t **out, const char *text, size_t len, const char *repo,

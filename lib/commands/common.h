@@ -4,8 +4,12 @@
  *   pull       {"head_ref","base_ref","html_url"}
  *   pin        {"source": "recorded" | "api" | "given" | "kept", "moved_from": sha}
  *   settings   {"namespace","experiment","pipeline","description","path","function","args","mode"}
- *   compile    {"sha256","bytes","name","tasks","parameters","images"}
- *   version    {"pipeline_id","id","name","adopted","try"}
+ *   compile    {"sha256","content": digest of the documents,"platform","bytes","name","tasks",
+ *               "parameters","names_version": version_id among them follows the version's name,
+ *               "images","variant": to be uploaded without caching}
+ *   version    {"pipeline_id","id","name","base": name of the version that is run without
+ *               caching,"adopted","try","content": digest of what Kubeflow made
+ *               of the upload; only uploads have it}
  *   experiment {"id"}
  *   run        {"id","name","parameters","created_at_ms","state","tasks","terminating",
  *               "terminated_at_ms","looked_at_ms","absent_at_ms","id_try"}
@@ -55,6 +59,7 @@ STEP_DECIDE(common_compile);
 STEP_DECIDE(common_confirm);
 STEP_DECIDE(common_pipeline);
 STEP_DECIDE(common_upload);
+STEP_DECIDE(common_variant);
 STEP_DECIDE(common_find_version);
 STEP_DECIDE(common_experiment);
 STEP_DECIDE(common_create_run);
@@ -97,6 +102,11 @@ STEP_DECIDE(common_causes);
 	{                                                                                          \
 		.name = "upload", .sentence = "uploading the version", .handles_errors = true,     \
 		.decide = common_upload                                                            \
+	}
+#define STEP_VARIANT                                                                               \
+	{                                                                                          \
+		.name = "variant", .sentence = "uploading it without caching",                     \
+		.handles_errors = true, .decide = common_variant                                   \
 	}
 #define STEP_FIND_VERSION                                                                          \
 	{                                                                                          \

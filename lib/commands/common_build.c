@@ -1,8 +1,9 @@
 /* common_build.c - the steps from a commit to an uploaded pipeline version.
  *
- * The version is named by pull request and SHA, so that a repeat after a crash finds its own work;
- * its description carries the SHA-256 of what was uploaded, so that "found" can be told from "the
- * same". */
+ * The version is named by pull request and SHA, so that a repeat after a crash finds its own work.
+ * What is found under that name is taken for the same only by its content; the job keeps id and
+ * digest of what Kubeflow made of the upload, and by them a later /run knows it again. The
+ * description is for people. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -102,12 +103,15 @@ void common_settings(const struct job *job, const struct effect_result *last, in
 	common_next(job, out);
 }
 
-/* pull request and SHA, and a number when that name is taken by other content */
+/* pull request and SHA, or that of the version which is run without caching; and a number when the
+ * name is taken by other content */
 static char *version_name(const struct job *job, int64_t attempt)
 {
-	return attempt > 1 ? str_printf("pr-%" PRId64 "-%.12s-%" PRId64, job->pr, job->head_sha,
-					attempt)
-			   : str_printf("pr-%" PRId64 "-%.12s", job->pr, job->head_sha);
+	const char *base = jval_str(job->data, "version.base", NULL);
+	AUTO_FREE char *name = base ? str_printf("%s-nocache", base)
+				    : str_printf("pr-%" PRId64 "-%.12s", job->pr, job->head_sha);
+
+	return attempt > 1 ? str_printf("%s-%" PRId64, name, attempt) : take(name);
 }
 
 json_t *common_given_parameters(const struct job *job)
@@ -185,18 +189,38 @@ void common_pipeline(const struct job *job, const struct effect_result *last, in
 	common_next(job, out);
 }
 
+/* The row in which an upload is shown: its own, or that of the version that was found. */
+static const char *upload_part(const struct job *job)
+{
+	return compiles(job) ? "upload" : "version";
+}
+
 static void ask_upload(const struct job *job, int64_t attempt, struct update *out)
 {
 	AUTO_FREE char *name = version_name(job, attempt);
+	bool is_uncached = jval_bool(job->args, "no-cache", false);
 	AUTO_FREE char *description = str_printf(
-		"bot=kfops repo=%s pr=%" PRId64 " sha=%s op=%s sha256=%s", job->repo, job->pr,
-		job->head_sha, job->uid, jval_str(job->data, "compile.sha256", ""));
+		"bot=kfops repo=%s pr=%" PRId64 " sha=%s op=%s sha256=%s%s", job->repo, job->pr,
+		job->head_sha, job->uid, jval_str(job->data, "compile.sha256", ""),
+		is_uncached ? " caching=off" : "");
 	json_t *args = json_object();
 
 	jval_set_str(args, "pipeline_id", jval_str(job->data, "version.pipeline_id", ""));
 	jval_set_str(args, "name", name);
 	jval_set_str(args, "description", description);
+	jval_set_str(args, "sha256", jval_str(job->data, "compile.sha256", ""));
+	jval_set_str(args, "content", jval_str(job->data, "compile.content", ""));
+	jval_set_bool(args, "platform", jval_bool(job->data, "compile.platform", false));
 	common_ask(out, EFFECT_VERSION_UPLOAD, args);
+}
+
+/* The parameter that tells a pipeline its version is known only now. */
+static void follow_name(const struct job *job, const char *name, struct update *out)
+{
+	json_t *compile = common_data(job, out, "compile");
+
+	if (jval_bool(compile, "names_version", false))
+		jval_set_str(json_object_get(compile, "parameters"), "version_id", name);
 }
 
 void common_upload(const struct job *job, const struct effect_result *last, int64_t now_ms,
@@ -217,8 +241,8 @@ void common_upload(const struct job *job, const struct effect_result *last, int6
 		return;
 	}
 	if (last->err.class) {
-		jval_set_str(common_data(job, out, "failure"), "part", "upload");
-		common_part(job, out, "upload", PART_FAILED, now_ms, "failed");
+		jval_set_str(common_data(job, out, "failure"), "part", upload_part(job));
+		common_part(job, out, upload_part(job), PART_FAILED, now_ms, "failed");
 		common_fail(out, &last->err);
 		return;
 	}
@@ -226,12 +250,27 @@ void common_upload(const struct job *job, const struct effect_result *last, int6
 	jval_set_str(version, "name", jval_str(last->data, "version_name", ""));
 	jval_set_bool(version, "adopted", jval_bool(last->data, "adopted", false));
 	jval_set_str(version, "link", jval_str(last->data, "link", ""));
+	jval_set_str(version, "content", jval_str(last->data, "content", ""));
+	follow_name(job, jval_str(version, "name", ""), out);
 	buf_printf(&text, "version `%s`%s", jval_str(version, "name", ""),
 		   jval_bool(version, "adopted", false) ? " (was there already)" : "");
-	common_part(job, out, "upload", PART_DONE, now_ms, buf_text(&text));
+	common_part(job, out, upload_part(job), PART_DONE, now_ms, buf_text(&text));
 	if (common_is_last(job))
 		common_end(out, JOB_DONE, NULL, "version %s is in Kubeflow",
 			   jval_str(version, "name", ""));
 	else
 		common_next(job, out);
+}
+
+/* A version cannot be told at a run to take nothing from the cache: each task says by itself
+ * whether it is cached. So the version is uploaded again without, under a name of its own, and that
+ * one is run. */
+void common_variant(const struct job *job, const struct effect_result *last, int64_t now_ms,
+		    struct update *out)
+{
+	if (!jval_bool(job->data, "compile.variant", false)) {
+		common_next(job, out);
+		return;
+	}
+	common_upload(job, last, now_ms, out);
 }

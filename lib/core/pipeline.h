@@ -88,6 +88,16 @@ enum err_class pipeline_read(struct pipeline **out, const json_t *const *documen
 			     struct err *err) MUST_CHECK;
 void pipeline_free(struct pipeline *take_pipeline);
 
+/* A digest (hex) of what the documents say: the same for a file and for what Kubeflow Pipelines
+ * gives back of it, where nothing but the notation has changed. False, with "", when there is
+ * nothing to digest or too much. */
+enum { PIPELINE_DIGEST_SIZE = 65 };
+bool pipeline_digest(char out[PIPELINE_DIGEST_SIZE], const json_t *const *documents,
+		     size_t count) MUST_CHECK;
+
+/* Switches caching off in every task of the documents (an array), in place. */
+void pipeline_disable_cache(json_t *documents);
+
 /* Checks `given` (object: name to text or JSON value) against the parameters and writes what goes
  * into runtime_config.parameters. Text is converted to the parameter's type ("3" to 3, "true" to
  * true,

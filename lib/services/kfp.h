@@ -48,14 +48,23 @@ struct kfp_version {
 	char *description;
 	json_t *spec;	       /* pipeline_spec of the answer, NULL */
 	json_t *platform_spec; /* NULL */
+	char content[65];      /* pipeline_digest of both; "" when there is no spec */
 };
 void kfp_version_dispose(struct kfp_version *version);
 
-/* Uploads; 409 (500 on 2.0) or an unclear answer: found by name and adopted if its description has
- * the same "sha256=..." word, else CONFLICT. `adopted` says that it was there already. */
-enum err_class kfp_version_upload(struct kfp *kfp, struct http *http, const char *pipeline_id,
-				  const char *name, const char *description, const char *yaml,
-				  size_t yaml_len, bool in_doubt, struct kfp_version *out,
+struct kfp_upload {
+	const char *pipeline_id;
+	const char *name, *description;
+	const char *yaml;
+	size_t yaml_len;
+	const char *content; /* pipeline_digest of its documents */
+	bool in_doubt;	     /* an earlier try may have got through */
+};
+/* Uploads; 409 (500 on 2.0) or an unclear answer: found by name and adopted if it says the same,
+ * whatever its description claims. Else CONFLICT "kfp.version_differs", and *out is the version
+ * that is there. `adopted` says that it was there already. */
+enum err_class kfp_version_upload(struct kfp *kfp, struct http *http,
+				  const struct kfp_upload *upload, struct kfp_version *out,
 				  bool *adopted, struct err *err) MUST_CHECK;
 enum err_class kfp_version_find(struct kfp *kfp, struct http *http, const char *pipeline_id,
 				const char *name, struct kfp_version *out,

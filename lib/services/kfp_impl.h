@@ -91,9 +91,6 @@ enum run_state kfp_state_parse(const char *text);
 void kfp_run_parse(struct kfp_run *out, const json_t *answer);
 void kfp_version_parse(struct kfp_version *out, const json_t *answer);
 
-/* The value of "sha256=" among the words of a description; "" when absent. */
-void kfp_digest_word(char out[65], const char *description);
-
 /* Causes from the answer of GET /apis/v1beta1/runs/ID: an array, most telling first. The pod of the
  * first is also given by its other possible name, "" when there is none. The caller drops the
  * array. */

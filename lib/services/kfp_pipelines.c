@@ -2,17 +2,17 @@
  *
  * Everything here has a unique name, which makes a repeat harmless: whatever an answer to "create"
  * was (409, the 500 of a 2.0 server, none at all), looking the name up decides. A version is
- * adopted only when its description carries the digest of the same content; the same name with
- * other content is a conflict that somebody has to look at. Pipelines are made without a first
- * version, so that every build is the same plain upload_version. Only `display_name` is sent where
- * newer servers also know `name`: they take the one for the other, and 2.0 knows only this. */
+ * adopted only when it says the same as what is to be uploaded: a name and a description can be
+ * given by anybody. The same name with other content is a conflict that the caller decides.
+ * Pipelines are made without a first version, so that every build is the same plain upload_version.
+ * Only `display_name` is sent where newer servers also know `name`: they take the one for the
+ * other, and 2.0 knows only this. */
 #include <string.h>
 
 #include "lib/base/jval.h"
 #include "lib/base/str.h"
+#include "lib/core/pipeline.h"
 #include "lib/services/kfp_impl.h"
-
-static const char digest_key[] = "sha256=";
 
 /* --- what all three share --- */
 
@@ -186,6 +186,7 @@ void kfp_version_dispose(struct kfp_version *version)
 void kfp_version_parse(struct kfp_version *out, const json_t *answer)
 {
 	json_t *spec = jval_at(answer, "pipeline_spec"), *inner = jval_at(spec, "pipeline_spec");
+	const json_t *documents[2];
 
 	*out = (struct kfp_version){
 		.id = str_dup(jval_str(answer, "pipeline_version_id", "")),
@@ -195,26 +196,10 @@ void kfp_version_parse(struct kfp_version *out, const json_t *answer)
 		.spec = json_incref(inner ? inner : spec),
 		.platform_spec = inner ? json_incref(jval_at(spec, "platform_spec")) : NULL,
 	};
-}
-
-void kfp_digest_word(char out[65], const char *description)
-{
-	const char *at = description ? description : "";
-
-	out[0] = '\0';
-	while (*at) {
-		size_t skip = strspn(at, " \t\r\n"), len = strcspn(at + skip, " \t\r\n");
-
-		at += skip;
-		if (len == strlen(digest_key) + 64 && str_starts(at, digest_key)) {
-			memcpy(out, at + strlen(digest_key), 64);
-			out[64] = '\0';
-			if (str_is_hex(out, 64))
-				return;
-			out[0] = '\0';
-		}
-		at += len;
-	}
+	documents[0] = out->spec;
+	documents[1] = out->platform_spec;
+	if (!pipeline_digest(out->content, documents, 2))
+		out->content[0] = '\0';
 }
 
 static enum err_class take_version(const json_t *answer, bool mutated, struct kfp_version *out,
@@ -250,43 +235,42 @@ enum err_class kfp_version_find(struct kfp *kfp, struct http *http, const char *
 	return take_version(found, false, out, err);
 }
 
-/* The version of this name, if it is ours. NOT_FOUND: there is none. */
-static enum err_class adopt(struct kfp *kfp, struct http *http, const char *pipeline_id,
-			    const char *name, const char *description, struct kfp_version *out,
-			    struct err *err)
+/* The version of this name, if it says the same. NOT_FOUND: there is none. */
+static enum err_class adopt(struct kfp *kfp, struct http *http, const struct kfp_upload *upload,
+			    struct kfp_version *out, struct err *err)
 {
-	enum err_class class = kfp_version_find(kfp, http, pipeline_id, name, out, err);
-	char ours[65], theirs[65];
+	enum err_class class =
+		kfp_version_find(kfp, http, upload->pipeline_id, upload->name, out, err);
 
-	if (class)
+	if (class || (*out->content && str_eq(out->content, upload->content)))
 		return class;
-	kfp_digest_word(ours, description);
-	kfp_digest_word(theirs, out->description);
-	if (*ours && str_eq(ours, theirs))
-		return ERR_OK;
-	kfp_version_dispose(out);
 	return err_code(err, ERR_CONFLICT, "kfp.version_differs",
 			"Kubeflow Pipelines already has a version \"%.128s\" with other content",
-			name);
+			upload->name);
 }
 
-static enum err_class upload(struct kfp *kfp, struct http *http, const char *pipeline_id,
-			     const char *name, const char *description,
-			     const struct http_upload *file, struct kfp_version *out,
-			     struct err *err)
+static enum err_class send_upload(struct kfp *kfp, struct http *http,
+				  const struct kfp_upload *upload, struct kfp_version *out,
+				  struct err *err)
 {
+	struct http_upload file = {.field = "uploadfile",
+				   .filename =
+					   "pipeline.yaml", /* the ending decides how it is read */
+				   .content_type = "application/x-yaml",
+				   .data = upload->yaml,
+				   .len = upload->yaml_len};
 	AUTO_BUF struct buf path = buf_make(KFP_PATH_MAX);
 	AUTO_JSON json_t *answer = NULL;
 	struct kfp_call call = {.method = "POST",
-				.upload = file,
+				.upload = &file,
 				.timeout_ms = KFP_UPLOAD_TIMEOUT_MS,
 				.mutates = true};
 	enum err_class class;
 
 	buf_puts(&path, "/apis/v2beta1/pipelines/upload_version");
-	kfp_query(&path, "name", name);
-	kfp_query(&path, "pipelineid", pipeline_id);
-	kfp_query(&path, "description", description);
+	kfp_query(&path, "name", upload->name);
+	kfp_query(&path, "pipelineid", upload->pipeline_id);
+	kfp_query(&path, "description", upload->description);
 	call.path = buf_text(&path);
 	class = kfp_send_json(kfp, http, &call, &answer, err);
 	return class ? class : take_version(answer, true, out, err);
@@ -309,47 +293,48 @@ static enum err_class read_back(struct kfp *kfp, struct http *http, const char *
 	return class ? class : take_version(answer, false, version, err);
 }
 
-enum err_class kfp_version_upload(struct kfp *kfp, struct http *http, const char *pipeline_id,
-				  const char *name, const char *description, const char *yaml,
-				  size_t yaml_len, bool in_doubt, struct kfp_version *out,
+/* Looks the name up after an upload whose answer was "taken" or none at all; `class` is that of the
+ * answer, described in *err. */
+static enum err_class settle(struct kfp *kfp, struct http *http, const struct kfp_upload *upload,
+			     enum err_class class, struct kfp_version *out, struct err *err)
+{
+	struct err second;
+	enum err_class looked = adopt(kfp, http, upload, out, &second);
+
+	if (!looked || looked == ERR_CONFLICT) {
+		if (looked && err)
+			*err = second;
+		return looked;
+	}
+	/* The name is taken, yet not listed: worth another look later. */
+	if (class == ERR_CONFLICT && err)
+		err->class = ERR_TRANSIENT;
+	return class == ERR_CONFLICT ? ERR_TRANSIENT : class;
+}
+
+enum err_class kfp_version_upload(struct kfp *kfp, struct http *http,
+				  const struct kfp_upload *upload, struct kfp_version *out,
 				  bool *adopted, struct err *err)
 {
-	struct http_upload file = {.field = "uploadfile",
-				   .filename =
-					   "pipeline.yaml", /* the ending decides how it is read */
-				   .content_type = "application/x-yaml",
-				   .data = yaml,
-				   .len = yaml_len};
 	enum err_class class = ERR_NOT_FOUND;
-	struct err second;
 
 	*out = (struct kfp_version){0};
 	*adopted = false;
-	if (yaml_len > KFP_ANSWER_MAX)
+	if (upload->yaml_len > KFP_ANSWER_MAX)
 		return err_code(err, ERR_USER, "pipeline.too_large",
 				"the compiled pipeline has more than the 32 MiB that Kubeflow "
 				"Pipelines takes");
-	if (in_doubt)
-		class = adopt(kfp, http, pipeline_id, name, description, out, err);
-	*adopted = in_doubt && !class;
+	if (upload->in_doubt)
+		class = adopt(kfp, http, upload, out, err);
+	*adopted = upload->in_doubt && !class;
 	if (class != ERR_NOT_FOUND)
 		return class;
-	class = upload(kfp, http, pipeline_id, name, description, &file, out, err);
+	class = send_upload(kfp, http, upload, out, err);
 	if (class && is_unclear(class, err)) {
-		enum err_class looked =
-			adopt(kfp, http, pipeline_id, name, description, out, &second);
-
-		*adopted = !looked;
-		if (!looked || looked == ERR_CONFLICT) {
-			if (looked && err)
-				*err = second;
-			class = looked;
-		} else if (class == ERR_CONFLICT && err) {
-			/* The name is taken, yet not listed: worth another look later. */
-			class = err->class = ERR_TRANSIENT;
-		}
+		class = settle(kfp, http, upload, class, out, err);
+		*adopted = !class;
 	}
 	if (!class && !out->spec)
-		class = read_back(kfp, http, pipeline_id, out, err);
+		class = read_back(kfp, http, upload->pipeline_id, out, err);
 	return class;
 }

@@ -152,6 +152,17 @@ enum err_class queue_list(struct db *db, int64_t repo_id, int64_t pr, int64_t li
 enum err_class queue_load(struct db *db, int64_t job_id, struct job *out,
 			  struct err *err) MUST_CHECK;
 
+/* What a job of the pull request uploaded to Kubeflow as the version of this id: the commit, the
+ * SHA-256 of the file and the digest of what Kubeflow made of it. NOT_FOUND: none did, as far as
+ * jobs are kept. */
+struct queue_upload {
+	char head_sha[65];
+	char sha256[65];
+	char content[65];
+};
+enum err_class queue_find_upload(struct db *db, int64_t repo_id, int64_t pr, const char *version_id,
+				 struct queue_upload *out, struct err *err) MUST_CHECK;
+
 /* Is the job of this uid there and not ended? */
 enum err_class queue_is_open(struct db *db, const char *uid, bool *out, struct err *err) MUST_CHECK;
 

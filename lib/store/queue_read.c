@@ -179,6 +179,24 @@ enum err_class queue_head(struct db *db, int64_t repo_id, int64_t pr, int64_t at
 	return class;
 }
 
+enum err_class queue_find_upload(struct db *db, int64_t repo_id, int64_t pr, const char *version_id,
+				 struct queue_upload *out, struct err *err)
+{
+	sqlite3_stmt *row AUTO_ROW = NULL;
+	enum err_class class = store_query(db, &row, STMT_UPLOAD_GET, err, B_INT(repo_id),
+					   B_INT(pr), B_TEXT(version_id));
+
+	*out = (struct queue_upload){.head_sha = ""};
+	if (class == ERR_NOT_FOUND)
+		return err_set(err, class, "no job of this pull request uploaded this version");
+	if (class != ERR_OK)
+		return class;
+	str_copy(out->head_sha, sizeof out->head_sha, (const char *)sqlite3_column_text(row, 0));
+	str_copy(out->sha256, sizeof out->sha256, (const char *)sqlite3_column_text(row, 1));
+	str_copy(out->content, sizeof out->content, (const char *)sqlite3_column_text(row, 2));
+	return ERR_OK;
+}
+
 /* The ledger has no index by age: it is walked in the order of its GUIDs, a bite a call, round and
  * round. */
 static enum err_class prune_deliveries(struct db *db, int64_t before_ms, int64_t *deleted,

@@ -20,6 +20,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+import urllib.parse
 import urllib.request
 
 from cryptography.hazmat.primitives import serialization
@@ -106,13 +107,20 @@ class Kubeflow(StandinProcess):
         """News of a task in a run that is held."""
         self.send("POST", f"runs/{run_id}/task", {"path": [name], "phase": phase, "message": message})
 
-    def uploads(self, pipeline_id: str, name: str, content: bytes) -> None:
+    def uploads(self, pipeline_id: str, name: str, content: bytes, description: str = "") -> None:
         """A version that somebody else uploads."""
         edge = "kfops-scenarios"
         body = (f'--{edge}\r\nContent-Disposition: form-data; name="uploadfile"; filename="p.yaml"\r\n'
                 f"Content-Type: application/yaml\r\n\r\n").encode() + content + f"\r\n--{edge}--\r\n".encode()
-        self._request("POST", f"pipelines/upload_version?name={name}&pipelineid={pipeline_id}", body,
+        self._request("POST", f"pipelines/upload_version?name={name}&pipelineid={pipeline_id}"
+                      f"&description={urllib.parse.quote(description)}", body,
                       f"multipart/form-data; boundary={edge}")
+
+    def version(self, name: str) -> dict:
+        """A version of the only pipeline there is."""
+        pipeline = self.api("GET", "pipelines")["pipelines"][0]["pipeline_id"]
+        found = self.api("GET", f"pipelines/{pipeline}/versions")["pipeline_versions"]
+        return next(item for item in found if item["display_name"] == name)
 
     def archives(self, run_id: str) -> None:
         """A person in Kubeflow's own pages."""

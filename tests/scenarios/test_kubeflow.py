@@ -15,7 +15,7 @@ def test_down_when_the_job_comes_and_back_later(scene, bot, ann):
     scene.kubeflow.goes_away()
     ann.comments("/build_run")
     said = bot.answer("[!WARNING]", "I keep trying", "UTC")
-    assert "annot find or make the pipeline in Kubeflow" in said
+    assert "annot ask Kubeflow about its namespaces" in said
     scene.kubeflow.comes_back()
     assert bot.ends() == "rocket"
     assert "[!WARNING]" not in bot.answer("✅ **/build_run**")
@@ -40,7 +40,7 @@ def test_down_for_longer_than_patience(scene, bot, ann):
     scene.kubeflow.goes_away()
     ann.comments("/build_run")
     assert bot.ends() == "-1"
-    bot.answer("annot find or make the pipeline in Kubeflow", "`/retry 1`")
+    bot.answer("annot ask Kubeflow about its namespaces", "`/retry 1`")
     bot.check("kfops/build", conclusion="failure")
     scene.kubeflow.comes_back()
     ann.comments("/retry")
@@ -48,24 +48,92 @@ def test_down_for_longer_than_patience(scene, bot, ann):
     assert bot.ends() == "rocket"
 
 
-@pytest.mark.scene(kubeflow=("--multi-user", "--namespaces", "team-a,team-b"))
+MULTI_USER = ("--multi-user", "--namespaces", "team-a,team-b,team-c")
+
+
+def allowed(*namespaces: str) -> dict:
+    """The operator's file with these namespaces for lab/*."""
+    return {"repositories": [{"match": "lab/*", "cluster": "main", "namespaces": list(namespaces)}]}
+
+
+def nothing_was_made(scene) -> bool:
+    state = scene.kubeflow.get("state")
+    return not scene.kubeflow.runs() and not any(state[kind] for kind in ("pipelines", "versions", "experiments"))
+
+
+@pytest.mark.scene(kubeflow=MULTI_USER, config=allowed("team-c", "team-a"))
 def test_namespaces_of_a_multi_user_server(scene, bot, ann):
+    ann.pushes(texts.settings(namespace="team-b"))
+    for command in ("/build", "/run", "/build_run"):
+        ann.comments(command)
+        assert bot.ends() == "-1"
+        said = bot.answer("`denied.namespace`", "`team-b`", "`team-c`", "`team-a`", "operator")
+        assert "`repositories[].namespaces`" in said
+    assert nothing_was_made(scene)
+    mark = bot.check("kfops/build", conclusion="failure", head_sha=scene.pull.head)["annotations"][-1]
+    assert (mark["path"], mark["start_line"]) == (texts.SETTINGS, 7)
+    ann.pushes(texts.settings(namespace="team-a"))
     ann.comments("/build_run")
     assert bot.ends() == "rocket"
     assert scene.kubeflow.runs()[0]["namespace"] == "team-a"
+
+
+@pytest.mark.scene(kubeflow=MULTI_USER, config=allowed("team-a", "team-zzz"))
+def test_a_namespace_that_kubeflow_itself_refuses(scene, bot, ann):
     ann.pushes(texts.settings(namespace="team-zzz"))
     ann.comments("/build_run")
     assert bot.ends() == "-1"
     said = bot.answer("team-zzz")
     assert "`kfp.denied`" in said or "not authorized" in said or "`denied`" in said, said
-    assert len(scene.kubeflow.runs()) == 1
+    assert nothing_was_made(scene)
 
 
-@pytest.mark.scene(kubeflow=("--multi-user", "--namespaces", "team-a"), config={})
+@pytest.mark.scene(kubeflow=MULTI_USER)
+def test_a_multi_user_server_needs_a_list_of_namespaces(scene, bot, ann):
+    scene.expects_log("event=namespaces_missing")
+    ann.comments("/build_run")
+    assert bot.ends() == "-1"
+    bot.answer("`denied.namespace`", "no namespace", "operator")
+    assert nothing_was_made(scene)
+
+
+@pytest.mark.scene(config=allowed("team-b"))
+def test_a_list_of_namespaces_counts_on_a_single_user_server_too(scene, bot, ann):
+    ann.comments("/build_run")
+    assert bot.ends() == "-1"
+    bot.answer("`denied.namespace`", "`team-b`")
+    assert nothing_was_made(scene)
+
+
+@pytest.mark.scene(kubeflow=MULTI_USER, config=allowed("team-a"))
+def test_a_namespace_that_was_taken_away_before_the_run(scene, bot, ann):
+    """The operator's file changes while the job is under way: what counts is the file at the moment of making."""
+    scene.kubeflow.fault("status", times=-1, path="/apis/v2beta1/pipelines/names/", status=503)
+    ann.comments("/build_run")
+    bot.answer("[!WARNING]", "I keep trying")
+    bot.stop()
+    bot.configure(lambda config: config["repositories"][0].update(namespaces=["team-b"]))
+    scene.kubeflow.send("DELETE", "faults")
+    bot.start()
+    assert bot.ends() == "-1"
+    bot.answer("`denied.namespace`", "`team-b`")
+    assert nothing_was_made(scene)
+
+
+@pytest.mark.scene(kubeflow=("--multi-user", "--namespaces", "team-a"), config=allowed("team-a"))
 def test_links_lead_into_the_namespace(scene, bot, ann):
     ann.comments("/build_run")
     assert bot.ends() == "rocket"
     assert scene.kubeflow.runs()[0]["run_id"] in bot.answer("/#/runs/details/")
+
+
+@pytest.mark.scene(version="1.8.22", config=allowed("team-a"))
+def test_a_1_x_server_is_refused_with_what_is_missing(scene, bot, ann):
+    scene.expects_log("event=kubeflow_refused .*1.8.22.*version 2.0 or newer")
+    ann.comments("/build_run")
+    assert bot.ends() == "-1"
+    bot.answer("`kfp.too_old`", "1.8.22", "v1beta1", "version 2.0 or newer is needed")
+    assert nothing_was_made(scene)
 
 
 @pytest.mark.scene(version="2.5.0")

@@ -85,6 +85,9 @@ def test_what_the_operator_can_ask(scene, bot, ann):
     assert shown.returncode == 0 and "webhook_path" in shown.stdout and scene.webhook_secret not in shown.stdout
     checked = kfopsd(scene, "--check-config")
     assert checked.returncode == 0 and "ok   GitHub knows us" in checked.stdout, checked.stdout + checked.stderr
+    assert "ok   compile memory: held " in checked.stdout
+    held = next(line for line in bot.log_lines() if line.get("event") == "compile_memory")
+    assert held["held_by"] == "cgroup" or (held["held_by"] == "watching" and held["message"])
     jobs = kfopsd(scene, "--jobs")
     assert jobs.returncode == 0 and "build" in jobs.stdout and "lab/iris" in jobs.stdout and "done" in jobs.stdout
     assert kfopsd(scene, "--version", config=False).stdout.startswith("kfopsd ")
@@ -92,6 +95,17 @@ def test_what_the_operator_can_ask(scene, bot, ann):
     assert kfopsd(scene, "--frobnicate", config=False).returncode == 64
     second = kfopsd(scene)
     assert second.returncode == 73 and str(bot.process.pid) in second.stderr
+
+
+@pytest.mark.scene(start=False, kubeflow=("--multi-user", "--namespaces", "team-a"))
+def test_a_multi_user_server_without_namespaces_is_told_to_the_operator(scene):
+    done = kfopsd(scene, "--check-config")
+    assert done.returncode == 78 and "FAIL Kubeflow Pipelines of cluster main: " in done.stdout
+    assert "entry lab/* of repositories has no namespaces" in done.stdout
+    scene.bot.configure(lambda config: config["repositories"][0].update(namespaces=["team-a"]))
+    done = kfopsd(scene, "--check-config")
+    assert done.returncode == 0 and "ok   Kubeflow Pipelines of cluster main" in done.stdout
+    assert "repositories[0].namespaces: [team-a]  # " in kfopsd(scene, "--print-config").stdout
 
 
 def test_health_readiness_and_metrics(scene, bot, ann):

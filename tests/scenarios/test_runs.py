@@ -4,6 +4,8 @@ import pytest
 
 import texts
 
+EVIL = (texts.ROOT / "tests/scenarios/repo/my_pipeline/pipeline.yaml").read_text().replace("python:3.11", "evil:1")
+
 
 def test_a_build_is_run_afterwards(scene, bot, ann):
     sha = scene.pull.head
@@ -42,6 +44,82 @@ def test_caching_can_be_switched_off(scene, bot, ann):
     versions = scene.kubeflow.api("GET", f"pipelines/{pipelines[0]['pipeline_id']}/versions")
     cached = ["enableCache" in str(item["pipeline_spec"]) for item in versions["pipeline_versions"]]
     assert sorted(cached) == [False, True]
+
+
+def cached_tasks(spec: dict) -> list[bool]:
+    return ["enableCache" in task.get("cachingOptions", {}) for task in spec["root"]["dag"]["tasks"].values()]
+
+
+def test_a_run_without_caching(scene, bot, ann):
+    ann.comments("/build")
+    assert bot.ends() == "rocket"
+    name = f"pr-1-{scene.pull.head[:12]}"
+    ann.comments("/run --no-cache --param rows=9")
+    assert bot.ends() == "rocket"
+    bot.answer(f"version `{name}-nocache`", "2 of 2 tasks", f"commit `{scene.pull.head[:7]}`")
+    bot.check("kfops/run", conclusion="success", head_sha=scene.pull.head)
+    run = scene.kubeflow.api("GET", f"runs/{scene.kubeflow.runs()[0]['run_id']}")
+    variant, base = scene.kubeflow.version(f"{name}-nocache"), scene.kubeflow.version(name)
+    assert run["pipeline_version_reference"]["pipeline_version_id"] == variant["pipeline_version_id"]
+    assert scene.kubeflow.parameters()["rows"] == 9
+    assert not any(cached_tasks(variant["pipeline_spec"])) and all(cached_tasks(base["pipeline_spec"]))
+    assert f"sha={scene.pull.head}" in variant["description"] and "caching=off" in variant["description"]
+    # again, and by its own name: no version more
+    for line in ("/run --no-cache", f"/run {name}-nocache", f"/run {name}-nocache --no-cache"):
+        ann.comments(line)
+        assert bot.ends() == "rocket"
+    assert scene.kubeflow.get("state")["versions"] == 2 and len(scene.kubeflow.runs()) == 4
+
+
+def test_a_variant_whose_name_is_taken(scene, bot, ann):
+    ann.comments("/build")
+    assert bot.ends() == "rocket"
+    ours = scene.kubeflow.version(f"pr-1-{scene.pull.head[:12]}")
+    taken = f"{ours['display_name']}-nocache"
+    scene.kubeflow.uploads(ours["pipeline_id"], taken, EVIL.encode(), ours["description"])
+    ann.comments("/run --no-cache")
+    assert bot.ends() == "rocket"
+    bot.answer(f"`{taken}-2`")
+    ann.comments(f"/run {taken}")
+    assert bot.ends() == "-1"
+    bot.answer("`run.foreign_version`")
+
+
+@pytest.mark.scene(files={**texts.settings("my_pipeline/argo.yaml", pipeline_execution_mode="V1_LEGACY"),
+                          "my_pipeline/argo.yaml": texts.ARGO})
+def test_a_pipeline_of_kfp_1_without_caching(scene, bot, ann):
+    ann.comments("/build_run --no-cache -- label=x fast=true path=gs://b/o")
+    assert bot.ends() == "rocket"
+    spec = scene.kubeflow.version(f"pr-1-{scene.pull.head[:12]}")["pipeline_spec"]
+    pods = [t for t in spec["spec"]["templates"] if "container" in t]
+    assert pods and all(t["metadata"]["annotations"]["pipelines.kubeflow.org/max_cache_staleness"] == "P0D"
+                        for t in pods)
+
+
+VERSIONED = (texts.ROOT / "tests/scenarios/repo/my_pipeline/pipeline.yaml").read_text().replace(
+    "schemaVersion:", "      version_id:\n        parameterType: STRING\nschemaVersion:")
+
+
+@pytest.mark.scene(files={"my_pipeline/pipeline.yaml": VERSIONED})
+def test_a_pipeline_that_asks_for_the_name_of_its_version(scene, bot, ann):
+    name = f"pr-1-{scene.pull.head[:12]}"
+    ann.comments("/build_run")
+    assert bot.ends() == "rocket"
+    assert scene.kubeflow.parameters()["version_id"] == name
+    for line, version in (("/run", name), ("/run --no-cache", f"{name}-nocache"),
+                          ("/build_run --no-cache", f"{name}-2"), (f"/run {name}-2", f"{name}-2"),
+                          ("/run --param version_id=mine", "mine")):
+        ann.comments(line)
+        assert bot.ends() == "rocket"
+        assert scene.kubeflow.parameters()["version_id"] == version, line
+        bot.answer(f'| `version_id` | `"{version}"` |')
+
+
+def test_a_long_name_of_a_run_is_cut(scene, bot, ann):
+    ann.comments(f"/build_run --name {'ü' * 200}")
+    assert bot.ends() == "rocket"
+    made = scene.kubeflow.newest_run()["display_name"]
+    assert len(made.encode()) <= 128 and made.startswith("üü") and made.endswith(f"[{bot.jobs()[0]['uid']}]")
 
 
 @pytest.mark.scene(files=texts.CHURN_FILES)
@@ -102,6 +180,95 @@ def test_versions_that_are_not_there_or_not_ours(scene, bot, ann):
     assert bot.ends() == "-1"
     bot.answer("`run.foreign_version`", "`/build_run`")
     assert scene.kubeflow.runs() == []
+
+
+def test_a_version_with_our_description_but_not_of_us(scene, bot, ann):
+    """Anybody who may write to the pipeline can give a version any name and description."""
+    ann.comments("/build")
+    assert bot.ends() == "rocket"
+    ours = scene.kubeflow.version(f"pr-1-{scene.pull.head[:12]}")
+    scene.kubeflow.uploads(ours["pipeline_id"], "pr-1-forged", EVIL.encode(), ours["description"])
+    ann.comments("/run pr-1-forged")
+    assert bot.ends() == "-1"
+    bot.answer("`run.foreign_version`", "not uploaded by this bot", "`/build_run`")
+    # the name of ours, after ours was deleted
+    scene.kubeflow.api("DELETE", f"pipelines/{ours['pipeline_id']}/versions/{ours['pipeline_version_id']}")
+    scene.kubeflow.uploads(ours["pipeline_id"], ours["display_name"], EVIL.encode(), ours["description"])
+    ann.comments("/run")
+    assert bot.ends() == "-1"
+    bot.answer("`run.foreign_version`")
+    assert scene.kubeflow.runs() == []
+
+
+def test_a_version_that_was_changed_in_kubeflow(scene, bot, ann):
+    ann.comments("/build")
+    assert bot.ends() == "rocket"
+    name = f"pr-1-{scene.pull.head[:12]}"
+    spec = scene.kubeflow.version(name)["pipeline_spec"]
+    scene.kubeflow.post(f"versions/{name}", spec={**spec, "sdkVersion": "kfp-9"})
+    scene.expects_log("event=version_changed")
+    ann.comments("/run")
+    assert bot.ends() == "-1"
+    said = bot.answer("`run.changed_version`", "not what this bot uploaded", "`/build_run`")
+    assert "/retry" not in said
+    assert scene.kubeflow.runs() == []
+
+
+def test_a_name_that_somebody_took_before_is_not_adopted(scene, bot, ann):
+    """The name of a commit's version can be foreseen, and so can what its description will say."""
+    ann.comments("/build")
+    assert bot.ends() == "rocket"
+    ours = scene.kubeflow.version(f"pr-1-{scene.pull.head[:12]}")
+    sha = ann.pushes({"more.md": "x\n"})
+    name = f"pr-1-{sha[:12]}"
+    scene.kubeflow.uploads(ours["pipeline_id"], name, EVIL.encode(),
+                           ours["description"].replace(ours["display_name"][5:], sha[:12]))
+    ann.comments("/build_run")
+    assert bot.ends() == "rocket"
+    bot.answer(f"`{name}-2`")
+    assert "evil" not in str(scene.kubeflow.version(f"{name}-2")["pipeline_spec"])
+    run = scene.kubeflow.api("GET", f"runs/{scene.kubeflow.runs()[0]['run_id']}")
+    assert run["pipeline_version_reference"]["pipeline_version_id"] == \
+        scene.kubeflow.version(f"{name}-2")["pipeline_version_id"]
+
+
+@pytest.mark.scene(files=texts.settings(name="iris", args="{}"))
+def test_a_version_of_another_pull_request_is_not_run_here(scene, bot, ann):
+    ann.comments("/build")
+    assert bot.ends() == "rocket"
+    other = ann.opens("Another", "another", {"more.md": "x\n"})
+    ann.comments(f"/run pr-1-{scene.pull.head[:12]}", on=other)
+    assert bot.ends() == "-1"
+    bot.answer("`run.foreign_version`")
+
+
+PLATFORM = """---
+platforms:
+  kubernetes:
+    deploymentSpec:
+      executors:
+        exec-train:
+          secretAsEnv:
+          - secretName: keys
+            keyToEnv:
+            - secretKey: k
+              envVar: K
+    {more}
+"""
+
+
+def test_a_platform_part_that_kubeflow_does_not_know(scene, bot, ann):
+    plain = (texts.ROOT / "tests/scenarios/repo/my_pipeline/pipeline.yaml").read_text()
+    ann.pushes({"my_pipeline/pipeline.yaml": plain + PLATFORM.format(more="")})
+    ann.comments("/build_run")
+    assert bot.ends() == "rocket"
+    ann.comments("/run")
+    assert bot.ends() == "rocket"
+    ann.pushes({"my_pipeline/pipeline.yaml": plain + PLATFORM.format(more="fromTheFuture: 1")})
+    ann.comments("/build_run")
+    assert bot.ends() == "-1"
+    bot.answer("`kfp.platform_dropped`", "secrets", "kfp-kubernetes")
+    assert len(scene.kubeflow.runs()) == 2
 
 
 def test_a_version_of_an_older_commit_is_run_as_that_commit(scene, bot, ann):

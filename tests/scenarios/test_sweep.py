@@ -24,7 +24,8 @@ def test_a_run_that_somebody_deleted(scene, bot, ann):
     bot.says("deleted")
 
 
-@pytest.mark.scene(config={"poll": {**NO_LOOKS, "sweep_interval": "400ms"}},
+@pytest.mark.scene(config={"poll": {**NO_LOOKS, "sweep_interval": "400ms"},
+                           "repositories": [{"match": "lab/*", "cluster": "main", "namespaces": ["team-a", "team-b"]}]},
                    kubeflow=("--multi-user", "--namespaces", "team-a,team-b"))
 def test_runs_in_two_namespaces_pass_after_pass(scene, bot, ann):
     scene.kubeflow.holds_runs()

@@ -217,6 +217,51 @@ static const struct trace_case cases[] = {
 		 "create_run asks kfp.create_run\nfollow asks kfp.run\nrun part done: 2 of 2 "
 		 "tasks\n"
 		 "end done: the run succeeded\n"},
+	{.name = "a run without caching is one of a version of its own",
+	 .command = "run",
+	 .args = "{\"no-cache\":true}",
+	 .answers = {TO_COMPILE,
+		     {.effect = "kfp.find_version",
+		      .data = "{\"sha\":\"9f8e7d6a1b2c3d4e5f60718293a4b5c6d7e8f901\",\"version\":{"
+			      "\"id\":\"v1\",\"pipeline_id\":\"p1\",\"name\":\"pr-7\"},"
+			      "\"compile\":{\"name\":\"iris\",\"variant\":true}}"},
+		     ALLOWED,
+		     {.effect = "kfp.upload_version", .class = ERR_CONFLICT, .message = "taken"},
+		     {.effect = "kfp.upload_version",
+		      .data = "{\"version_id\":\"v2\",\"version_name\":\"pr-7-nocache-2\"}"},
+		     EXPERIMENT,
+		     CREATED,
+		     RUN(SUCCEEDED, 1000)},
+	 .want = "authorize asks github.permission\npin asks github.pull\ncheckout asks "
+		 "repo.checkout\n"
+		 "settings asks repo.settings\nversion asks kfp.find_version\nversion part done: "
+		 "`pr-7`\n"
+		 "confirm asks github.permission\nvariant asks kfp.upload_version\n"
+		 "variant asks kfp.upload_version named pr-7-nocache-2\n"
+		 "version part done: version `pr-7-nocache-2`\nexperiment asks kfp.experiment\n"
+		 "create_run asks kfp.create_run\nfollow asks kfp.run\nrun part done: 2 of 2 "
+		 "tasks\n"
+		 "end done: the run succeeded\n"},
+	{.name = "a version without caching needs no other for a run without it",
+	 .command = "run",
+	 .args = "{\"no-cache\":true}",
+	 .answers = {TO_COMPILE,
+		     {.effect = "kfp.find_version",
+		      .data = "{\"sha\":\"9f8e7d6a1b2c3d4e5f60718293a4b5c6d7e8f901\",\"version\":{"
+			      "\"id\":\"v1\",\"name\":\"pr-7-2\"},\"compile\":{\"name\":\"iris\","
+			      "\"variant\":false}}"},
+		     ALLOWED,
+		     EXPERIMENT,
+		     CREATED,
+		     RUN(SUCCEEDED, 1000)},
+	 .want = "authorize asks github.permission\npin asks github.pull\ncheckout asks "
+		 "repo.checkout\n"
+		 "settings asks repo.settings\nversion asks kfp.find_version\nversion part done: "
+		 "`pr-7-2`\n"
+		 "confirm asks github.permission\nexperiment asks kfp.experiment\n"
+		 "create_run asks kfp.create_run\nfollow asks kfp.run\nrun part done: 2 of 2 "
+		 "tasks\n"
+		 "end done: the run succeeded\n"},
 	{.name = "cancelled while the run goes on: terminated, then cancelled",
 	 .command = "build_run",
 	 .args = "{}",

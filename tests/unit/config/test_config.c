@@ -126,6 +126,59 @@ static void test_repositories(void **state)
 	config_free(config);
 }
 
+static void test_namespaces(void **state)
+{
+	static const struct {
+		const char *repo, *name;
+		enum config_namespace answer;
+	} cases[] = {
+		{"ann/iris", "team-a", CONFIG_NAMESPACE_LISTED},
+		{"Ann/Iris", "team-b", CONFIG_NAMESPACE_LISTED},
+		{"ann/iris", "team-c", CONFIG_NAMESPACE_OUTSIDE},
+		{"ann/iris", "team", CONFIG_NAMESPACE_OUTSIDE},
+		{"ann/iris", "TEAM-A", CONFIG_NAMESPACE_OUTSIDE},
+		{"ann/iris", "", CONFIG_NAMESPACE_OUTSIDE},
+		{"ann/none", "team-a", CONFIG_NAMESPACE_OUTSIDE},
+		{"ann/other", "team-a", CONFIG_NAMESPACE_NO_LIST},
+		{"bob/iris", "team-a", CONFIG_NAMESPACE_OUTSIDE},
+	};
+	AUTO_BUF struct buf out = buf_make(1000);
+	struct config *config = parsed(SERVER GITHUB CLUSTERS
+				       "repositories:\n"
+				       "  - {match: ann/iris, namespaces: [team-a, team-b]}\n"
+				       "  - {match: ann/none, namespaces: []}\n"
+				       "  - match: ann/*\n");
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+		if (config_namespace_of_repo(config, cases[i].repo, cases[i].name) !=
+		    cases[i].answer)
+			fail_msg("%s %s", cases[i].repo, cases[i].name);
+	config_namespaces_tell(config, "ann/iris", &out);
+	config_namespaces_tell(config, "ann/none", &out);
+	config_namespaces_tell(config, "bob/iris", &out);
+	assert_string_equal(buf_text(&out), "`team-a`, `team-b`");
+	assert_string_equal(config_entry_without_namespaces(config, 0), "ann/*");
+	assert_null(config_entry_without_namespaces(config, 1));
+	config_free(config);
+}
+
+static void test_many_namespaces_are_told_in_part(void **state)
+{
+	AUTO_BUF struct buf text = buf_make(10000), out = buf_make(1000);
+	struct config *config;
+
+	(void)state;
+	buf_puts(&text,
+		 SERVER GITHUB CLUSTERS "repositories:\n  - match: ann/iris\n    namespaces:\n");
+	for (int i = 0; i < 12; i++)
+		buf_printf(&text, "      - team-%d\n", i);
+	config = parsed(buf_text(&text));
+	config_namespaces_tell(config, "ann/iris", &out);
+	assert_non_null(strstr(buf_text(&out), "`team-7` and 4 more"));
+	config_free(config);
+}
+
 static const struct {
 	const char *name, *text;
 	const char *says[6]; /* each line of the report in order, from its place on */
@@ -140,6 +193,15 @@ static const struct {
 	{"empty secret name",
 	 "server: {webhook_secret_file: ''}\n" GITHUB CLUSTERS REPOSITORIES,
 	 {"1:31: server.webhook_secret_file is empty"}},
+	{"wrong namespaces",
+	 SERVER GITHUB CLUSTERS "repositories:\n"
+				"  - {match: ann/a, namespaces: team-a}\n"
+				"  - {match: ann/b, namespaces: [Team_A, '']}\n"
+				"  - {match: ann/d, namespace: [team-a]}\n",
+	 {"5:32: repositories[0].namespaces must be a list",
+	  "6:33: repositories[1].namespaces[0] must be a name",
+	  "6:41: repositories[1].namespaces[1] is empty",
+	  "7:20: unknown key \"namespace\"; did you mean \"namespaces\"?"}},
 	{"near keys",
 	 GOOD "limit: {}\ncompile: {mod: sandbox, tiemout: 1m}\n",
 	 {"5:1: unknown key \"limit\"; did you mean \"limits\"?",
@@ -448,7 +510,7 @@ static void test_print(void **state)
 {
 	struct config *config =
 		parsed("server:\n  webhook_secret_file: /s\n  listen: 127.0.0.1:1\n" GITHUB CLUSTERS
-			       REPOSITORIES);
+		       "repositories: [{match: ann/iris, namespaces: [a, b]}, {match: ann/*}]\n");
 	AUTO_BUF struct buf out = buf_make(100000);
 	static const char *const lines[] = {
 		"\nserver.webhook_secret_file: /s  # k.yaml:2\n",
@@ -463,6 +525,8 @@ static void test_print(void **state)
 		"\nclusters[0].name: main  # k.yaml:5\n",
 		"\nclusters[0].kfp_dashboard: false  # default\n",
 		"\nrepositories[0].match: ann/iris  # k.yaml:6\n",
+		"\nrepositories[0].namespaces: [a, b]  # k.yaml:6\n",
+		"\nrepositories[1].namespaces:  # not set\n",
 	};
 
 	(void)state;
@@ -537,6 +601,8 @@ int main(void)
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_values),
 		cmocka_unit_test(test_repositories),
+		cmocka_unit_test(test_namespaces),
+		cmocka_unit_test(test_many_namespaces_are_told_in_part),
 		cmocka_unit_test(test_bad),
 		cmocka_unit_test(test_insecure_http_is_allowed),
 		cmocka_unit_test(test_urls),

@@ -14,6 +14,7 @@
 #define PIPELINE                                                                                   \
 	"pipeline:\n  name: P\n  namespace: team\n  experiment_name: E\n  pipeline_path: p/a.py\n"
 #define GOOD REPOSITORY PIPELINE
+enum { LINE_OF_NAMESPACE = 4 };
 
 static enum err_class parse(const char *text, json_t **out, struct buf *report, int *line,
 			    struct err *err)
@@ -300,6 +301,7 @@ static void test_other_repository(void **state)
 		settings_parse(&settings, GOOD, strlen(GOOD), "Ann/IRIS", &report, &line, &err),
 		ERR_OK);
 	json_decref(settings);
+	assert_int_equal(line, LINE_OF_NAMESPACE);
 	assert_int_equal(
 		settings_parse(&settings, GOOD, strlen(GOOD), "bob/iris", &report, &line, &err),
 		ERR_USER);

@@ -12,9 +12,6 @@
 /* Scripts name only what an answer differs in from the next; the rest is zero. */
 #pragma GCC diagnostic ignored "-Wmissing-field-initializers"
 
-static const char digest_a[] __attribute__((unused)) =
-	"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
-
 struct kit {
 	struct scripted_server *server;
 	struct http *http;

@@ -4,20 +4,26 @@
 #include <sys/stat.h>
 
 #include "lib/base/clock.h"
+#include "lib/core/pipeline.h"
 #include "lib/services/kfp_impl.h"
 #include "tests/unit/services/kfp_kit.h"
 
 #define VERSIONS "GET /apis/v2beta1/pipelines/p1/versions?"
 #define UPLOAD	 "POST /apis/v2beta1/pipelines/upload_version?"
 #define DIGEST_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-#define DIGEST_B "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+#define SPEC	 "{\"root\":{\"a\":3}}"
 #define MADE                                                                                       \
 	"{\"pipeline_id\":\"p1\",\"pipeline_version_id\":\"v1\",\"display_name\":\"pr-7\","        \
 	"\"name\":\"pr-7\",\"description\":\"repo=o/r sha256=" DIGEST_A                            \
-	"\",\"pipeline_spec\":{\"root\":{}}}"
+	"\",\"pipeline_spec\":" SPEC "}"
+/* the name and the very description of our upload, but somebody else's content */
 #define OTHER                                                                                      \
 	"{\"pipeline_version_id\":\"v9\",\"display_name\":\"pr-7\",\"description\":"               \
-	"\"repo=o/r sha256=" DIGEST_B "\",\"pipeline_spec\":{\"root\":{}}}"
+	"\"repo=o/r sha256=" DIGEST_A "\",\"pipeline_spec\":{\"root\":{\"a\":4}}}"
+/* our content under another description, with numbers as Kubeflow writes them */
+#define SAME                                                                                       \
+	"{\"pipeline_version_id\":\"v1\",\"name\":\"pr-7\",\"description\":\"by hand\","           \
+	"\"pipeline_spec\":{\"root\":{\"a\":3.0}}}"
 #define LISTED "{\"pipeline_versions\":[" MADE "],\"total_size\":1}"
 
 static const char description[] = "repo=o/r sha256=" DIGEST_A;
@@ -205,7 +211,16 @@ static const struct upload_case upload_cases[] = {
 	 true,
 	 false,
 	 NULL},
-	{"409, other content",
+	{"409, the same content under another description",
+	 {{UPLOAD, 409, NULL, "{\"error_message\":\"taken\"}"},
+	  {VERSIONS, 200, NULL, "{\"pipeline_versions\":[" SAME "]}"}},
+	 2,
+	 false,
+	 ERR_OK,
+	 true,
+	 false,
+	 NULL},
+	{"409, other content under our description",
 	 {{UPLOAD, 409, NULL, "{\"error_message\":\"Failed to create a pipeline version\"}"},
 	  {VERSIONS, 200, NULL, "{\"pipeline_versions\":[" OTHER "]}"}},
 	 2,
@@ -280,6 +295,14 @@ static const struct upload_case upload_cases[] = {
 	 false,
 	 NULL},
 	{"in doubt and there", {{VERSIONS, 200, NULL, LISTED}}, 1, true, ERR_OK, true, false, NULL},
+	{"in doubt and another's there",
+	 {{VERSIONS, 200, NULL, "{\"pipeline_versions\":[" OTHER "]}"}},
+	 1,
+	 true,
+	 ERR_CONFLICT,
+	 false,
+	 false,
+	 "already has a version"},
 	{"in doubt and not there",
 	 {{VERSIONS, 200, NULL, "{}"}, {UPLOAD, 200, NULL, MADE}},
 	 2,
@@ -314,19 +337,38 @@ static const struct upload_case upload_cases[] = {
 	 "400: file is too big"},
 };
 
+static struct kfp_upload upload_of(const char *name)
+{
+	static char content[PIPELINE_DIGEST_SIZE];
+	json_t *spec = NULL;
+	const json_t *documents[1];
+
+	assert_int_equal(jval_parse(&spec, SPEC, strlen(SPEC), NULL), ERR_OK);
+	documents[0] = spec;
+	assert_true(pipeline_digest(content, documents, 1));
+	json_decref(spec);
+	return (struct kfp_upload){.pipeline_id = "p1",
+				   .name = name,
+				   .description = description,
+				   .yaml = "a: 1\n",
+				   .yaml_len = 5,
+				   .content = content};
+}
+
 static void test_version_upload(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(upload_cases); i++) {
 		const struct upload_case *c = &upload_cases[i];
 		struct kit kit = kit_start_with(c->answers, (size_t)c->requests, NULL);
+		struct kfp_upload upload = upload_of("pr-7");
 		struct kfp_version version;
 		bool adopted = false;
 
 		print_message("  %s\n", c->name);
-		assert_int_equal(kfp_version_upload(kit.kfp, kit.http, "p1", "pr-7", description,
-						    "a: 1\n", 5, c->was_in_doubt, &version,
-						    &adopted, &kit.err),
+		upload.in_doubt = c->was_in_doubt;
+		assert_int_equal(kfp_version_upload(kit.kfp, kit.http, &upload, &version, &adopted,
+						    &kit.err),
 				 c->class);
 		assert_int_equal(adopted, c->adopted);
 		if (c->class == ERR_OK) {
@@ -334,7 +376,10 @@ static void test_version_upload(void **state)
 			assert_string_equal(version.name, "pr-7");
 			assert_non_null(version.spec);
 		} else {
-			assert_null(version.id);
+			if (c->class == ERR_CONFLICT) /* the other one, for the caller to look at */
+				assert_string_equal(version.id, "v9");
+			else
+				assert_null(version.id);
 			assert_int_equal(kit.err.in_doubt, c->in_doubt);
 			assert_int_equal(kit.err.class, c->class);
 		}
@@ -349,14 +394,15 @@ static void test_upload_on_the_wire(void **state)
 {
 	static const struct scripted_answer script[] = {{UPLOAD, 200, NULL, MADE}};
 	struct kit kit = KIT_START(script);
+	struct kfp_upload upload = upload_of("pr-7 a+b&c");
 	struct kfp_version version;
 	const char *body;
 	bool adopted;
 
 	(void)state;
-	assert_int_equal(kfp_version_upload(kit.kfp, kit.http, "p1", "pr-7 a+b&c", description,
-					    "a: 1\n", 5, false, &version, &adopted, &kit.err),
-			 ERR_OK);
+	assert_int_equal(
+		kfp_version_upload(kit.kfp, kit.http, &upload, &version, &adopted, &kit.err),
+		ERR_OK);
 	kfp_version_dispose(&version);
 	assert_string_equal(kit_line(&kit, 0),
 			    "POST /apis/v2beta1/pipelines/upload_version?name=pr-7%20a%2Bb%26c"
@@ -374,13 +420,15 @@ static void test_upload_too_large_is_not_sent(void **state)
 {
 	static const struct scripted_answer script[] = {{UPLOAD, 200, NULL, MADE}};
 	struct kit kit = KIT_START(script);
+	struct kfp_upload upload = upload_of("n");
 	struct kfp_version version;
 	bool adopted;
 
 	(void)state;
-	assert_int_equal(kfp_version_upload(kit.kfp, kit.http, "p1", "n", "", "", 33u << 20, false,
-					    &version, &adopted, &kit.err),
-			 ERR_USER);
+	upload.yaml_len = 33u << 20;
+	assert_int_equal(
+		kfp_version_upload(kit.kfp, kit.http, &upload, &version, &adopted, &kit.err),
+		ERR_USER);
 	assert_string_equal(kit.err.code, "pipeline.too_large");
 	kit_stop(&kit, 0);
 }
@@ -658,31 +706,6 @@ static void test_addresses(void **state)
 	}
 }
 
-static void test_digest_word(void **state)
-{
-	static const struct {
-		const char *text;
-		bool found;
-	} cases[] = {
-		{"sha256=" DIGEST_A, true},
-		{"repo=o/r\nsha256=" DIGEST_A " x", true},
-		{"xsha256=" DIGEST_A, false},
-		{"sha256=" DIGEST_A "a", false},
-		{"sha256=abc", false},
-		{"sha256=Aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", false},
-		{"", false},
-		{NULL, false},
-	};
-
-	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		char digest[65];
-
-		kfp_digest_word(digest, cases[i].text);
-		assert_string_equal(digest, cases[i].found ? digest_a : "");
-	}
-}
-
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(test_probe),
 	cmocka_unit_test(test_pipeline_is_found_or_made),
@@ -699,7 +722,6 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(test_token_is_read_again),
 	cmocka_unit_test(test_token_is_not_in_errors),
 	cmocka_unit_test(test_addresses),
-	cmocka_unit_test(test_digest_word),
 };
 
 CASES_MAIN(tests, NULL, NULL)

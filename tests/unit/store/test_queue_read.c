@@ -67,6 +67,62 @@ static void test_retry(void **state)
 	}
 }
 
+static void store_upload(struct kit *kit, int64_t comment_id, const char *command, const char *data)
+{
+	struct job job;
+
+	kit_receive(kit,
+		    &(struct kit_event){.pr = 1, .comment_id = comment_id, .commands = command});
+	assert_true(kit_claim(kit, &job, T0));
+	json_decref(job.data);
+	assert_ok(kit, jval_parse(&job.data, data, strlen(data), &kit->err));
+	memset(job.head_sha, comment_id == 10 ? 'a' : 'b', 40);
+	kit_move(kit, &job, JOB_DONE, T0);
+}
+
+static void test_uploads_are_found_by_their_version(void **state)
+{
+	static const struct {
+		int64_t repo, pr;
+		const char *version;
+		enum err_class expect;
+		const char *sha256, *content;
+	} cases[] = {
+		{REPO, 1, "v1", ERR_OK, "s1", "c1"},
+		{REPO, 1, "v2", ERR_OK, "s2", "c2"},
+		{REPO, 1, "v3", ERR_NOT_FOUND, "", ""},
+		{REPO, 2, "v1", ERR_NOT_FOUND, "", ""},
+		{REPO + 1, 1, "v1", ERR_NOT_FOUND, "", ""},
+		{REPO, 1, "", ERR_NOT_FOUND, "", ""},
+		{REPO, 1, "v1' OR 1=1", ERR_NOT_FOUND, "", ""},
+	};
+	struct kit kit;
+
+	(void)state;
+	kit_start(&kit);
+	store_upload(
+		&kit, 10, "build",
+		"{\"compile\":{\"sha256\":\"s1\"},\"version\":{\"id\":\"v1\",\"content\":\"c1\"}}");
+	store_upload(
+		&kit, 20, "build_run",
+		"{\"compile\":{\"sha256\":\"s2\"},\"version\":{\"id\":\"v2\",\"content\":\"c2\"}}");
+	store_upload(&kit, 30, "run",
+		     "{\"compile\":{\"sha256\":\"s3\"},\"version\":{\"id\":\"v3\"}}");
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct queue_upload upload;
+		enum err_class class = queue_find_upload(kit.db, cases[i].repo, cases[i].pr,
+							 cases[i].version, &upload, &kit.err);
+
+		if (class != cases[i].expect || !str_eq(upload.sha256, cases[i].sha256) ||
+		    !str_eq(upload.content, cases[i].content))
+			fail_msg("%s: %d %s", cases[i].version, (int)class, upload.sha256);
+		if (class == ERR_OK)
+			assert_int_equal(upload.head_sha[0],
+					 cases[i].version[1] == '1' ? 'a' : 'b');
+	}
+	kit_end(&kit);
+}
+
 static void test_rerun(void **state)
 {
 	struct job job;
@@ -310,9 +366,13 @@ static void test_statements(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_statements), cmocka_unit_test(test_plans),
-		cmocka_unit_test(test_retry),	   cmocka_unit_test(test_rerun),
-		cmocka_unit_test(test_heads),	   cmocka_unit_test(test_list_and_count),
+		cmocka_unit_test(test_statements),
+		cmocka_unit_test(test_plans),
+		cmocka_unit_test(test_retry),
+		cmocka_unit_test(test_uploads_are_found_by_their_version),
+		cmocka_unit_test(test_rerun),
+		cmocka_unit_test(test_heads),
+		cmocka_unit_test(test_list_and_count),
 		cmocka_unit_test(test_prune),
 	};
 

@@ -13,6 +13,7 @@
   POST runs/ID/artifacts {"task": "train", "name": "model", "type": "system.Model", "metadata",
                           "uri", "files": {"model.joblib": text or {"base64"}}, "cached": true}
                    an output of a task in ML Metadata; without `uri` where the launcher would put it
+  POST versions/NAME   {"spec"}                            changes what a version holds, behind everybody's back
   POST rows        {"count", "namespace", "state", "ids"}  rows without workflows, for load
 """
 
@@ -61,6 +62,8 @@ class Control:
             return self._task(parts[1], body)
         if parts[0] == "runs" and len(parts) == 3 and parts[2] == "artifacts":
             return {"uri": self.runner.metadata.add(self._workflow(parts[1])[1], body["task"], body)}
+        if parts[0] == "versions" and len(parts) == 2:
+            return self._change(parts[1], body)
         action = {"faults": self.faults.add, "seed": self._seed, "instant": self._instant,
                   "hold": self._hold, "settings": self._settings, "rows": self._rows,
                   "reset": self._reset}[name]
@@ -109,6 +112,12 @@ class Control:
         self.runner.task(workflow, body["path"], body["phase"], body.get("kind", "container"),
                          body.get("message", ""))
         return {"nodes": len(workflow["nodes"])}
+
+    def _change(self, name, body):
+        row = next(v for v in self.store.versions.values() if v["name"] == name)
+        row["spec"] = body["spec"]
+        self.store.touch("versions", row)
+        return {"id": row["id"]}
 
     def _rows(self, body):
         ids = body.get("ids") or [new_id() for _ in range(body["count"])]
