@@ -27,7 +27,7 @@ enum job_state {
 	JOB_EXPIRED = 15,
 };
 
-enum wait_kind { WAIT_NONE = 0, WAIT_RUN = 1 };
+enum wait_kind { WAIT_NONE = 0, WAIT_RUN = 1, WAIT_TURN = 2 };
 
 enum effect_kind {
 	EFFECT_NONE,

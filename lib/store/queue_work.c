@@ -219,7 +219,7 @@ static enum err_class after_end(struct db *db, const struct job *job, const stru
 		class = stop_group(db, job, now_ms, err);
 	if (class == ERR_OK && !now->read_only)
 		class = store_arrange(db, job->repo_id, job->pr, now_ms, err);
-	return class;
+	return class == ERR_OK ? store_leave_line(db, job->id, now_ms, err) : class;
 }
 
 enum err_class queue_step_result(struct db *db, const struct queue_result *result, struct err *err)

@@ -28,6 +28,12 @@
 #define JOB_IN_LINE                                                                                \
 	"repo_id = ?1 AND pr = ?2 AND end_state = 0 AND read_only = 0 AND finished_at IS NULL"
 
+/* In the order in which deployments.c takes them. */
+#define DEPLOYMENT_COLUMNS                                                                         \
+	"id, environment, state, job_id, pr, head_sha, run_id, actor_id, actor, fence, "           \
+	"namespace, service, storage_uri, model_digest, percent, template, revision, remote_id, "  \
+	"started_at, ended_at"
+
 enum stmt {
 #define STMT(symbol, text) STMT_##symbol,
 #include "lib/store/statements.def"
@@ -127,6 +133,10 @@ enum err_class store_recover(struct db *db, int64_t now_ms, struct err *err) MUS
  * it. */
 enum err_class store_arrange(struct db *db, int64_t repo_id, int64_t pr, int64_t now_ms,
 			     struct err *err) MUST_CHECK;
+
+/* A job that has ended leaves the line of its environment, and those behind it look again. */
+enum err_class store_leave_line(struct db *db, int64_t job_id, int64_t now_ms,
+				struct err *err) MUST_CHECK;
 
 /* A job repeated under a comment: row and uid of the new one. */
 struct store_repeat {

@@ -1,0 +1,185 @@
+/* deployments.c - see deployments.h. A row's state is moved by statements that ask for the state
+ * they change, so a crash between commit and answer may repeat any of them. */
+#include "lib/store/deployments.h"
+
+#include <inttypes.h>
+
+#include "lib/base/jval.h"
+#include "lib/base/str.h"
+#include "lib/store/store_impl.h"
+
+enum { LIVE_MAX = 100 };
+
+const char *deployment_state_name(enum deployment_state state)
+{
+	switch (state) {
+	case DEPLOYMENT_ACTING:
+		return "acting";
+	case DEPLOYMENT_LIVE:
+		return "live";
+	case DEPLOYMENT_FAILED:
+		return "failed";
+	case DEPLOYMENT_REPLACED:
+		return "replaced";
+	case DEPLOYMENT_ROLLED_BACK:
+		return "rolled back";
+	}
+	return "unknown";
+}
+
+static enum err_class id_of(struct db *db, int64_t job_id, int64_t *out, struct err *err)
+{
+	enum err_class class =
+		store_number(db, out, 0, STMT_DEPLOYMENT_OF_JOB, STORE_BINDS(B_INT(job_id)), err);
+
+	if (class == ERR_OK && !*out)
+		return err_set(err, ERR_BUG, "job %" PRId64 " has begun no deployment", job_id);
+	return class;
+}
+
+enum err_class deployment_begin(struct db *db, const struct job *job, const json_t *facts,
+				int64_t now_ms, int64_t *out_id, struct err *err)
+{
+	json_t *template = json_object_get(facts, "template");
+	char *text AUTO_FREE = template ? jval_dump(template) : str_dup("{}");
+	enum err_class class = store_exec(
+		db, STMT_DEPLOYMENT_BEGIN, err, B_INT(job->repo_id),
+		B_TEXT(jval_str(facts, "environment", "")), B_INT(job->id), B_INT(job->pr),
+		B_TEXT(job->head_sha), B_TEXT(jval_str(facts, "run_id", "")), B_INT(job->actor_id),
+		B_TEXT(job->actor), B_INT(jval_int(facts, "fence", 0)),
+		B_TEXT(jval_str(facts, "namespace", "")), B_TEXT(jval_str(facts, "service", "")),
+		B_TEXT(jval_str(facts, "storage_uri", "")),
+		B_TEXT(jval_str(facts, "model_digest", "")), B_TEXT(text), B_INT(now_ms));
+
+	return class == ERR_OK ? id_of(db, job->id, out_id, err) : class;
+}
+
+enum err_class deployment_note(struct db *db, int64_t job_id, const json_t *facts, struct err *err)
+{
+	json_t *percent = json_object_get(facts, "percent");
+
+	return store_exec(db, STMT_DEPLOYMENT_NOTE, err, B_INT(job_id),
+			  percent ? B_INT(json_integer_value(percent)) : B_NULL,
+			  B_TEXT_OR_NULL(jval_str(facts, "revision", NULL)),
+			  B_INT_OR_NULL(jval_int(facts, "remote_id", 0)));
+}
+
+enum err_class deployment_end(struct db *db, int64_t job_id, enum deployment_state state,
+			      int64_t returned_to, int64_t now_ms, struct err *err)
+{
+	enum err_class class = store_exec(db, STMT_DEPLOYMENT_END, err, B_INT(job_id), B_INT(state),
+					  B_INT(now_ms));
+
+	if (class != ERR_OK || !store_changes(db))
+		return class; /* it had ended so before */
+	if (state == DEPLOYMENT_LIVE)
+		return store_exec(db, STMT_DEPLOYMENT_PUSH_OUT, err, B_INT(job_id),
+				  B_INT(DEPLOYMENT_REPLACED));
+	if (!returned_to)
+		return ERR_OK;
+	class = store_exec(db, STMT_DEPLOYMENT_PUSH_OUT, err, B_INT(job_id),
+			   B_INT(DEPLOYMENT_ROLLED_BACK));
+	return class == ERR_OK ? store_exec(db, STMT_DEPLOYMENT_BRING_BACK, err, B_INT(returned_to))
+			       : class;
+}
+
+static json_t *read_row(sqlite3_stmt *row)
+{
+	static const struct {
+		const char *key;
+		enum { NUMBER, TEXT, JSON } type;
+	} columns[] = {
+		{"id", NUMBER},
+		{"environment", TEXT},
+		{"state", NUMBER},
+		{"job", NUMBER},
+		{"pr", NUMBER},
+		{"sha", TEXT},
+		{"run_id", TEXT},
+		{"actor_id", NUMBER},
+		{"actor", TEXT},
+		{"fence", NUMBER},
+		{"namespace", TEXT},
+		{"service", TEXT},
+		{"storage_uri", TEXT},
+		{"model_digest", TEXT},
+		{"percent", NUMBER},
+		{"template", JSON},
+		{"revision", TEXT},
+		{"remote_id", NUMBER},
+		{"started_at_ms", NUMBER},
+		{"ended_at_ms", NUMBER},
+	};
+	json_t *out = json_object();
+
+	for (int i = 0; i < (int)ARRAY_LEN(columns); i++) {
+		if (columns[i].type == NUMBER)
+			jval_set_int(out, columns[i].key, sqlite3_column_int64(row, i));
+		else if (columns[i].type == JSON)
+			jval_set(out, columns[i].key, store_json(row, i));
+		else if (sqlite3_column_type(row, i) != SQLITE_NULL)
+			jval_set_str(out, columns[i].key,
+				     (const char *)sqlite3_column_text(row, i));
+	}
+	jval_set_str(out, "state",
+		     deployment_state_name((enum deployment_state)jval_int(out, "state", 0)));
+	return out;
+}
+
+static enum err_class newest(struct db *db, int64_t repo_id, const char *environment,
+			     enum deployment_state state, json_t **out, struct err *err)
+{
+	sqlite3_stmt *row AUTO_ROW = NULL;
+	enum err_class class = store_query(db, &row, STMT_DEPLOYMENT_NEWEST, err, B_INT(repo_id),
+					   B_TEXT(environment), B_INT(state));
+
+	if (class == ERR_NOT_FOUND)
+		return err_set(err, class, "nothing that was deployed to %s is %s", environment,
+			       deployment_state_name(state));
+	if (class == ERR_OK)
+		*out = read_row(row);
+	return class;
+}
+
+enum err_class deployment_live(struct db *db, int64_t repo_id, const char *environment,
+			       json_t **out, struct err *err)
+{
+	return newest(db, repo_id, environment, DEPLOYMENT_LIVE, out, err);
+}
+
+enum err_class deployment_before(struct db *db, int64_t repo_id, const char *environment,
+				 json_t **out, struct err *err)
+{
+	return newest(db, repo_id, environment, DEPLOYMENT_REPLACED, out, err);
+}
+
+enum err_class deployment_get(struct db *db, int64_t repo_id, const char *environment, int64_t id,
+			      json_t **out, struct err *err)
+{
+	sqlite3_stmt *row AUTO_ROW = NULL;
+	enum err_class class = store_query(db, &row, STMT_DEPLOYMENT_GET, err, B_INT(repo_id),
+					   B_TEXT(environment), B_INT(id));
+
+	if (class == ERR_NOT_FOUND)
+		return err_set(err, class, "%s has no deployment %" PRId64, environment, id);
+	if (class == ERR_OK)
+		*out = read_row(row);
+	return class;
+}
+
+enum err_class deployment_list_live(struct db *db, int64_t repo_id, json_t **out, struct err *err)
+{
+	sqlite3_stmt *row AUTO_ROW = NULL;
+	enum err_class class = store_query(db, &row, STMT_DEPLOYMENT_LIVE_ALL, err, B_INT(repo_id),
+					   B_INT(LIVE_MAX));
+	json_t *list AUTO_JSON = json_array();
+
+	while (class == ERR_OK) {
+		json_array_append_new(list, read_row(row));
+		class = store_next(db, &row, err);
+	}
+	if (class != ERR_NOT_FOUND)
+		return class;
+	*out = take(list);
+	return ERR_OK;
+}

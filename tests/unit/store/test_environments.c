@@ -1,0 +1,377 @@
+/* test_environments.c - who holds an environment, who waits, and what was deployed there. */
+#include "lib/store/deployments.h"
+#include "lib/store/environments.h"
+#include "tests/unit/store/store_kit.h"
+
+/* A started job of its own pull request: numbers of both are equal. */
+static int64_t start_job(struct kit *kit, bool is_other)
+{
+	static int64_t comment = 100;
+	struct kit_event event = {.pr = ++comment, .comment_id = comment, .commands = "build"};
+	struct job job;
+	int64_t id;
+
+	event.is_other = is_other;
+	kit_receive(kit, &event);
+	assert_true(kit_claim(kit, &job, T0));
+	id = job.id;
+	job_dispose(&job);
+	return id;
+}
+
+static json_t *take_turn(struct kit *kit, int64_t id, const char *environment, int64_t now_ms)
+{
+	json_t *out = NULL;
+	struct job job;
+
+	assert_ok(kit, queue_load(kit->db, id, &job, &kit->err));
+	KIT_BEGIN(kit);
+	assert_ok(kit, environment_take(kit->db, &job, environment, now_ms, &out, &kit->err));
+	KIT_COMMIT(kit);
+	job_dispose(&job);
+	return out;
+}
+
+static bool holds(struct kit *kit, int64_t id, const char *environment)
+{
+	AUTO_JSON json_t *turn = take_turn(kit, id, environment, T0);
+
+	return jval_bool(turn, "held", false);
+}
+
+static int64_t place(struct kit *kit, int64_t id, const char *environment)
+{
+	AUTO_JSON json_t *turn = take_turn(kit, id, environment, T0);
+
+	return jval_int(turn, "position", -1);
+}
+
+static void end_job(struct kit *kit, int64_t id, enum job_state state)
+{
+	struct job job;
+
+	assert_ok(kit, queue_load(kit->db, id, &job, &kit->err));
+	kit_move(kit, &job, state, T0);
+}
+
+static void park_in_line(struct kit *kit, int64_t id, const char *environment)
+{
+	char ref[96];
+	struct job job;
+
+	environment_ref(ref, REPO, environment);
+	assert_ok(kit, queue_load(kit->db, id, &job, &kit->err));
+	job.wait_kind = WAIT_TURN;
+	job.wait_ref = str_dup(ref);
+	job.due_at_ms = T0 + HOUR_MS;
+	kit_move(kit, &job, JOB_PARKED, T0);
+}
+
+static enum job_state state_of(struct kit *kit, int64_t id)
+{
+	enum job_state state;
+	struct job job;
+
+	assert_ok(kit, queue_load(kit->db, id, &job, &kit->err));
+	state = job.state;
+	job_dispose(&job);
+	return state;
+}
+
+static void test_first_come_first_served(void **unused)
+{
+	int64_t first, second, third;
+	struct kit kit;
+
+	(void)unused;
+	kit_start(&kit);
+	first = start_job(&kit, false);
+	second = start_job(&kit, true);
+	third = start_job(&kit, false);
+	assert_true(holds(&kit, first, "production"));
+	assert_true(holds(&kit, first, "production")); /* asked twice, answered the same */
+	assert_int_equal(place(&kit, second, "production"), 1);
+	assert_int_equal(place(&kit, third, "production"), 2);
+	assert_true(holds(&kit, start_job(&kit, false), "staging"));
+	park_in_line(&kit, second, "production");
+	park_in_line(&kit, third, "production");
+	end_job(&kit, first, JOB_FAILED);
+	assert_int_equal(state_of(&kit, second), JOB_READY);
+	assert_int_equal(state_of(&kit, third), JOB_READY); /* woken too: its place has changed */
+	assert_int_equal(place(&kit, third, "production"), 2);
+	assert_true(holds(&kit, second, "production"));
+	assert_int_equal(place(&kit, third, "production"), 1);
+	kit_end(&kit);
+}
+
+static void test_the_holder_is_named(void **unused)
+{
+	AUTO_JSON json_t *turn = NULL;
+	int64_t first, second;
+	struct kit kit;
+
+	(void)unused;
+	kit_start(&kit);
+	first = start_job(&kit, false);
+	second = start_job(&kit, true);
+	assert_true(holds(&kit, first, "production"));
+	turn = take_turn(&kit, second, "production", T0 + 5);
+	assert_int_equal(jval_int(turn, "job", 0), first);
+	assert_string_equal(jval_str(turn, "actor", ""), "ann");
+	assert_int_equal(jval_int(turn, "since_ms", 0), T0);
+	kit_end(&kit);
+}
+
+static void test_the_fence_grows_with_each_holder(void **unused)
+{
+	struct kit kit;
+
+	(void)unused;
+	kit_start(&kit);
+	for (int64_t fence = 1; fence <= 3; fence++) {
+		int64_t id = start_job(&kit, false);
+		AUTO_JSON json_t *turn = take_turn(&kit, id, "production", T0);
+		AUTO_JSON json_t *again = take_turn(&kit, id, "production", T0);
+
+		assert_int_equal(jval_int(turn, "fence", 0), fence);
+		assert_int_equal(jval_int(again, "fence", 0), fence);
+		end_job(&kit, id, JOB_DONE);
+	}
+	kit_end(&kit);
+}
+
+static void test_a_person_locks_and_unlocks(void **unused)
+{
+	AUTO_JSON json_t *was = NULL, *list = NULL;
+	struct job locker = {.repo_id = REPO, .pr = 3, .actor_id = 6};
+	struct job other = {.repo_id = REPO, .pr = 4, .actor_id = 7};
+	char name[] = "kim", stranger[] = "lee";
+	int64_t id, own;
+	struct kit kit;
+
+	(void)unused;
+	kit_start(&kit);
+	locker.actor = name;
+	other.actor = stranger;
+	KIT_BEGIN(&kit);
+	assert_ok(&kit, environment_lock(kit.db, &locker, "production", "canary watch", T0 + 1000,
+					 T0, &kit.err));
+	assert_int_equal(environment_lock(kit.db, &other, "production", NULL, 0, T0, &kit.err),
+			 ERR_CONFLICT);
+	assert_string_equal(kit.err.code, "lock.held");
+	assert_int_equal(
+		environment_unlock(kit.db, &other, "production", false, T0, &was, &kit.err),
+		ERR_DENIED);
+	KIT_COMMIT(&kit);
+	id = start_job(&kit, false);
+	own = start_job(&kit, true); /* of the person who locked */
+	assert_false(holds(&kit, id, "production"));
+	assert_int_equal(place(&kit, id, "production"), 1);
+	assert_ok(&kit, environment_list(kit.db, REPO, T0, &list, &kit.err));
+	assert_string_equal(jval_str(json_array_get(list, 0), "reason", ""), "canary watch");
+	assert_false(holds(&kit, own, "production")); /* it is theirs, but another came before */
+	park_in_line(&kit, id, "production");
+	KIT_BEGIN(&kit);
+	assert_ok(&kit, environment_unlock(kit.db, &other, "production", true, T0, &was, &kit.err));
+	KIT_COMMIT(&kit);
+	assert_string_equal(jval_str(was, "person", ""), "kim");
+	assert_int_equal(state_of(&kit, id), JOB_READY);
+	assert_true(holds(&kit, id, "production"));
+	kit_end(&kit);
+}
+
+static void test_a_lock_runs_out(void **unused)
+{
+	struct job locker = {.repo_id = REPO, .pr = 3, .actor_id = 6};
+	AUTO_JSON json_t *before = NULL, *after = NULL;
+	char name[] = "kim";
+	struct kit kit;
+	int64_t id;
+
+	(void)unused;
+	kit_start(&kit);
+	locker.actor = name;
+	KIT_BEGIN(&kit);
+	assert_ok(&kit,
+		  environment_lock(kit.db, &locker, "production", NULL, T0 + 1000, T0, &kit.err));
+	KIT_COMMIT(&kit);
+	id = start_job(&kit, false);
+	before = take_turn(&kit, id, "production", T0 + 999);
+	assert_false(jval_bool(before, "held", true));
+	assert_int_equal(jval_int(before, "until_ms", 0), T0 + 1000);
+	after = take_turn(&kit, id, "production", T0 + 1000);
+	assert_true(jval_bool(after, "held", false));
+	kit_end(&kit);
+}
+
+/* --- random schedules: never two holders, in the order of coming, nobody forgotten --- */
+
+enum { JOBS = 12, MOVES = 400 };
+
+/* The process is killed; the next one claims all jobs again. How often is not what is played. */
+static void restart(struct kit *kit)
+{
+	struct job job;
+
+	kit_crash(kit);
+	kit_open(kit);
+	assert_int_equal(
+		sqlite3_exec(kit->db->sql, "UPDATE jobs SET crashes = 0", NULL, NULL, NULL),
+		SQLITE_OK);
+	while (kit_claim(kit, &job, T0 + HOUR_MS))
+		job_dispose(&job);
+}
+
+static void play(unsigned seed)
+{
+	int64_t line[JOBS] = {0}, holder = 0;
+	size_t count = 0;
+	struct kit kit;
+
+	kit_start(&kit);
+	for (int move = 0; move < MOVES; move++) {
+		unsigned what = (unsigned)rand_r(&seed) % 10;
+		size_t at = count ? (size_t)rand_r(&seed) % count : 0;
+
+		if (what < 3 && count < JOBS) {
+			line[count] = start_job(&kit, what == 0);
+			if (!place(&kit, line[count++], "production"))
+				holder = line[count - 1];
+		} else if (what == 9) {
+			restart(&kit);
+		} else if (count && what < 6) {
+			int64_t id = line[at];
+
+			end_job(&kit, id, what == 3 ? JOB_DONE : JOB_FAILED);
+			holder = holder == id ? 0 : holder;
+			memmove(line + at, line + at + 1, (count - at - 1) * sizeof *line);
+			count--;
+		} else if (count) {
+			bool held = holds(&kit, line[at], "production");
+
+			assert_int_equal(held, holder == line[at] || (!holder && at == 0));
+			if (held)
+				holder = line[at];
+			else
+				assert_int_equal(place(&kit, line[at], "production"),
+						 (int64_t)at + (holder ? 0 : 1));
+		}
+	}
+	assert_true(kit_is_sound(&kit));
+	kit_end(&kit);
+}
+
+static void test_random_schedules(void **unused)
+{
+	(void)unused;
+	for (unsigned seed = 1; seed <= 12; seed++)
+		play(seed);
+}
+
+/* --- deployments --- */
+
+static void deploy(struct kit *kit, int64_t id, const char *environment)
+{
+	AUTO_JSON json_t *facts = json_pack(
+		"{s:s,s:s,s:s,s:s,s:s,s:s,s:i,s:{s:s}}", "environment", environment, "run_id", "r",
+		"namespace", "ml", "service", "iris", "storage_uri", "s3://b/m/", "model_digest",
+		"d", "fence", 1, "template", "kind", "InferenceService");
+	int64_t row, again;
+	struct job job;
+
+	assert_ok(kit, queue_load(kit->db, id, &job, &kit->err));
+	str_copy(job.head_sha, sizeof job.head_sha, "5f932f935f935f935f935f935f935f935f935f93");
+	KIT_BEGIN(kit);
+	assert_ok(kit, deployment_begin(kit->db, &job, facts, T0, &row, &kit->err));
+	assert_ok(kit, deployment_begin(kit->db, &job, facts, T0, &again, &kit->err));
+	KIT_COMMIT(kit);
+	assert_int_equal(row, again);
+	job_dispose(&job);
+}
+
+static void finish(struct kit *kit, int64_t id, enum deployment_state state, int64_t returned_to)
+{
+	KIT_BEGIN(kit);
+	assert_ok(kit, deployment_end(kit->db, id, state, returned_to, T0, &kit->err));
+	assert_ok(kit, deployment_end(kit->db, id, state, returned_to, T0, &kit->err));
+	KIT_COMMIT(kit);
+}
+
+static int64_t live_job(struct kit *kit, const char *environment)
+{
+	AUTO_JSON json_t *live = NULL;
+	enum err_class class = deployment_live(kit->db, REPO, environment, &live, &kit->err);
+
+	return class == ERR_NOT_FOUND ? 0 : jval_int(live, "job", 0);
+}
+
+static void test_deployments_take_each_others_place(void **unused)
+{
+	AUTO_JSON json_t *before = NULL, *all = NULL;
+	int64_t first, second, third, fourth;
+	struct kit kit;
+
+	(void)unused;
+	kit_start(&kit);
+	first = start_job(&kit, false);
+	second = start_job(&kit, false);
+	third = start_job(&kit, false);
+	fourth = start_job(&kit, false);
+	deploy(&kit, first, "production");
+	assert_int_equal(live_job(&kit, "production"), 0); /* acting is not live */
+	finish(&kit, first, DEPLOYMENT_LIVE, 0);
+	deploy(&kit, second, "production");
+	finish(&kit, second, DEPLOYMENT_FAILED, 0);
+	assert_int_equal(live_job(&kit, "production"), first);
+	deploy(&kit, third, "production");
+	finish(&kit, third, DEPLOYMENT_LIVE, 0);
+	assert_int_equal(live_job(&kit, "production"), third);
+	assert_ok(&kit, deployment_before(kit.db, REPO, "production", &before, &kit.err));
+	assert_int_equal(jval_int(before, "job", 0), first);
+	assert_string_equal(jval_str(jval_at(before, "template"), "kind", ""), "InferenceService");
+
+	deploy(&kit, fourth, "production"); /* a rollback to the first one */
+	finish(&kit, fourth, DEPLOYMENT_ROLLED_BACK, jval_int(before, "id", 0));
+	assert_int_equal(live_job(&kit, "production"), first);
+	assert_ok(&kit, deployment_list_live(kit.db, REPO, &all, &kit.err));
+	assert_int_equal(json_array_size(all), 1);
+	kit_end(&kit);
+}
+
+static void test_what_is_known_later_is_noted(void **unused)
+{
+	AUTO_JSON json_t *live = NULL, *later = json_pack("{s:i,s:s}", "percent", 100, "revision",
+							  "iris-predictor-00002");
+	struct kit kit;
+	int64_t id;
+
+	(void)unused;
+	kit_start(&kit);
+	id = start_job(&kit, false);
+	deploy(&kit, id, "staging");
+	KIT_BEGIN(&kit);
+	assert_ok(&kit, deployment_note(kit.db, id, later, &kit.err));
+	KIT_COMMIT(&kit);
+	finish(&kit, id, DEPLOYMENT_LIVE, 0);
+	assert_ok(&kit, deployment_live(kit.db, REPO, "staging", &live, &kit.err));
+	assert_int_equal(jval_int(live, "percent", 0), 100);
+	assert_string_equal(jval_str(live, "revision", ""), "iris-predictor-00002");
+	assert_string_equal(jval_str(live, "state", ""), "live");
+	kit_end(&kit);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_first_come_first_served),
+		cmocka_unit_test(test_the_holder_is_named),
+		cmocka_unit_test(test_the_fence_grows_with_each_holder),
+		cmocka_unit_test(test_a_person_locks_and_unlocks),
+		cmocka_unit_test(test_a_lock_runs_out),
+		cmocka_unit_test(test_random_schedules),
+		cmocka_unit_test(test_deployments_take_each_others_place),
+		cmocka_unit_test(test_what_is_known_later_is_noted),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
