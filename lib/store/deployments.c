@@ -41,7 +41,9 @@ enum err_class deployment_begin(struct db *db, const struct job *job, const json
 				int64_t now_ms, int64_t *out_id, struct err *err)
 {
 	json_t *template = json_object_get(facts, "template");
+	json_t *before = json_object_get(facts, "before");
 	char *text AUTO_FREE = template ? jval_dump(template) : str_dup("{}");
+	char *before_text AUTO_FREE = before ? jval_dump(before) : str_dup("{}");
 	enum err_class class = store_exec(
 		db, STMT_DEPLOYMENT_BEGIN, err, B_INT(job->repo_id),
 		B_TEXT(jval_str(facts, "environment", "")), B_INT(job->id), B_INT(job->pr),
@@ -49,7 +51,8 @@ enum err_class deployment_begin(struct db *db, const struct job *job, const json
 		B_TEXT(job->actor), B_INT(jval_int(facts, "fence", 0)),
 		B_TEXT(jval_str(facts, "namespace", "")), B_TEXT(jval_str(facts, "service", "")),
 		B_TEXT(jval_str(facts, "storage_uri", "")),
-		B_TEXT(jval_str(facts, "model_digest", "")), B_TEXT(text), B_INT(now_ms));
+		B_TEXT(jval_str(facts, "model_digest", "")), B_TEXT(text), B_TEXT(before_text),
+		B_INT(now_ms), B_TEXT(job->uid));
 
 	return class == ERR_OK ? id_of(db, job->id, out_id, err) : class;
 }
@@ -89,25 +92,13 @@ static json_t *read_row(sqlite3_stmt *row)
 		const char *key;
 		enum { NUMBER, TEXT, JSON } type;
 	} columns[] = {
-		{"id", NUMBER},
-		{"environment", TEXT},
-		{"state", NUMBER},
-		{"job", NUMBER},
-		{"pr", NUMBER},
-		{"sha", TEXT},
-		{"run_id", TEXT},
-		{"actor_id", NUMBER},
-		{"actor", TEXT},
-		{"fence", NUMBER},
-		{"namespace", TEXT},
-		{"service", TEXT},
-		{"storage_uri", TEXT},
-		{"model_digest", TEXT},
-		{"percent", NUMBER},
-		{"template", JSON},
-		{"revision", TEXT},
-		{"remote_id", NUMBER},
-		{"started_at_ms", NUMBER},
+		{"id", NUMBER},		 {"environment", TEXT}, {"state", NUMBER},
+		{"job", NUMBER},	 {"uid", TEXT},		{"pr", NUMBER},
+		{"sha", TEXT},		 {"run_id", TEXT},	{"actor_id", NUMBER},
+		{"actor", TEXT},	 {"fence", NUMBER},	{"namespace", TEXT},
+		{"service", TEXT},	 {"storage_uri", TEXT}, {"model_digest", TEXT},
+		{"percent", NUMBER},	 {"template", JSON},	{"before", JSON},
+		{"revision", TEXT},	 {"remote_id", NUMBER}, {"started_at_ms", NUMBER},
 		{"ended_at_ms", NUMBER},
 	};
 	json_t *out = json_object();

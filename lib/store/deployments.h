@@ -23,7 +23,7 @@ enum deployment_state {
 const char *deployment_state_name(enum deployment_state state);
 
 /* Begins one for a job, or finds the one that it has begun. `facts`: {"environment","run_id",
- * "namespace","service","storage_uri","model_digest","fence","template"}. */
+ * "namespace","service","storage_uri","model_digest","fence","template","before"}. */
 enum err_class deployment_begin(struct db *db, const struct job *job, const json_t *facts,
 				int64_t now_ms, int64_t *out_id, struct err *err) MUST_CHECK;
 
@@ -37,8 +37,8 @@ enum err_class deployment_note(struct db *db, int64_t job_id, const json_t *fact
 enum err_class deployment_end(struct db *db, int64_t job_id, enum deployment_state state,
 			      int64_t returned_to, int64_t now_ms, struct err *err) MUST_CHECK;
 
-/* {"id","environment","state","job","pr","sha","run_id","actor","fence","namespace","service",
- * "storage_uri","model_digest","percent","template","revision","remote_id","started_at_ms",
+/* {"id","environment","state","job","uid","pr","sha","run_id","actor","fence","namespace","service",
+ * "storage_uri","model_digest","percent","template","before","revision","remote_id","started_at_ms",
  * "ended_at_ms"}; NOT_FOUND. Any connection. */
 enum err_class deployment_live(struct db *db, int64_t repo_id, const char *environment,
 			       json_t **out, struct err *err) MUST_CHECK;

@@ -186,6 +186,11 @@ enum err_class queue_count(struct db *db, int64_t now_ms, struct queue_counts *o
 enum err_class queue_head(struct db *db, int64_t repo_id, int64_t pr, int64_t at_ms,
 			  char out_sha[65], struct err *err) MUST_CHECK;
 
+/* A run that we made: the one of that id in this repository, else (run_id NULL) the newest that
+ * succeeded at `sha` on the pull request. {"id","link","pr","sha","state","job"}; NOT_FOUND. */
+enum err_class queue_find_run(struct db *db, int64_t repo_id, int64_t pr, const char *sha,
+			      const char *run_id, json_t **out, struct err *err) MUST_CHECK;
+
 /* Deletes old deliveries and final jobs, at most `limit` rows; for idle times. */
 enum err_class queue_prune(struct db *db, int64_t now_ms, int64_t delivery_days, int64_t job_days,
 			   int64_t limit, int64_t *deleted, struct err *err) MUST_CHECK;

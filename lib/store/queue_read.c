@@ -279,3 +279,30 @@ enum err_class queue_is_open(struct db *db, const char *uid, bool *out, struct e
 		job_dispose(&job);
 	return class == ERR_NOT_FOUND ? ERR_OK : class;
 }
+
+enum err_class queue_find_run(struct db *db, int64_t repo_id, int64_t pr, const char *sha,
+			      const char *run_id, json_t **out, struct err *err)
+{
+	sqlite3_stmt *row AUTO_ROW = NULL;
+	json_t *data AUTO_JSON = NULL;
+	enum err_class class =
+		run_id ? store_query(db, &row, STMT_RUN_BY_ID, err, B_INT(repo_id), B_TEXT(run_id))
+		       : store_query(db, &row, STMT_RUN_OF_SHA, err, B_INT(repo_id), B_INT(pr),
+				     B_TEXT(sha));
+
+	if (class == ERR_NOT_FOUND)
+		return err_set(err, class, "no such run was made here");
+	if (class != ERR_OK)
+		return class;
+	data = store_json(row, 4);
+	*out = json_object();
+	jval_set_str(*out, "id", jval_str(data, "run.id", ""));
+	jval_set_str(*out, "link", jval_str(data, "run.link", ""));
+	jval_set_str(*out, "state",
+		     sqlite3_column_int(row, 3) == JOB_DONE ? "SUCCEEDED"
+							    : jval_str(data, "run.state", "?"));
+	jval_set_int(*out, "job", sqlite3_column_int64(row, 0));
+	jval_set_int(*out, "pr", sqlite3_column_int64(row, 1));
+	jval_set_str(*out, "sha", (const char *)sqlite3_column_text(row, 2));
+	return ERR_OK;
+}

@@ -1,0 +1,180 @@
+/* effects_environment.c - effects on our own records of environments: turns, locks, deployments.
+ *
+ * Each is one operation of the writer and answers the same when it is asked again, so a crash
+ * between its commit and the step's result costs nothing. */
+#include "bot/effects_impl.h"
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+#include "lib/store/deployments.h"
+#include "lib/store/environments.h"
+#include "lib/store/queue.h"
+
+struct record_op {
+	const struct effect_call *call;
+	int64_t now_ms, id;
+	json_t *found;
+};
+
+static const char *environment_of(const struct effect_call *call)
+{
+	return jval_str(call->args, "environment", "");
+}
+
+/* Who changed what, where and from which commit: one line a change, for whoever looks back. */
+static void audit(const struct effect_call *call, const char *what, const char *before,
+		  const char *after)
+{
+	log_info("audit", LOG_S("what", what), LOG_I("job", call->job->id),
+		 LOG_S("repo", call->job->repo), LOG_I("pr", call->job->pr),
+		 LOG_S("actor", call->job->actor), LOG_I("actor_id", call->job->actor_id),
+		 LOG_S("sha", call->job->head_sha), LOG_S("before", before), LOG_S("after", after));
+}
+
+/* --- turns and locks --- */
+
+static enum err_class run_take(struct db *db, void *arg, struct err *err)
+{
+	struct record_op *op = arg;
+
+	return environment_take(db, op->call->job, environment_of(op->call), op->now_ms, &op->found,
+				err);
+}
+
+enum err_class effect_turn_take(struct effect_call *call, struct err *err)
+{
+	struct record_op op = {.call = call, .now_ms = clock_now_ms()};
+
+	if (writer_call(call->hands->world->writer, run_take, &op, err))
+		return err->class;
+	json_object_update(call->data, op.found);
+	json_decref(op.found);
+	return ERR_OK;
+}
+
+static enum err_class run_lock(struct db *db, void *arg, struct err *err)
+{
+	struct record_op *op = arg;
+	const json_t *args = op->call->args;
+
+	return environment_lock(db, op->call->job, environment_of(op->call),
+				jval_str(args, "reason", NULL), jval_int(args, "until_ms", 0),
+				op->now_ms, err);
+}
+
+enum err_class effect_environment_lock(struct effect_call *call, struct err *err)
+{
+	struct record_op op = {.call = call, .now_ms = clock_now_ms()};
+
+	if (writer_call(call->hands->world->writer, run_lock, &op, err))
+		return err->class;
+	jval_set_int(call->data, "until_ms", jval_int(call->args, "until_ms", 0));
+	audit(call, "lock", environment_of(call), jval_str(call->args, "reason", ""));
+	return ERR_OK;
+}
+
+static enum err_class run_unlock(struct db *db, void *arg, struct err *err)
+{
+	struct record_op *op = arg;
+
+	return environment_unlock(db, op->call->job, environment_of(op->call),
+				  jval_bool(op->call->args, "any", false), op->now_ms, &op->found,
+				  err);
+}
+
+enum err_class effect_environment_unlock(struct effect_call *call, struct err *err)
+{
+	struct record_op op = {.call = call, .now_ms = clock_now_ms()};
+
+	if (writer_call(call->hands->world->writer, run_unlock, &op, err))
+		return err->class;
+	audit(call, "unlock", jval_str(op.found, "person", ""), environment_of(call));
+	jval_set(call->data, "was", op.found);
+	return ERR_OK;
+}
+
+/* --- deployments --- */
+
+static enum err_class run_begin(struct db *db, void *arg, struct err *err)
+{
+	struct record_op *op = arg;
+
+	return deployment_begin(db, op->call->job, op->call->args, op->now_ms, &op->id, err);
+}
+
+enum err_class effect_deployment_begin(struct effect_call *call, struct err *err)
+{
+	struct record_op op = {.call = call, .now_ms = clock_now_ms()};
+
+	if (writer_call(call->hands->world->writer, run_begin, &op, err))
+		return err->class;
+	jval_set_int(call->data, "deployment", op.id);
+	audit(call, "deployment.begin", jval_str(call->args, "before.storage_uri", ""),
+	      jval_str(call->args, "storage_uri", ""));
+	return ERR_OK;
+}
+
+static enum deployment_state state_of(const char *name)
+{
+	static const enum deployment_state ends[] = {DEPLOYMENT_LIVE, DEPLOYMENT_FAILED,
+						     DEPLOYMENT_ROLLED_BACK};
+
+	for (size_t i = 0; i < ARRAY_LEN(ends); i++)
+		if (str_eq(deployment_state_name(ends[i]), name))
+			return ends[i];
+	must(!"a deployment ends so");
+	return DEPLOYMENT_FAILED;
+}
+
+static enum err_class run_end(struct db *db, void *arg, struct err *err)
+{
+	struct record_op *op = arg;
+	const json_t *args = op->call->args;
+
+	if (deployment_note(db, op->call->job->id, args, err))
+		return err->class;
+	return deployment_end(db, op->call->job->id, state_of(jval_str(args, "state", "")),
+			      jval_int(args, "returned_to", 0), op->now_ms, err);
+}
+
+enum err_class effect_deployment_end(struct effect_call *call, struct err *err)
+{
+	struct record_op op = {.call = call, .now_ms = clock_now_ms()};
+
+	if (writer_call(call->hands->world->writer, run_end, &op, err))
+		return err->class;
+	audit(call, "deployment.end", "", jval_str(call->args, "state", ""));
+	return ERR_OK;
+}
+
+/* --- looking --- */
+
+enum err_class effect_run_find(struct effect_call *call, struct err *err)
+{
+	json_t *found = NULL;
+	enum err_class class = queue_find_run(call->hands->reader, call->job->repo_id,
+					      call->job->pr, jval_str(call->args, "sha", ""),
+					      jval_str(call->args, "run_id", NULL), &found, err);
+
+	if (class)
+		return class;
+	json_object_update(call->data, found);
+	json_decref(found);
+	return ERR_OK;
+}
+
+enum err_class effect_rollback_find(struct effect_call *call, struct err *err)
+{
+	json_t *live = NULL, *before = NULL;
+	enum err_class class = deployment_live(call->hands->reader, call->job->repo_id,
+					       environment_of(call), &live, err);
+
+	if (class)
+		return class;
+	jval_set(call->data, "live", live);
+	class = deployment_before(call->hands->reader, call->job->repo_id, environment_of(call),
+				  &before, err);
+	if (class)
+		return class;
+	jval_set(call->data, "before", before);
+	return ERR_OK;
+}

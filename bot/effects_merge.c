@@ -1,0 +1,101 @@
+/* effects_merge.c - effects on GitHub that belong to a deployment: its facts, its object, the
+ * label, the merge. */
+#include "bot/effects_impl.h"
+#include "lib/base/log.h"
+#include "lib/services/github_merge.h"
+
+static struct github_merge_question question_of(const struct effect_call *call)
+{
+	return (struct github_merge_question){
+		.pr = call->job->pr,
+		.sha = jval_str(call->args, "sha", ""),
+		.method = jval_str(call->args, "method", "merge"),
+	};
+}
+
+enum err_class effect_merge_facts(struct effect_call *call, struct err *err)
+{
+	struct github_merge_question question = question_of(call);
+	struct github_target to = effect_target(call);
+	json_t *facts = NULL;
+
+	if (github_merge_facts(call->hands->world->github, call->hands->github_http, &to, &question,
+			       &facts, err))
+		return err->class;
+	json_object_update(call->data, facts);
+	json_decref(facts);
+	return ERR_OK;
+}
+
+enum err_class effect_merge(struct effect_call *call, struct err *err)
+{
+	struct github_merge_question question = question_of(call);
+	struct github_target to = effect_target(call);
+	char merged[65] = "";
+
+	if (github_merge(call->hands->world->github, call->hands->github_http, &to, &question,
+			 call->in_doubt, merged, err))
+		return err->class;
+	jval_set_str(call->data, "merged_sha", merged);
+	log_info("audit", LOG_S("what", "merge"), LOG_I("job", call->job->id),
+		 LOG_S("repo", call->job->repo), LOG_I("pr", call->job->pr),
+		 LOG_S("actor", call->job->actor), LOG_S("before", question.sha),
+		 LOG_S("after", merged));
+	return ERR_OK;
+}
+
+/* "payload" is what a deployment that was made before a crash is known by. */
+static json_t *deployment_body(const struct effect_call *call)
+{
+	const char *environment = jval_str(call->args, "environment", "");
+	json_t *body = json_object(), *payload = json_object();
+
+	jval_set_str(body, "environment", environment);
+	jval_set_bool(body, "production_environment", str_eq(environment, "production"));
+	jval_set_str(body, "description", "Model of a pipeline run");
+	jval_set_str(payload, "job", call->job->uid);
+	jval_set_str(payload, "run_id", jval_str(call->args, "run_id", ""));
+	jval_set_str(payload, "sha", jval_str(call->args, "sha", ""));
+	jval_set_str(payload, "model_digest", jval_str(call->args, "model_digest", ""));
+	jval_set(body, "payload", payload);
+	return body;
+}
+
+enum err_class effect_deployment_create(struct effect_call *call, struct err *err)
+{
+	struct github_target to = effect_target(call);
+	AUTO_JSON json_t *body = deployment_body(call);
+	int64_t id = 0;
+
+	if (github_deployment_create(call->hands->world->github, call->hands->github_http, &to,
+				     jval_str(call->args, "sha", ""), body, call->in_doubt, &id,
+				     err))
+		return err->class;
+	jval_set_int(call->data, "id", id);
+	return ERR_OK;
+}
+
+enum err_class effect_deployment_status(struct effect_call *call, struct err *err)
+{
+	static const char *const links[] = {"environment_url", "log_url"};
+	struct github_target to = effect_target(call);
+	AUTO_JSON json_t *body = json_object();
+
+	jval_set_str(body, "state", jval_str(call->args, "state", ""));
+	jval_set_str(body, "environment", jval_str(call->args, "environment", ""));
+	jval_set_bool(body, "auto_inactive", true);
+	for (size_t i = 0; i < ARRAY_LEN(links); i++)
+		if (*jval_str(call->args, links[i], ""))
+			jval_set_str(body, links[i], jval_str(call->args, links[i], ""));
+	return github_deployment_status(call->hands->world->github, call->hands->github_http, &to,
+					jval_int(call->args, "id", 0), body, err);
+}
+
+enum err_class effect_label_move(struct effect_call *call, struct err *err)
+{
+	struct github_target to = effect_target(call);
+
+	return github_label_move(call->hands->world->github, call->hands->github_http, &to,
+				 jval_int(call->args, "pr", call->job->pr),
+				 jval_str(call->args, "label", ""), err);
+}

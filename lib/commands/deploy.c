@@ -1,0 +1,32 @@
+/* deploy.c - /deploy: the model of this commit into an environment, step by step, and the merge. */
+#include "lib/commands/commands.h"
+#include "lib/commands/rollout.h"
+
+static const struct command_flag flags[] = {
+	{"run-id", FLAG_NAME, "R",
+	 "the run whose model is deployed; the newest one is the default"},
+	{"sha", FLAG_SHA, "SHA", "the commit you mean; it must be the head of the pull request"},
+	{"steps", FLAG_TEXT, "10,50,100", "percents of the traffic on the way up"},
+	{"hold", FLAG_DURATION, "15m", "how long each of them is held"},
+	{"no-merge", FLAG_BOOL, NULL, "leave the pull request open"},
+	{"merge-method", FLAG_NAME, "merge|squash|rebase", "how it is merged"},
+	{"force", FLAG_TEXT, "REASON", "go on though the branch is behind its base"},
+	{"wait-lock", FLAG_DURATION, "2h", "how long to wait in line for the environment"},
+	{NULL, FLAG_BOOL, NULL, NULL},
+};
+
+static const char *const examples[] = {"/deploy", "/deploy production --steps 10,50,100 --hold 15m",
+				       "/deploy staging", NULL};
+
+static const struct step steps[] = {ROLLOUT_PREPARE, ROLLOUT_GO, STEP_LAST};
+
+const struct command command_deploy = {
+	.name = "deploy",
+	.summary = "Put the model of this commit into an environment, then merge the commit.",
+	.examples = examples,
+	.flags = flags,
+	.arg_name = "ENV",
+	.arg_type = FLAG_NAME,
+	.right = RIGHT_MAINTAIN,
+	.steps = steps,
+};

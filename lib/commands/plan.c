@@ -1,0 +1,115 @@
+/* plan.c - /plan: what /deploy would do here: every gate with its verdict, what would change in the
+ * InferenceService, the traffic steps. Nothing is changed. */
+#include <inttypes.h>
+
+#include "lib/base/buf.h"
+#include "lib/base/jval.h"
+#include "lib/base/str.h"
+#include "lib/commands/commands.h"
+#include "lib/commands/rollout.h"
+#include "lib/core/markdown.h"
+
+enum { ANSWER_MAX = 40000, DIFF_MAX = 8000 };
+
+static void put_traffic(const struct job *job, struct buf *out)
+{
+	json_t *percents = jval_at(job->data, "rollout.percents"), *each;
+	int64_t hold_ms = jval_int(job->data, "rollout.hold_ms", 0);
+	char hold[32];
+	size_t i;
+
+	buf_puts(out, "\nTraffic: 0 %");
+	json_array_foreach(percents, i, each)
+		buf_printf(out, " → %" JSON_INTEGER_FORMAT " %%", json_integer_value(each));
+	if (hold_ms) {
+		str_duration(hold, hold_ms);
+		buf_printf(out, ", each held for %s", hold);
+	}
+	buf_puts(out, ".\n");
+}
+
+static void put_service(const struct job *job, const json_t *seen, struct buf *out)
+{
+	AUTO_BUF struct buf diff = buf_make(DIFF_MAX);
+	const json_t *wanted = jval_at(job->data, "service.wanted"), *live = jval_at(seen, "live");
+
+	buf_printf(out,
+		   "\nInferenceService `%s` in `%s`: ", jval_str(job->data, "rollout.service", "?"),
+		   jval_str(job->data, "rollout.namespace", "?"));
+	if (!wanted) {
+		buf_puts(out, "not known without a model.\n");
+	} else if (!live) {
+		buf_puts(out, "will be made.\n");
+	} else if (!isvc_diff(&diff, wanted, live)) {
+		buf_puts(out, "nothing changes.\n");
+	} else {
+		buf_puts(out, "what changes:\n\n");
+		markdown_fence(out, "text", buf_text(&diff), diff.len, DIFF_MAX);
+	}
+}
+
+static void decide_answer(const struct job *job, const struct effect_result *last, int64_t now_ms,
+			  struct update *out)
+{
+	AUTO_BUF struct buf text = buf_make(ANSWER_MAX);
+	json_t *args;
+
+	(void)now_ms;
+	if (!last) {
+		args = json_object();
+		jval_set_str(args, "namespace", jval_str(job->data, "rollout.namespace", ""));
+		jval_set_str(args, "service", jval_str(job->data, "rollout.service", ""));
+		common_ask(out, EFFECT_SERVICE_LOOK, args);
+		return;
+	}
+	buf_printf(&text, "What `/deploy %s` would do now with `%.7s`:\n\n",
+		   rollout_environment(job), job->head_sha);
+	rollout_put_gates(json_object_get(job->data, "gates"), &text);
+	if (jval_str(job->data, "model.uri", NULL)) {
+		buf_puts(&text, "\nModel: ");
+		markdown_code(&text, jval_str(job->data, "model.uri", ""), DIFF_MAX);
+		buf_puts(&text, "\n");
+	}
+	if (last->err.class) {
+		buf_puts(&text, "\nThe cluster could not be asked: ");
+		markdown_text(&text, last->err.msg, DIFF_MAX);
+		buf_puts(&text, "\n");
+	} else {
+		put_service(job, last->data, &text);
+	}
+	put_traffic(job, &text);
+	out->data = json_object();
+	jval_set_str(out->data, "answer", buf_text(&text));
+	common_end(out, JOB_DONE, NULL, "answered");
+}
+
+static const struct command_flag flags[] = {
+	{"run-id", FLAG_NAME, "R", "the run whose model would be deployed"},
+	{"sha", FLAG_SHA, "SHA", "the commit you mean; it must be the head of the pull request"},
+	{"steps", FLAG_TEXT, "10,50,100", "percents of the traffic on the way up"},
+	{"hold", FLAG_DURATION, "15m", "how long each of them would be held"},
+	{"no-merge", FLAG_BOOL, NULL, "as if the pull request were to be left open"},
+	{"merge-method", FLAG_NAME, "merge|squash|rebase", "how it would be merged"},
+	{"force", FLAG_TEXT, "REASON", "as if this reason were given"},
+	{NULL, FLAG_BOOL, NULL, NULL},
+};
+
+static const char *const examples[] = {"/plan", "/plan staging", NULL};
+
+static const struct step steps[] = {
+	ROLLOUT_PREPARE,
+	ROLLOUT_STEP("answer", "comparing with what serves now", decide_answer),
+	STEP_LAST,
+};
+
+const struct command command_plan = {
+	.name = "plan",
+	.summary = "Show what /deploy would do: every gate, the changes, the traffic steps.",
+	.examples = examples,
+	.flags = flags,
+	.arg_name = "ENV",
+	.arg_type = FLAG_NAME,
+	.right = RIGHT_WRITE,
+	.read_only = true,
+	.steps = steps,
+};

@@ -1,0 +1,119 @@
+/* rollout.h - the steps by which a tested model gets into an environment, and out of it again.
+ *
+ * What they keep in job->data, beside what common.h lists:
+ *   rollout  {"environment","namespace","service","path","sample_path","percents","hold_ms",
+ *             "timeout_ms","merges","method","delete_branch","fence","place","since_ms","at",
+ *             "hold_until_ms","tries","live":bool,"touched":bool}
+ *   facts    what GitHub says of the merge, as effect github.merge_facts brings it
+ *   run      {"id","link","sha","pr","state","job"} of the run whose model it is
+ *   model    {"uri","digest","files","bytes","task","output","cached","found","fits","why"}
+ *   service  {"wanted","before","sample","protocol","link"}
+ *   sample   {"status","took_ms","body","verdict"}
+ *   gates    [{"gate","result","code","sentence","line"}]
+ *   failed   {"state","code","message"}: why a rollout is being taken back
+ * Steps before `begin` change nothing outside. From `stage` on, whatever goes wrong leads to
+ * `causes` and `restore`: all traffic back to what served before, read back, then the end.
+ * Pure; any thread. */
+#ifndef KF_COMMANDS_ROLLOUT_H
+#define KF_COMMANDS_ROLLOUT_H
+
+#include "lib/commands/common.h"
+#include "lib/core/gates.h"
+#include "lib/core/isvc.h"
+
+/* --- ways that the steps share --- */
+
+/* "production": the argument of the command, or what its name says. */
+const char *rollout_environment(const struct job *job);
+/* "/deploy production", for lines to paste. The caller frees. */
+char *rollout_line(const struct job *job) MUST_CHECK;
+
+/* Gives the rollout up: on to the steps that take it back, or the end when nothing was touched. */
+void rollout_fail(const struct job *job, struct update *out, enum job_state state, const char *code,
+		  const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+
+/* The facts as far as job and update know them; texts are borrowed from their data. */
+void rollout_facts(const struct job *job, const struct update *out, struct gate_facts *facts);
+/* Stores the verdicts for people. */
+void rollout_keep_verdicts(const struct job *job, struct update *out,
+			   const struct gate_report *report);
+/* The table of gates, as Markdown. */
+void rollout_put_gates(const json_t *gates, struct buf *out);
+
+/* True when a person asked to stop or the time is over; then the update is filled. */
+bool rollout_is_stopped(const struct job *job, int64_t now_ms, struct update *out);
+/* When to look again: growing with the time since the phase began. */
+int64_t rollout_next_look(const struct job *job, int64_t now_ms);
+
+/* Plans the next move from a look, with its note kept; the caller disposes of the move. */
+void rollout_plan(const struct job *job, const struct effect_result *last, enum isvc_phase phase,
+		  int percent, struct update *out, struct isvc_move *move);
+/* Asks for a move to be made, or tried without effect. */
+void rollout_ask_move(const struct job *job, const struct isvc_request *request, bool dry_run,
+		      struct update *out);
+
+/* --- steps --- */
+STEP_DECIDE(rollout_ask);
+STEP_DECIDE(rollout_settings);
+STEP_DECIDE(rollout_find_run);
+STEP_DECIDE(rollout_model);
+STEP_DECIDE(rollout_service);
+STEP_DECIDE(rollout_gates);
+STEP_DECIDE(rollout_turn);
+STEP_DECIDE(rollout_again);
+STEP_DECIDE(rollout_begin);
+STEP_DECIDE(rollout_announce);
+STEP_DECIDE(rollout_try);
+STEP_DECIDE(rollout_stage);
+STEP_DECIDE(rollout_sample);
+STEP_DECIDE(rollout_shift);
+STEP_DECIDE(rollout_record);
+STEP_DECIDE(rollout_label);
+STEP_DECIDE(rollout_tell);
+STEP_DECIDE(rollout_merge);
+STEP_DECIDE(rollout_causes);
+STEP_DECIDE(rollout_restore);
+STEP_DECIDE(rollout_undo);
+STEP_DECIDE(rollout_tell_failure);
+
+#define ROLLOUT_STEP(name_, sentence_, decide_)                                                    \
+	{                                                                                          \
+		.name = name_, .sentence = sentence_, .handles_errors = true, .decide = decide_    \
+	}
+/* Something has been changed: cancelling and deadlines are the step's own business. */
+#define ROLLOUT_ACT(name_, sentence_, decide_)                                                     \
+	{                                                                                          \
+		.name = name_, .sentence = sentence_, .handles_errors = true,                      \
+		.handles_cancel = true, .decide = decide_                                          \
+	}
+
+/* What every rollout does until it is known whether it may go on. */
+#define ROLLOUT_PREPARE                                                                            \
+	STEP_AUTHORIZE, STEP_PIN, ROLLOUT_STEP("ask", "asking GitHub", rollout_ask),               \
+		STEP_CHECKOUT,                                                                     \
+		ROLLOUT_STEP("settings", "reading config_files/config.yaml", rollout_settings),    \
+		ROLLOUT_STEP("find_run", "looking for the run", rollout_find_run),                 \
+		ROLLOUT_STEP("model", "looking for the model", rollout_model),                     \
+		ROLLOUT_STEP("service", "making the InferenceService", rollout_service),           \
+		ROLLOUT_STEP("gates", "checking the gates", rollout_gates)
+
+/* The rollout itself, and after its end the steps that lead back. */
+#define ROLLOUT_GO                                                                                 \
+	ROLLOUT_STEP("turn", "waiting for the environment", rollout_turn), STEP_CONFIRM,           \
+		ROLLOUT_STEP("again", "checking the gates once more", rollout_again),              \
+		ROLLOUT_STEP("begin", "writing down what serves now", rollout_begin),              \
+		ROLLOUT_ACT("announce", "telling GitHub", rollout_announce),                       \
+		ROLLOUT_ACT("try", "trying it without effect", rollout_try),                       \
+		ROLLOUT_ACT("stage", "loading the new model", rollout_stage),                      \
+		ROLLOUT_ACT("sample", "asking the new model", rollout_sample),                     \
+		ROLLOUT_ACT("shift", "moving the traffic", rollout_shift),                         \
+		ROLLOUT_ACT("record", "writing down what serves now", rollout_record),             \
+		ROLLOUT_ACT("label", "moving the label", rollout_label),                           \
+		ROLLOUT_ACT("tell", "telling GitHub", rollout_tell),                               \
+		ROLLOUT_ACT("merge", "merging", rollout_merge),                                    \
+		ROLLOUT_ACT("causes", "asking why", rollout_causes),                               \
+		ROLLOUT_ACT("restore", "putting the traffic back", rollout_restore),               \
+		ROLLOUT_ACT("undo", "writing down that it failed", rollout_undo),                  \
+		ROLLOUT_ACT("tell_failure", "telling GitHub", rollout_tell_failure)
+
+#endif

@@ -1,0 +1,492 @@
+/* rollout_act.c - see rollout.h. Taking the environment, and the new model on its way to the
+ * traffic.
+ *
+ * The planner of lib/core/isvc.h says the next move from the objects as they are; a step here
+ * looks, makes that one move and looks again. So a crash anywhere is a look more. From the first
+ * move on every failure, a person's stop and the end of the time lead to the steps that take it
+ * back. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "lib/base/buf.h"
+#include "lib/base/clock.h"
+#include "lib/base/jval.h"
+#include "lib/base/str.h"
+#include "lib/commands/commands.h"
+#include "lib/commands/rollout.h"
+#include "lib/core/markdown.h"
+
+enum {
+	LOOK_MAX_MS = 15000,
+	SAMPLE_TRIES_MS = 60000, /* routes converge late */
+	TEXT_MAX = 300,
+};
+
+static int64_t step_named(const struct job *job, const char *name)
+{
+	const struct command *command = command_by_name(&commands, job->command);
+	int64_t at = 0;
+
+	while (command->steps[at].name && !str_eq(command->steps[at].name, name))
+		at++;
+	must(command->steps[at].name);
+	return at;
+}
+
+void rollout_fail(const struct job *job, struct update *out, enum job_state state, const char *code,
+		  const char *fmt, ...)
+{
+	char text[ERR_MSG_MAX];
+	json_t *failed;
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	text[str_utf8_cut(text, strlen(text))] = '\0';
+	failed = common_data(job, out, "failed");
+	jval_set_int(failed, "state", state);
+	jval_set_str(failed, "code", code);
+	jval_set_str(failed, "message", text);
+	out->kind = UPDATE_NEXT;
+	out->step = step_named(job, "causes");
+}
+
+bool rollout_is_stopped(const struct job *job, int64_t now_ms, struct update *out)
+{
+	if (job->cancel) {
+		rollout_fail(job, out, JOB_CANCELLED, "job.cancelled", "stopped by %s",
+			     job->cancelled_by ? job->cancelled_by : "a person");
+		return true;
+	}
+	if (now_ms < job->deadline_at_ms)
+		return false;
+	rollout_fail(job, out, JOB_EXPIRED, "job.deadline",
+		     "its deadline passed before it was done");
+	return true;
+}
+
+int64_t rollout_next_look(const struct job *job, int64_t now_ms)
+{
+	int64_t first = job->rules->look_service_ms;
+	int64_t step = (now_ms - jval_int(job->data, "rollout.since_ms", now_ms)) / 10;
+
+	if (step < first)
+		step = first;
+	return now_ms + (step < LOOK_MAX_MS ? step : LOOK_MAX_MS);
+}
+
+/* --- the environment's turn --- */
+
+static void show_place(const struct job *job, const json_t *turn, int64_t now_ms,
+		       struct update *out)
+{
+	AUTO_BUF struct buf text = buf_make(2000);
+	const char *person = jval_str(turn, "person", NULL);
+	char since[6];
+
+	buf_printf(&text, "number %" PRId64 " in line for %s", jval_int(turn, "position", 1),
+		   rollout_environment(job));
+	if (person) {
+		clock_hhmm(since, jval_int(turn, "locked_at_ms", now_ms));
+		buf_printf(&text, ", which @%s has locked since %s UTC on #%" PRId64, person, since,
+			   jval_int(turn, "person_pr", 0));
+		if (*jval_str(turn, "reason", "")) {
+			buf_puts(&text, ": ");
+			markdown_code(&text, jval_str(turn, "reason", ""), TEXT_MAX);
+		}
+	} else if (jval_int(turn, "job", 0)) {
+		buf_printf(&text, ", which job %" PRId64 " of #%" PRId64 " has",
+			   jval_int(turn, "job", 0), jval_int(turn, "pr", 0));
+	}
+	common_part(job, out, "turn", PART_RUNNING, now_ms, buf_text(&text));
+}
+
+void rollout_turn(const struct job *job, const struct effect_result *last, int64_t now_ms,
+		  struct update *out)
+{
+	int64_t patience = jval_int(job->args, "wait-lock", 0), due = job->deadline_at_ms;
+	int64_t since = jval_int(job->data, "rollout.since_ms", now_ms), until;
+	AUTO_FREE char *ref = NULL;
+	json_t *rollout, *args;
+
+	rollout = common_data(job, out, "rollout");
+	jval_set_int(rollout, "since_ms", since);
+	if (!last) {
+		args = json_object();
+		jval_set_str(args, "environment", rollout_environment(job));
+		common_ask(out, EFFECT_TURN_TAKE, args);
+		return;
+	}
+	if (last->err.class) {
+		common_fail(out, &last->err);
+		return;
+	}
+	if (jval_bool(last->data, "held", false)) {
+		jval_set_int(rollout, "fence", jval_int(last->data, "fence", 0));
+		common_part(job, out, "turn", PART_DONE, now_ms, rollout_environment(job));
+		common_next(job, out);
+		return;
+	}
+	if (patience && now_ms - since >= patience) {
+		common_end(out, JOB_FAILED, "deploy.lock_held",
+			   "%s was not free within `--wait-lock`; nothing was changed",
+			   rollout_environment(job));
+		return;
+	}
+	show_place(job, last->data, now_ms, out);
+	if (patience)
+		due = since + patience;
+	until = jval_int(last->data, "until_ms", 0);
+	if (until && until < due)
+		due = until;
+	ref = str_printf("env:%" PRId64 ":%s", job->repo_id, rollout_environment(job));
+	common_wait(out, WAIT_TURN, ref, due > now_ms ? due : now_ms + LOOK_MAX_MS);
+}
+
+/* --- the deployment, here and at GitHub --- */
+
+static json_t *deployment_args(const struct job *job)
+{
+	static const struct {
+		const char *key, *path;
+	} texts[] = {
+		{"environment", "rollout.environment"}, {"run_id", "run.id"},
+		{"namespace", "rollout.namespace"},	{"service", "rollout.service"},
+		{"storage_uri", "model.uri"},		{"model_digest", "model.digest"},
+	};
+	json_t *args = json_object();
+
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+		jval_set_str(args, texts[i].key, jval_str(job->data, texts[i].path, ""));
+	jval_set_int(args, "fence", jval_int(job->data, "rollout.fence", 0));
+	return args;
+}
+
+/* The objects as they were before anything is touched are written down with the deployment. */
+void rollout_begin(const struct job *job, const struct effect_result *last, int64_t now_ms,
+		   struct update *out)
+{
+	json_t *service = common_data(job, out, "service"), *args;
+
+	(void)now_ms;
+	if (last && last->err.class) {
+		common_fail(out, &last->err);
+	} else if (!last) {
+		args = json_object();
+		jval_set(args, "wanted", json_deep_copy(json_object_get(service, "wanted")));
+		jval_set_str(args, "namespace", jval_str(job->data, "rollout.namespace", ""));
+		jval_set_int(args, "fence", jval_int(job->data, "rollout.fence", 0));
+		common_ask(out, EFFECT_SERVICE_BEFORE, args);
+	} else if (jval_at(last->data, "before")) {
+		jval_set(service, "before", json_incref(jval_at(last->data, "before")));
+		jval_set(service, "wanted", json_incref(jval_at(last->data, "wanted")));
+		args = deployment_args(job);
+		jval_set(args, "template", json_incref(jval_at(last->data, "wanted")));
+		jval_set(args, "before", json_incref(jval_at(last->data, "before")));
+		common_ask(out, EFFECT_DEPLOYMENT_BEGIN, args);
+	} else {
+		common_next(job, out);
+	}
+}
+
+void rollout_announce(const struct job *job, const struct effect_result *last, int64_t now_ms,
+		      struct update *out)
+{
+	json_t *args;
+
+	(void)now_ms;
+	if (!last) {
+		args = deployment_args(job);
+		jval_set_str(args, "sha", job->head_sha);
+		common_ask(out, EFFECT_DEPLOYMENT_CREATE, args);
+		return;
+	}
+	if (last->err.class) {
+		rollout_fail(job, out, JOB_FAILED,
+			     last->err.code[0] ? last->err.code : "deploy.announce", "%s",
+			     last->err.msg);
+		return;
+	}
+	jval_set_int(common_data(job, out, "rollout"), "remote_id", jval_int(last->data, "id", 0));
+	common_next(job, out);
+}
+
+/* --- moves --- */
+
+static void goal_of(const struct job *job, const struct update *out, enum isvc_phase phase,
+		    int percent, struct isvc_goal *goal)
+{
+	const json_t *service = out->data ? json_object_get(out->data, "service") : NULL;
+
+	if (!service)
+		service = json_object_get(job->data, "service");
+	*goal = (struct isvc_goal){
+		.wanted = json_object_get(service, "wanted"),
+		.before = json_object_get(service, "before"),
+		.job = job->uid,
+		.phase = phase,
+		.percent = percent,
+	};
+}
+
+static void ask_look(const struct job *job, struct update *out)
+{
+	json_t *args = json_object();
+
+	jval_set_str(args, "namespace", jval_str(job->data, "rollout.namespace", ""));
+	jval_set_str(args, "service", jval_str(job->data, "rollout.service", ""));
+	common_ask(out, EFFECT_SERVICE_LOOK, args);
+}
+
+void rollout_ask_move(const struct job *job, const struct isvc_request *request, bool dry_run,
+		      struct update *out)
+{
+	static const char *const verbs[] = {"create", "patch", "delete"};
+	json_t *args = json_object();
+
+	jval_set_str(args, "namespace", jval_str(job->data, "rollout.namespace", ""));
+	jval_set_str(args, "verb", verbs[request->verb]);
+	jval_set_str(args, "name", request->name);
+	jval_set(args, "body", json_incref(request->body));
+	common_ask(out, dry_run ? EFFECT_SERVICE_TRY : EFFECT_SERVICE_SEND, args);
+}
+
+/* The result of a look has this member; that of a request has not. */
+static bool is_look(const struct effect_result *last)
+{
+	return last && !last->err.class && jval_at(last->data, "seen");
+}
+
+/* Somebody was faster, or it is gone: the next look tells. */
+static bool may_look_again(const struct effect_result *last)
+{
+	return last->err.class == ERR_CONFLICT || last->err.class == ERR_NOT_FOUND;
+}
+
+void rollout_plan(const struct job *job, const struct effect_result *last, enum isvc_phase phase,
+		  int percent, struct update *out, struct isvc_move *move)
+{
+	struct isvc_look look = {.live = jval_at(last->data, "live"),
+				 .second = jval_at(last->data, "second")};
+	struct isvc_goal goal;
+	json_t *service;
+
+	goal_of(job, out, phase, percent, &goal);
+	isvc_plan(&goal, &look, move);
+	if (!move->note)
+		return;
+	service = common_data(job, out, "service");
+	isvc_note(json_object_get(service, "before"), move->note);
+}
+
+static bool is_out_of_time(const struct job *job, int64_t now_ms)
+{
+	return now_ms - jval_int(job->data, "rollout.since_ms", now_ms) >=
+	       jval_int(job->data, "rollout.timeout_ms", 600000);
+}
+
+/* Carries out what the planner said. True when the phase is done. */
+static bool carry_out(const struct job *job, struct isvc_move *move, int64_t now_ms,
+		      struct update *out)
+{
+	AUTO_BUF struct buf text = buf_make(2 * TEXT_MAX);
+
+	switch (move->kind) {
+	case ISVC_DONE:
+		return true;
+	case ISVC_SEND:
+		jval_set_bool(common_data(job, out, "rollout"), "touched", true);
+		rollout_ask_move(job, &move->request, false, out);
+		return false;
+	case ISVC_WAIT:
+		if (is_out_of_time(job, now_ms)) {
+			rollout_fail(job, out, JOB_FAILED, "deploy.not_ready",
+				     "the new model was not ready in time: %s", move->why);
+			return false;
+		}
+		markdown_text(&text, move->why, TEXT_MAX);
+		common_part(job, out, "model", PART_RUNNING, now_ms, buf_text(&text));
+		common_wait(out, WAIT_NONE, NULL, rollout_next_look(job, now_ms));
+		return false;
+	case ISVC_FAILED:
+		rollout_fail(job, out, JOB_FAILED, move->code, "%s", move->why);
+		return false;
+	}
+	return false;
+}
+
+/* One turn of a phase; true when it is done. */
+static bool move_on(const struct job *job, const struct effect_result *last, enum isvc_phase phase,
+		    int percent, int64_t now_ms, struct update *out)
+{
+	struct isvc_move move = {0};
+	bool done;
+
+	if (!last) {
+		ask_look(job, out);
+		return false;
+	}
+	if (is_look(last)) {
+		rollout_plan(job, last, phase, percent, out, &move);
+		done = carry_out(job, &move, now_ms, out);
+		isvc_move_dispose(&move);
+		return done;
+	}
+	if (last->err.class && !may_look_again(last)) {
+		rollout_fail(job, out, JOB_FAILED,
+			     last->err.code[0] ? last->err.code : "deploy.refused", "%s",
+			     last->err.msg);
+		return false;
+	}
+	common_wait(out, WAIT_NONE, NULL, rollout_next_look(job, now_ms));
+	return false;
+}
+
+/* The first move is tried without effect: admission, rights and the schema say now what they have
+ * against it. */
+void rollout_try(const struct job *job, const struct effect_result *last, int64_t now_ms,
+		 struct update *out)
+{
+	struct isvc_move move = {0};
+
+	if (rollout_is_stopped(job, now_ms, out))
+		return;
+	if (!last) {
+		ask_look(job, out);
+		common_part(job, out, "model", PART_RUNNING, now_ms, "trying it without effect");
+		return;
+	}
+	if (last->err.class) {
+		rollout_fail(job, out, JOB_FAILED,
+			     last->err.code[0] ? last->err.code : "deploy.refused", "%s",
+			     last->err.msg);
+		return;
+	}
+	if (is_look(last)) {
+		rollout_plan(job, last, ISVC_STAGE, 0, out, &move);
+		if (move.kind == ISVC_SEND) {
+			rollout_ask_move(job, &move.request, true, out);
+			isvc_move_dispose(&move);
+			return;
+		}
+		isvc_move_dispose(&move);
+	}
+	jval_set_int(common_data(job, out, "rollout"), "since_ms", now_ms);
+	common_next(job, out);
+}
+
+void rollout_stage(const struct job *job, const struct effect_result *last, int64_t now_ms,
+		   struct update *out)
+{
+	json_t *rollout;
+
+	if (rollout_is_stopped(job, now_ms, out))
+		return;
+	if (!move_on(job, last, ISVC_STAGE, 0, now_ms, out))
+		return;
+	common_part(job, out, "model", PART_DONE, now_ms, "loaded and ready");
+	rollout = common_data(job, out, "rollout");
+	jval_set_int(rollout, "since_ms", now_ms);
+	jval_set_int(rollout, "at", 0);
+	common_next(job, out);
+}
+
+/* --- the sample request --- */
+
+static void sample_is_good(const struct job *job, const struct effect_result *last, int64_t now_ms,
+			   struct update *out)
+{
+	AUTO_BUF struct buf text = buf_make(1000);
+	json_t *sample = common_data(job, out, "sample");
+	char took[32];
+
+	json_object_update(sample, last->data);
+	str_duration(took, jval_int(last->data, "took_ms", 0));
+	buf_printf(&text, "answered %" PRId64 " in %s", jval_int(last->data, "status", 0), took);
+	common_part(job, out, "sample", PART_DONE, now_ms, buf_text(&text));
+	common_next(job, out);
+}
+
+void rollout_sample(const struct job *job, const struct effect_result *last, int64_t now_ms,
+		    struct update *out)
+{
+	int64_t since = jval_int(job->data, "rollout.since_ms", now_ms);
+	json_t *args, *sample;
+
+	if (rollout_is_stopped(job, now_ms, out))
+		return;
+	if (!jval_at(job->data, "service.sample")) {
+		common_next(job, out); /* the repository has none */
+		return;
+	}
+	if (!last) {
+		args = json_object();
+		jval_set_str(args, "namespace", jval_str(job->data, "rollout.namespace", ""));
+		jval_set_str(args, "service", jval_str(job->data, "rollout.service", ""));
+		common_ask(out, EFFECT_SAMPLE, args);
+		common_part(job, out, "sample", PART_RUNNING, now_ms, "asking the new model");
+		return;
+	}
+	if (!last->err.class && jval_bool(last->data, "good", false)) {
+		sample_is_good(job, last, now_ms, out);
+		return;
+	}
+	if ((last->err.class || jval_bool(last->data, "again", false)) &&
+	    now_ms - since < SAMPLE_TRIES_MS) {
+		common_wait(out, WAIT_NONE, NULL, now_ms + job->rules->look_service_ms);
+		return;
+	}
+	sample = common_data(job, out, "sample");
+	if (last->data)
+		json_object_update(sample, last->data);
+	common_part(job, out, "sample", PART_FAILED, now_ms, "refused");
+	rollout_fail(job, out, JOB_FAILED, "deploy.sample", "the new model failed its sample: %s",
+		     last->err.class ? last->err.msg
+				     : jval_str(last->data, "verdict", "no usable answer"));
+}
+
+/* --- traffic --- */
+
+static void reached(const struct job *job, int64_t at, int64_t now_ms, struct update *out)
+{
+	json_t *percents = jval_at(job->data, "rollout.percents"), *rollout;
+	int64_t percent = json_integer_value(json_array_get(percents, (size_t)at));
+	AUTO_FREE char *text = str_printf("%" PRId64 " %%", percent);
+	bool last_one = (size_t)at + 1 >= json_array_size(percents);
+
+	rollout = common_data(job, out, "rollout");
+	jval_set_int(rollout, "at", at + 1);
+	jval_set_int(rollout, "since_ms", now_ms);
+	jval_set_int(rollout, "hold_until_ms", now_ms + jval_int(rollout, "hold_ms", 0));
+	common_part(job, out, "traffic", last_one ? PART_DONE : PART_RUNNING, now_ms, text);
+	if (last_one)
+		common_next(job, out);
+	else
+		common_wait(out, WAIT_NONE, NULL, jval_int(rollout, "hold_until_ms", now_ms) + 1);
+}
+
+/* Step by step, each read back from what KServe reports before the next. */
+void rollout_shift(const struct job *job, const struct effect_result *last, int64_t now_ms,
+		   struct update *out)
+{
+	json_t *percents = jval_at(job->data, "rollout.percents");
+	int64_t at = jval_int(job->data, "rollout.at", 0);
+	int percent = (int)json_integer_value(json_array_get(percents, (size_t)at));
+	enum isvc_phase phase =
+		jval_bool(job->data, "rollout.sent", false) ? ISVC_CHECK : ISVC_SHIFT;
+
+	if (rollout_is_stopped(job, now_ms, out))
+		return;
+	if (!last && at && now_ms < jval_int(job->data, "rollout.hold_until_ms", 0)) {
+		common_wait(out, WAIT_NONE, NULL, jval_int(job->data, "rollout.hold_until_ms", 0));
+		return;
+	}
+	if (!move_on(job, last, phase, percent, now_ms, out))
+		return;
+	jval_set_bool(common_data(job, out, "rollout"), "sent", phase == ISVC_SHIFT);
+	if (phase == ISVC_SHIFT)
+		common_wait(out, WAIT_NONE, NULL, rollout_next_look(job, now_ms));
+	else
+		reached(job, at, now_ms, out);
+}

@@ -1,0 +1,144 @@
+/* rollout_finish.c - see rollout.h. The model has the traffic; now the records: ours, the label,
+ * GitHub's deployment, and last the merge of exactly this commit.
+ *
+ * Nothing here takes the model back: it passed its sample and serves. When GitHub refuses the
+ * merge, that is said plainly, with the two ways on. */
+#include <inttypes.h>
+
+#include "lib/base/buf.h"
+#include "lib/base/jval.h"
+#include "lib/base/str.h"
+#include "lib/commands/rollout.h"
+
+void rollout_record(const struct job *job, const struct effect_result *last, int64_t now_ms,
+		    struct update *out)
+{
+	json_t *args;
+
+	(void)now_ms;
+	if (!last) {
+		args = json_object();
+		jval_set_str(args, "state", "live");
+		jval_set_str(args, "revision", jval_str(job->data, "rollout.revision", ""));
+		jval_set_int(args, "remote_id", jval_int(job->data, "rollout.remote_id", 0));
+		common_ask(out, EFFECT_DEPLOYMENT_END, args);
+		return;
+	}
+	if (last->err.class) {
+		common_fail(out, &last->err);
+		return;
+	}
+	jval_set_bool(common_data(job, out, "rollout"), "live", true);
+	common_next(job, out);
+}
+
+/* A refusal of what only decorates is noted and does not undo a deployment. */
+static void note(const struct job *job, const char *what, const struct effect_result *last,
+		 struct update *out)
+{
+	json_t *rollout = common_data(job, out, "rollout"), *notes;
+
+	notes = json_object_get(rollout, "notes");
+	if (!notes) {
+		notes = json_array();
+		jval_set(rollout, "notes", notes);
+	}
+	{
+		AUTO_FREE char *text = str_printf("%s: %s", what, last->err.msg);
+
+		json_array_append_new(notes, json_string(text));
+	}
+}
+
+/* It is the production label that other repositories' tools look for, so it moves: first it is
+ * put here, then it is taken from where it was. A crash between the two leaves two, and the same
+ * step then takes the old one. */
+void rollout_label(const struct job *job, const struct effect_result *last, int64_t now_ms,
+		   struct update *out)
+{
+	AUTO_FREE char *label = str_printf("Deployed-to-%s", rollout_environment(job));
+	json_t *args;
+
+	(void)now_ms;
+	if (!last) {
+		args = json_object();
+		jval_set_str(args, "label", label);
+		common_ask(out, EFFECT_LABEL_MOVE, args);
+		return;
+	}
+	if (last->err.class)
+		note(job, "the label was not moved", last, out);
+	common_next(job, out);
+}
+
+void rollout_tell(const struct job *job, const struct effect_result *last, int64_t now_ms,
+		  struct update *out)
+{
+	AUTO_FREE char *done = NULL;
+	json_t *args;
+
+	(void)now_ms;
+	if (!last) {
+		args = json_object();
+		jval_set_int(args, "id", jval_int(job->data, "rollout.remote_id", 0));
+		jval_set_str(args, "state", "success");
+		jval_set_str(args, "environment", rollout_environment(job));
+		jval_set_str(args, "environment_url", jval_str(job->data, "service.link", ""));
+		common_ask(out, EFFECT_DEPLOYMENT_STATUS, args);
+		return;
+	}
+	if (last->err.class)
+		note(job, "GitHub's deployment was not marked", last, out);
+	if (!common_is_last(job) && jval_bool(job->data, "rollout.merges", false)) {
+		common_next(job, out);
+		return;
+	}
+	done = str_printf("%s serves the model of `%.7s`", rollout_environment(job), job->head_sha);
+	common_end(out, JOB_DONE, NULL, "%s", done);
+}
+
+/* --- the merge --- */
+
+static void merge_is_refused(const struct job *job, const struct effect_result *last,
+			     int64_t now_ms, struct update *out)
+{
+	common_part(job, out, "merge", PART_FAILED, now_ms, "refused");
+	if (last->err.class == ERR_CONFLICT)
+		common_end(out, JOB_FAILED, "deploy.moved",
+			   "production serves the model of `%.7s`, but the pull request was not "
+			   "merged: its head has moved. `/build_run` takes the new commit the same "
+			   "way; `/rollback production` brings the model before back",
+			   job->head_sha);
+	else
+		common_end(out, JOB_FAILED,
+			   last->err.code[0] ? last->err.code : "deploy.merge_refused",
+			   "production serves the model of `%.7s`, but GitHub did not merge the "
+			   "pull request: %s. Merge it by hand when that is mended, or "
+			   "`/rollback production` brings the model before back",
+			   job->head_sha, last->err.msg);
+}
+
+void rollout_merge(const struct job *job, const struct effect_result *last, int64_t now_ms,
+		   struct update *out)
+{
+	AUTO_FREE char *text = NULL;
+	json_t *args;
+
+	if (!last) {
+		args = json_object();
+		jval_set_str(args, "sha", job->head_sha);
+		jval_set_str(args, "method", jval_str(job->data, "rollout.method", "merge"));
+		common_ask(out, EFFECT_MERGE, args);
+		common_part(job, out, "merge", PART_RUNNING, now_ms, "merging");
+		return;
+	}
+	if (last->err.class) {
+		merge_is_refused(job, last, now_ms, out);
+		return;
+	}
+	text = str_printf("`%.7s` into `%s`", job->head_sha,
+			  jval_str(job->data, "facts.base_ref", "?"));
+	common_part(job, out, "merge", PART_DONE, now_ms, text);
+	common_end(out, JOB_DONE, NULL, "production serves the model of `%.7s`, which is merged",
+		   job->head_sha);
+}

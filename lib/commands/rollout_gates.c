@@ -1,0 +1,337 @@
+/* rollout_gates.c - see rollout.h. From what the job has found out to the facts that the gates ask
+ * about, and from their verdicts to what people read. The verdicts are asked for three times:
+ * early, with what GitHub alone knows, so that a closed pull request costs no checkout; when all is
+ * known; and once more when the environment is ours. */
+#include <inttypes.h>
+
+#include "lib/base/buf.h"
+#include "lib/base/clock.h"
+#include "lib/base/jval.h"
+#include "lib/base/str.h"
+#include "lib/commands/commands.h"
+#include "lib/commands/rollout.h"
+#include "lib/core/markdown.h"
+
+enum { ASK_AGAIN_MS = 3000, ASK_MAX = 20, NAMES_MAX = 400 };
+
+/* The newest of a topic: the update's copy, else the job's. */
+static const json_t *topic(const struct job *job, const struct update *out, const char *name)
+{
+	const json_t *mine = out && out->data ? json_object_get(out->data, name) : NULL;
+
+	return mine ? mine : json_object_get(job->data, name);
+}
+
+/* A boolean that is there says yes or no; anything else is not known. */
+static enum fact fact_of(const json_t *from, const char *path)
+{
+	const json_t *value = jval_at(from, path);
+
+	if (!json_is_boolean(value))
+		return FACT_UNKNOWN;
+	return json_is_true(value) ? FACT_YES : FACT_NO;
+}
+
+static enum fact fact_from(bool value)
+{
+	return value ? FACT_YES : FACT_NO;
+}
+
+static void pull_facts(const json_t *seen, const struct job *job, struct gate_facts *facts)
+{
+	facts->pull_author = jval_str(seen, "author", NULL);
+	facts->pull_open = fact_of(seen, "open");
+	facts->pull_draft = fact_of(seen, "draft");
+	facts->pull_merged = fact_of(seen, "merged");
+	facts->pull_conflicts = str_eq(jval_str(seen, "mergeable_state", ""), "dirty") ? FACT_YES
+				: facts->pull_open == FACT_UNKNOWN ? FACT_UNKNOWN
+								   : FACT_NO;
+	facts->base = jval_str(seen, "base_ref", NULL);
+	facts->base_wanted = jval_str(seen, "default_branch", NULL);
+	facts->base_right = facts->base && facts->base_wanted
+				    ? fact_from(str_eq(facts->base, facts->base_wanted))
+				    : FACT_UNKNOWN;
+	facts->head = jval_str(seen, "head_sha", NULL);
+	facts->sha_is_head =
+		facts->head ? fact_from(str_eq(facts->head, job->head_sha)) : FACT_UNKNOWN;
+	facts->sha_provable = fact_from(!str_eq(jval_str(job->data, "pin.source", "api"), "api"));
+}
+
+static void run_facts(const json_t *run, const struct job *job, struct gate_facts *facts)
+{
+	facts->run_id = jval_str(run, "id", NULL);
+	facts->run_sha = jval_str(run, "sha", NULL);
+	facts->run_state = jval_str(run, "state", NULL);
+	facts->run_found = fact_from(facts->run_id != NULL);
+	facts->run_ours = facts->run_found;
+	facts->run_succeeded = fact_from(str_eq(facts->run_state, "SUCCEEDED"));
+	facts->run_of_pull = fact_from(jval_int(run, "pr", 0) == job->pr);
+	facts->run_of_sha = fact_from(str_eq(facts->run_sha, job->head_sha));
+}
+
+static void model_facts(const json_t *model, struct gate_facts *facts)
+{
+	facts->model_uri = jval_str(model, "uri", NULL);
+	facts->model_why = jval_str(model, "why", NULL);
+	facts->model_found = fact_of(model, "found");
+	facts->model_fits = fact_of(model, "fits");
+	facts->model_same = fact_of(model, "same");
+}
+
+static void merge_facts(const json_t *seen, struct gate_facts *facts)
+{
+	const json_t *behind = jval_at(seen, "behind_by");
+	const json_t *changes = jval_at(seen, "changes_requested");
+
+	facts->checks_complete = fact_of(seen, "checks.complete");
+	facts->checks_passed = fact_of(seen, "checks.passed");
+	facts->checks_pending = jval_bool(seen, "checks.pending", false);
+	facts->checks_names = jval_str(seen, "checks.names", NULL);
+	facts->up_to_date =
+		json_is_integer(behind) ? fact_from(json_integer_value(behind) == 0) : FACT_UNKNOWN;
+	facts->behind_by = jval_int(seen, "behind_by", 0);
+	facts->mergeable = fact_of(seen, "mergeable");
+	facts->mergeable_why = jval_str(seen, "mergeable_why", NULL);
+	facts->method_allowed = fact_of(seen, "method_allowed");
+	facts->methods = jval_str(seen, "methods", NULL);
+	facts->queue_required = fact_of(seen, "merge_queue");
+	facts->workflows_touched = fact_of(seen, "touches_workflows");
+	facts->workflows_allowed = fact_of(seen, "may_workflows");
+	facts->approvals = FACT_UNUSED;
+	facts->changes_requested = changes ? fact_of(seen, "changes_requested") : FACT_UNKNOWN;
+}
+
+/* What nobody has asked for yet: policy files bring these. */
+static void unused_facts(struct gate_facts *facts)
+{
+	facts->metrics = FACT_UNUSED;
+	facts->previous_has_sha = FACT_UNUSED;
+	facts->held = FACT_UNUSED;
+	facts->frozen = FACT_UNUSED;
+	facts->allowed_again = FACT_UNUSED;
+	facts->sha_is_head_again = FACT_UNUSED;
+}
+
+static void lock_facts(const json_t *rollout, struct gate_facts *facts)
+{
+	facts->lock = jval_int(rollout, "fence", 0) ? LOCK_OURS : LOCK_FREE;
+}
+
+void rollout_facts(const struct job *job, const struct update *out, struct gate_facts *facts)
+{
+	const json_t *seen = topic(job, out, "facts"), *rollout = topic(job, out, "rollout");
+
+	*facts = (struct gate_facts){0};
+	unused_facts(facts);
+	facts->environment = rollout_environment(job);
+	facts->sha = job->head_sha;
+	facts->pull = job->pr;
+	facts->merges = jval_bool(rollout, "merges",
+				  str_eq(facts->environment, "production") &&
+					  !jval_bool(job->args, "no-merge", false));
+	facts->method = jval_str(rollout, "method", "merge");
+	facts->force_reason = jval_str(job->args, "force", NULL);
+	facts->may_force = FACT_YES; /* the command itself needs the maintain permission */
+	facts->allowed = FACT_YES;   /* authorize has passed */
+	pull_facts(seen, job, facts);
+	if (!str_eq(facts->environment, "production"))
+		facts->base_right = FACT_UNUSED;
+	run_facts(topic(job, out, "run"), job, facts);
+	model_facts(topic(job, out, "model"), facts);
+	merge_facts(seen, facts);
+	lock_facts(rollout, facts);
+}
+
+void rollout_keep_verdicts(const struct job *job, struct update *out,
+			   const struct gate_report *report)
+{
+	json_t *list = json_array();
+
+	for (int i = 0; i < GATE_COUNT; i++) {
+		const struct gate_verdict *verdict = &report->items[i];
+		json_t *row = json_object();
+
+		jval_set_str(row, "gate", gate_name(verdict->gate));
+		jval_set_str(row, "result", gate_result_name(verdict->result));
+		jval_set_str(row, "code", verdict->code);
+		jval_set_str(row, "sentence", verdict->sentence);
+		jval_set_str(row, "line", verdict->line);
+		json_array_append_new(list, row);
+	}
+	(void)job;
+	if (!out->data)
+		out->data = json_object();
+	jval_set(out->data, "gates", list);
+}
+
+static const char *sign_of(const char *result)
+{
+	static const struct {
+		const char *result, *sign;
+	} signs[] = {{"passed", "✅"}, {"skipped", "➖"}, {"waits", "⏳"}, {"failed", "❌"}};
+
+	for (size_t i = 0; i < ARRAY_LEN(signs); i++)
+		if (str_eq(signs[i].result, result))
+			return signs[i].sign;
+	return "❔";
+}
+
+void rollout_put_gates(const json_t *gates, struct buf *out)
+{
+	const json_t *row;
+	size_t i;
+
+	buf_puts(out, "| | gate | |\n|---|---|---|\n");
+	json_array_foreach(gates, i, row)
+	{
+		buf_printf(out, "| %s | %s | ", sign_of(jval_str(row, "result", "")),
+			   jval_str(row, "gate", "?"));
+		markdown_text(out, jval_str(row, "sentence", ""), NAMES_MAX);
+		buf_puts(out, " |\n");
+	}
+}
+
+static void end_by_gate(const struct job *job, const struct gate_report *report, int64_t now_ms,
+			struct update *out)
+{
+	const struct gate_verdict *first = &report->items[report->first];
+	const char *line = first->line;
+
+	common_part(job, out, "gates", PART_FAILED, now_ms, gate_name(first->gate));
+	common_end(out, JOB_FAILED, first->code, "%s%s%s%s", first->sentence,
+		   *line ? " Next: `" : "", line, *line ? "`" : "");
+}
+
+/* --- what GitHub alone knows --- */
+
+static void ask_github(const struct job *job, struct update *out)
+{
+	json_t *args = json_object();
+
+	jval_set_str(args, "sha", job->head_sha);
+	jval_set_str(args, "method",
+		     jval_str(job->data, "rollout.method",
+			      jval_str(job->args, "merge-method", "merge")));
+	common_ask(out, EFFECT_MERGE_FACTS, args);
+}
+
+static void keep_facts(const struct job *job, const struct effect_result *last, struct update *out)
+{
+	json_t *facts = common_data(job, out, "facts");
+
+	json_object_clear(facts);
+	json_object_update(facts, last->data);
+}
+
+/* Refuses at once what no run and no model could change; the rest is asked about later. */
+void rollout_ask(const struct job *job, const struct effect_result *last, int64_t now_ms,
+		 struct update *out)
+{
+	const struct command *command = command_by_name(&commands, job->command);
+	struct gate_report report;
+	struct gate_facts facts;
+
+	if (!last) {
+		ask_github(job, out);
+		common_part(job, out, "gates", PART_RUNNING, now_ms, "asking GitHub");
+		return;
+	}
+	if (last->err.class) {
+		common_fail(out, &last->err);
+		return;
+	}
+	keep_facts(job, last, out);
+	rollout_facts(job, out, &facts);
+	gates_ask(&report, &facts);
+	if (report.first < GATE_RUN && report.items[report.first].result == GATE_FAILED &&
+	    !command->read_only) {
+		rollout_keep_verdicts(job, out, &report);
+		end_by_gate(job, &report, now_ms, out);
+		return;
+	}
+	common_next(job, out);
+}
+
+/* --- all of them --- */
+
+/* GitHub is working it out, or checks are going on: asked again, for a while. */
+static bool waits_for_github(const struct job *job, const struct gate_report *report,
+			     int64_t now_ms, struct update *out)
+{
+	const struct gate_verdict *first = &report->items[report->first];
+	json_t *rollout = common_data(job, out, "rollout");
+	int64_t tries = jval_int(rollout, "tries", 0);
+
+	if (first->result != GATE_WAITS || first->gate == GATE_LOCK || tries >= ASK_MAX)
+		return false;
+	jval_set_int(rollout, "tries", tries + 1);
+	common_part(job, out, "gates", PART_RUNNING, now_ms, first->sentence);
+	common_wait(out, WAIT_NONE, NULL, now_ms + ASK_AGAIN_MS);
+	return true;
+}
+
+static void judge(const struct job *job, int64_t now_ms, struct update *out)
+{
+	const struct command *command = command_by_name(&commands, job->command);
+	struct gate_report report;
+	struct gate_facts facts;
+
+	rollout_facts(job, out, &facts);
+	gates_ask(&report, &facts);
+	rollout_keep_verdicts(job, out, &report);
+	if (command->read_only) { /* /plan: all verdicts are its answer */
+		common_next(job, out);
+		return;
+	}
+	if (report.first == GATE_COUNT || report.first == GATE_LOCK) {
+		common_part(job, out, "gates", PART_DONE, now_ms, "all passed");
+		common_next(job, out);
+	} else if (!waits_for_github(job, &report, now_ms, out)) {
+		end_by_gate(job, &report, now_ms, out);
+	}
+}
+
+void rollout_gates(const struct job *job, const struct effect_result *last, int64_t now_ms,
+		   struct update *out)
+{
+	if (!last && jval_int(job->data, "rollout.tries", 0)) { /* it has waited */
+		ask_github(job, out);
+		return;
+	}
+	if (last && last->err.class) {
+		common_fail(out, &last->err);
+		return;
+	}
+	if (last)
+		keep_facts(job, last, out);
+	judge(job, now_ms, out);
+}
+
+/* --- once more, with the environment in hand --- */
+
+/* Pushes, reviews and rights may have changed while it stood in line. */
+void rollout_again(const struct job *job, const struct effect_result *last, int64_t now_ms,
+		   struct update *out)
+{
+	struct gate_report report;
+	struct gate_facts facts;
+
+	if (!last) {
+		ask_github(job, out);
+		return;
+	}
+	if (last->err.class) {
+		common_fail(out, &last->err);
+		return;
+	}
+	keep_facts(job, last, out);
+	rollout_facts(job, out, &facts);
+	facts.allowed_again = FACT_YES; /* confirm has passed */
+	facts.sha_is_head_again = facts.sha_is_head;
+	gates_ask(&report, &facts);
+	rollout_keep_verdicts(job, out, &report);
+	if (report.first == GATE_COUNT)
+		common_next(job, out);
+	else if (!waits_for_github(job, &report, now_ms, out))
+		end_by_gate(job, &report, now_ms, out);
+}

@@ -1,0 +1,247 @@
+/* rollout_prepare.c - see rollout.h. What has to be known before the gates can be asked: the
+ * settings at the commit, a run of it that we made, its model, and the object to have. Nothing
+ * outside is changed by any of these steps. A missing run or model is not an end here: it is a fact
+ * that a gate refuses, so that /plan shows it beside the others. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "lib/base/buf.h"
+#include "lib/base/jval.h"
+#include "lib/base/str.h"
+#include "lib/commands/commands.h"
+#include "lib/commands/rollout.h"
+#include "lib/core/markdown.h"
+
+enum { TIMEOUT_MS = 600000, MODEL_TEXT_MAX = 200 };
+
+const char *rollout_environment(const struct job *job)
+{
+	if (str_eq(job->command, "staging_deploy"))
+		return "staging";
+	return jval_str(job->args, "arg", "production");
+}
+
+char *rollout_line(const struct job *job)
+{
+	if (str_eq(job->command, "staging_deploy") || !jval_str(job->args, "arg", NULL))
+		return str_printf("/%s", job->command);
+	return str_printf("/%s %s", job->command, jval_str(job->args, "arg", ""));
+}
+
+static void fail_part(const struct job *job, const char *part, const struct effect_result *last,
+		      int64_t now_ms, struct update *out)
+{
+	json_t *annotation = last->data ? json_object_get(last->data, "annotation") : NULL;
+	json_t *failure = common_data(job, out, "failure");
+	const char *log = jval_str(last->data, "log", NULL);
+
+	jval_set_str(failure, "part", part);
+	if (annotation)
+		jval_set(failure, "annotation", json_incref(annotation));
+	if (log)
+		jval_set_str(failure, "log", log);
+	common_part(job, out, part, PART_FAILED, now_ms, "failed");
+	common_fail(out, &last->err);
+}
+
+/* --- settings --- */
+
+/* Percents of the traffic on the way up; the last is always 100. */
+static bool read_steps(const char *text, json_t *percents)
+{
+	int64_t before = 0;
+
+	while (text && *text) {
+		size_t len = strcspn(text, ",");
+		AUTO_FREE char *word = str_dup_len(text, len);
+		int64_t percent;
+
+		if (!str_to_int64(&percent, word) || percent <= before || percent > 100)
+			return false;
+		json_array_append_new(percents, json_integer(before = percent));
+		text += len + (text[len] == ',');
+	}
+	if (before < 100)
+		json_array_append_new(percents, json_integer(100));
+	return true;
+}
+
+/* What the command says goes before what the settings say. */
+static bool keep_plan(const struct job *job, const json_t *deployment, json_t *rollout)
+{
+	json_t *percents = json_array();
+	const char *method =
+		jval_str(job->args, "merge-method", jval_str(deployment, "merge_method", "merge"));
+	bool merges = str_eq(rollout_environment(job), "production");
+
+	jval_set(rollout, "percents", percents);
+	jval_set_int(rollout, "hold_ms",
+		     jval_int(job->args, "hold", jval_int(deployment, "canary_hold", 0)));
+	jval_set_int(rollout, "timeout_ms", jval_int(deployment, "timeout", TIMEOUT_MS));
+	jval_set_bool(rollout, "merges", merges && !jval_bool(job->args, "no-merge", false));
+	jval_set_str(rollout, "method", method);
+	return read_steps(jval_str(job->args, "steps", jval_str(deployment, "canary_steps", "")),
+			  percents);
+}
+
+static void refuse_environment(const struct job *job, int64_t now_ms, struct update *out)
+{
+	common_part(job, out, "gates", PART_FAILED, now_ms, "failed");
+	common_end(out, JOB_FAILED, "deploy.no_environment",
+		   "config_files/config.yaml at `%.7s` has no namespace for the environment `%s`. "
+		   "Add `deployment.%s.namespace`, or name `staging` or `production`",
+		   job->head_sha, rollout_environment(job), rollout_environment(job));
+}
+
+void rollout_settings(const struct job *job, const struct effect_result *last, int64_t now_ms,
+		      struct update *out)
+{
+	AUTO_FREE char *ns_key = str_printf("deployment.%s.namespace", rollout_environment(job));
+	const char *ns;
+	json_t *rollout, *mine;
+
+	if (!last) {
+		common_ask(out, EFFECT_SETTINGS, NULL);
+		return;
+	}
+	if (last->err.class) {
+		fail_part(job, "gates", last, now_ms, out);
+		return;
+	}
+	ns = jval_str(last->data, ns_key, NULL);
+	if (!ns) {
+		refuse_environment(job, now_ms, out);
+		return;
+	}
+	mine = common_data(job, out, "settings");
+	jval_set_str(mine, "namespace", jval_str(last->data, "pipeline.namespace", ""));
+	rollout = common_data(job, out, "rollout");
+	jval_set_str(rollout, "environment", rollout_environment(job));
+	jval_set_str(rollout, "namespace", ns);
+	jval_set_str(rollout, "service",
+		     jval_str(last->data, "deployment.inference_service_name", ""));
+	jval_set_str(rollout, "path",
+		     jval_str(last->data, "deployment.inference_service_function_path", ""));
+	jval_set_str(rollout, "sample_path",
+		     jval_str(last->data, "deployment.pre_deployment_test_sample_input_path", ""));
+	jval_set(rollout, "model", json_incref(jval_at(last->data, "deployment.model")));
+	if (keep_plan(job, jval_at(last->data, "deployment"), rollout))
+		common_next(job, out);
+	else
+		common_end(out, JOB_FAILED, "deploy.steps",
+			   "the traffic steps must be growing whole numbers from 1 to 100, like "
+			   "`--steps 10,50,100`");
+}
+
+/* --- the run --- */
+
+void rollout_find_run(const struct job *job, const struct effect_result *last, int64_t now_ms,
+		      struct update *out)
+{
+	json_t *args, *run;
+
+	(void)now_ms;
+	if (!last) {
+		args = json_object();
+		jval_set_str(args, "sha", job->head_sha);
+		if (jval_str(job->args, "run-id", NULL))
+			jval_set_str(args, "run_id", jval_str(job->args, "run-id", ""));
+		common_ask(out, EFFECT_RUN_FIND, args);
+		return;
+	}
+	if (last->err.class && last->err.class != ERR_NOT_FOUND) {
+		common_fail(out, &last->err);
+		return;
+	}
+	run = common_data(job, out, "run");
+	if (!last->err.class)
+		json_object_update(run, last->data);
+	common_next(job, out);
+}
+
+/* --- its model --- */
+
+static json_t *model_args(const struct job *job)
+{
+	json_t *args = json_object(), *wanted = jval_at(job->data, "rollout.model");
+
+	jval_set_str(args, "run_id", jval_str(job->data, "run.id", ""));
+	jval_set_str(args, "path", jval_str(job->data, "rollout.path", ""));
+	if (wanted)
+		jval_set(args, "model", json_deep_copy(wanted));
+	return args;
+}
+
+/* A question or a refusal about the model is a fact; that nobody answers is not. */
+static bool is_about_model(const struct effect_result *last)
+{
+	return last->err.class == ERR_USER || last->err.class == ERR_NOT_FOUND;
+}
+
+void rollout_model(const struct job *job, const struct effect_result *last, int64_t now_ms,
+		   struct update *out)
+{
+	json_t *model;
+
+	if (!jval_str(job->data, "run.id", NULL)) {
+		common_next(job, out); /* there is none: the gate of the run says so */
+		return;
+	}
+	if (!last) {
+		common_ask(out, EFFECT_MODEL, model_args(job));
+		common_part(job, out, "gates", PART_RUNNING, now_ms, "looking for the model");
+		return;
+	}
+	model = common_data(job, out, "model");
+	if (last->err.class && !is_about_model(last)) {
+		fail_part(job, "gates", last, now_ms, out);
+		return;
+	}
+	if (last->data)
+		json_object_update(model, last->data);
+	if (last->err.class) {
+		jval_set_bool(model, "found", false);
+		jval_set_str(model, "why", last->err.msg);
+	}
+	common_next(job, out);
+}
+
+/* --- the object to have --- */
+
+static json_t *service_args(const struct job *job)
+{
+	static const char *const copied[] = {"namespace", "service", "path", "sample_path"};
+	json_t *args = json_object();
+
+	for (size_t i = 0; i < ARRAY_LEN(copied); i++) {
+		AUTO_FREE char *key = str_printf("rollout.%s", copied[i]);
+
+		jval_set_str(args, copied[i], jval_str(job->data, key, ""));
+	}
+	jval_set_str(args, "storage_uri", jval_str(job->data, "model.uri", ""));
+	jval_set_str(args, "run_id", jval_str(job->data, "run.id", ""));
+	return args;
+}
+
+void rollout_service(const struct job *job, const struct effect_result *last, int64_t now_ms,
+		     struct update *out)
+{
+	json_t *service;
+
+	if (!jval_str(job->data, "model.uri", NULL)) {
+		common_next(job, out); /* no model, no object */
+		return;
+	}
+	if (!last) {
+		common_ask(out, EFFECT_SERVICE_MAKE, service_args(job));
+		common_part(job, out, "gates", PART_RUNNING, now_ms, "making the service");
+		return;
+	}
+	if (last->err.class) {
+		fail_part(job, "gates", last, now_ms, out);
+		return;
+	}
+	service = common_data(job, out, "service");
+	json_object_update(service, last->data);
+	common_next(job, out);
+}

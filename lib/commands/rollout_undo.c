@@ -1,0 +1,135 @@
+/* rollout_undo.c - see rollout.h. The way back: why it failed, all traffic to what served before,
+ * the records, and the end with the cause.
+ *
+ * Taking back waits for as long as it takes: a job whose traffic could not be put back has not
+ * ended, and says so on the pull request. Only when the planner finds that nothing more can be done
+ * (the service was deleted, somebody else changed it) does it end with that said. */
+#include "lib/base/buf.h"
+#include "lib/base/jval.h"
+#include "lib/base/str.h"
+#include "lib/commands/rollout.h"
+
+/* The pods know more than the service: which image could not be pulled, what ran out of memory. */
+void rollout_causes(const struct job *job, const struct effect_result *last, int64_t now_ms,
+		    struct update *out)
+{
+	json_t *args, *failed, *failure;
+
+	(void)now_ms;
+	if (!jval_bool(job->data, "rollout.touched", false)) {
+		common_next(job, out);
+		return;
+	}
+	if (!last) {
+		args = json_object();
+		jval_set_str(args, "namespace", jval_str(job->data, "rollout.namespace", ""));
+		jval_set_str(args, "service", jval_str(job->data, "rollout.service", ""));
+		common_ask(out, EFFECT_SERVICE_CAUSES, args);
+		return;
+	}
+	failed = common_data(job, out, "failed");
+	if (!last->err.class && *jval_str(last->data, "cause", ""))
+		jval_set_str(failed, "cause", jval_str(last->data, "cause", ""));
+	if (!last->err.class && *jval_str(last->data, "log", "")) {
+		failure = common_data(job, out, "failure");
+		jval_set_str(failure, "part", "model");
+		jval_set_str(failure, "log", jval_str(last->data, "log", ""));
+	}
+	jval_set_int(common_data(job, out, "rollout"), "since_ms", now_ms);
+	common_next(job, out);
+}
+
+static void note_result(const struct job *job, const char *text, bool restored, int64_t now_ms,
+			struct update *out)
+{
+	json_t *failed = common_data(job, out, "failed");
+
+	jval_set_bool(failed, "restored", restored);
+	jval_set_str(failed, "traffic", text);
+	common_part(job, out, "traffic", restored ? PART_CANCELLED : PART_FAILED, now_ms,
+		    restored ? "back to the model before" : "not put back");
+	common_next(job, out);
+}
+
+void rollout_restore(const struct job *job, const struct effect_result *last, int64_t now_ms,
+		     struct update *out)
+{
+	struct isvc_move move = {0};
+	json_t *args;
+
+	if (!jval_bool(job->data, "rollout.touched", false)) {
+		common_next(job, out);
+		return;
+	}
+	if (!last) {
+		args = json_object();
+		jval_set_str(args, "namespace", jval_str(job->data, "rollout.namespace", ""));
+		jval_set_str(args, "service", jval_str(job->data, "rollout.service", ""));
+		common_ask(out, EFFECT_SERVICE_LOOK, args);
+		return;
+	}
+	if (last->err.class || !jval_at(last->data, "seen")) {
+		common_wait(out, WAIT_NONE, NULL, rollout_next_look(job, now_ms));
+		return;
+	}
+	rollout_plan(job, last, ISVC_RESTORE, 0, out, &move);
+	if (move.kind == ISVC_SEND)
+		rollout_ask_move(job, &move.request, false, out);
+	else if (move.kind == ISVC_WAIT)
+		common_wait(out, WAIT_NONE, NULL, rollout_next_look(job, now_ms));
+	else
+		note_result(job, move.why, move.kind == ISVC_DONE, now_ms, out);
+	isvc_move_dispose(&move);
+}
+
+void rollout_undo(const struct job *job, const struct effect_result *last, int64_t now_ms,
+		  struct update *out)
+{
+	json_t *args;
+
+	(void)now_ms;
+	if (!last) {
+		args = json_object();
+		jval_set_str(args, "state", "failed");
+		jval_set_int(args, "remote_id", jval_int(job->data, "rollout.remote_id", 0));
+		common_ask(out, EFFECT_DEPLOYMENT_END, args);
+		return;
+	}
+	if (last->err.class)
+		common_fail(out, &last->err);
+	else
+		common_next(job, out);
+}
+
+static void end_failed(const struct job *job, struct update *out)
+{
+	const json_t *failed = json_object_get(job->data, "failed");
+	const char *cause = jval_str(failed, "cause", ""),
+		   *traffic = jval_str(failed, "traffic", "");
+	AUTO_BUF struct buf text = buf_make(ERR_MSG_MAX);
+
+	buf_puts(&text, jval_str(failed, "message", "the rollout failed"));
+	if (*cause)
+		buf_printf(&text, " (%s)", cause);
+	if (*traffic)
+		buf_printf(&text, ". %s", traffic);
+	common_end(out, (enum job_state)jval_int(failed, "state", JOB_FAILED),
+		   jval_str(failed, "code", "deploy.failed"), "%s", buf_text(&text));
+}
+
+void rollout_tell_failure(const struct job *job, const struct effect_result *last, int64_t now_ms,
+			  struct update *out)
+{
+	json_t *args;
+
+	(void)now_ms;
+	if (!last && jval_int(job->data, "rollout.remote_id", 0)) {
+		args = json_object();
+		jval_set_int(args, "id", jval_int(job->data, "rollout.remote_id", 0));
+		jval_set_str(args, "state", "failure");
+		jval_set_str(args, "environment", rollout_environment(job));
+		common_ask(out, EFFECT_DEPLOYMENT_STATUS, args);
+		return;
+	}
+	end_failed(job, out);
+}

@@ -1,0 +1,122 @@
+/* github_deploy.c - see github_merge.h. Deployment objects and the label.
+ *
+ * GitHub's defaults for a new deployment would merge the base into the branch and refuse while any
+ * status is not green: both are switched off, because our own gates have asked. The payload carries
+ * the job, by which one that was made before a crash is found again. */
+#include <inttypes.h>
+
+#include "lib/base/str.h"
+#include "lib/services/github_impl.h"
+#include "lib/services/github_merge.h"
+
+enum { LIST_MAX = 100 };
+
+static enum err_class send(struct github *gh, struct http *http, const struct github_target *to,
+			   const char *method, const char *url, const json_t *body,
+			   struct github_answer *answer, struct err *err)
+{
+	struct github_call call = {.method = method,
+				   .url = url,
+				   .body = body,
+				   .kind = str_eq(method, "GET") ? GITHUB_READ : GITHUB_WRITE,
+				   .to = to};
+
+	return github_call(gh, http, &call, answer, err);
+}
+
+static int64_t find_deployment(struct github *gh, struct http *http, const struct github_target *to,
+			       const char *sha, const json_t *body, struct err *err)
+{
+	AUTO_FREE char *environment = github_segment(jval_str(body, "environment", ""));
+	AUTO_FREE char *url = github_repo_url(
+		gh, to, "/deployments?sha=%s&environment=%.300s&per_page=100", sha, environment);
+	AUTO_ANSWER struct github_answer answer = {0};
+	const json_t *each;
+	size_t i;
+
+	if (send(gh, http, to, "GET", url, NULL, &answer, err))
+		return -1;
+	json_array_foreach(
+		answer.json, i,
+		each) if (str_eq(jval_str(each, "payload.job", NULL),
+				 jval_str(body, "payload.job", ""))) return jval_int(each, "id", 0);
+	return 0;
+}
+
+enum err_class github_deployment_create(struct github *gh, struct http *http,
+					const struct github_target *to, const char *sha,
+					const json_t *body, bool in_doubt, int64_t *out_id,
+					struct err *err)
+{
+	AUTO_FREE char *url = github_repo_url(gh, to, "/deployments");
+	AUTO_JSON json_t *request = json_deep_copy(body);
+	AUTO_ANSWER struct github_answer answer = {0};
+	enum err_class class;
+
+	*out_id = in_doubt ? find_deployment(gh, http, to, sha, body, err) : 0;
+	if (*out_id < 0)
+		return err->class;
+	if (*out_id)
+		return ERR_OK;
+	jval_set_str(request, "ref", sha);
+	jval_set_bool(request, "auto_merge", false);
+	jval_set(request, "required_contexts", json_array());
+	class = send(gh, http, to, "POST", url, request, &answer, err);
+	if (class)
+		return class;
+	*out_id = jval_int(answer.json, "id", 0);
+	if (*out_id)
+		return ERR_OK;
+	err->in_doubt = true;
+	return err_code(err, ERR_TRANSIENT, "github.odd", "GitHub's answer lacks a deployment");
+}
+
+enum err_class github_deployment_status(struct github *gh, struct http *http,
+					const struct github_target *to, int64_t id,
+					const json_t *body, struct err *err)
+{
+	AUTO_FREE char *url = github_repo_url(gh, to, "/deployments/%" PRId64 "/statuses", id);
+	AUTO_ANSWER struct github_answer answer = {0};
+
+	return send(gh, http, to, "POST", url, body, &answer, err);
+}
+
+/* --- the label --- */
+
+static enum err_class take_label(struct github *gh, struct http *http,
+				 const struct github_target *to, int64_t number, const char *name,
+				 struct err *err)
+{
+	AUTO_FREE char *url =
+		github_repo_url(gh, to, "/issues/%" PRId64 "/labels/%.300s", number, name);
+	AUTO_ANSWER struct github_answer answer = {0};
+	enum err_class class = send(gh, http, to, "DELETE", url, NULL, &answer, err);
+
+	return class == ERR_NOT_FOUND ? ERR_OK : class; /* it has gone meanwhile */
+}
+
+enum err_class github_label_move(struct github *gh, struct http *http,
+				 const struct github_target *to, int64_t pr, const char *label,
+				 struct err *err)
+{
+	AUTO_FREE char *name = github_segment(label);
+	AUTO_FREE char *add = github_repo_url(gh, to, "/issues/%" PRId64 "/labels", pr);
+	AUTO_FREE char *others = github_repo_url(
+		gh, to, "/issues?labels=%.300s&state=all&per_page=%d", name, LIST_MAX);
+	AUTO_JSON json_t *body = json_pack("{s:[s]}", "labels", label);
+	AUTO_ANSWER struct github_answer added = {0}, listed = {0};
+	enum err_class class = send(gh, http, to, "POST", add, body, &added, err);
+	const json_t *each;
+	size_t i;
+
+	if (!class)
+		class = send(gh, http, to, "GET", others, NULL, &listed, err);
+	json_array_foreach(listed.json, i, each)
+	{
+		int64_t number = jval_int(each, "number", 0);
+
+		if (!class && number && number != pr && jval_at(each, "pull_request"))
+			class = take_label(gh, http, to, number, name, err);
+	}
+	return class;
+}

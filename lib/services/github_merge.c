@@ -1,0 +1,444 @@
+/* github_merge.c - see github_merge.h. The reads before a merge, and the merge.
+ *
+ * Required checks are learned twice: from the rules of the branch (rulesets) and from the branch
+ * itself, which shows the classic protection's checks without the Administration permission. A
+ * required check that names an App counts only when that App made it. Lists that were cut are not
+ * complete, and say so. */
+#include "lib/services/github_merge.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "lib/base/str.h"
+#include "lib/services/github_impl.h"
+
+enum { PAGES_MAX = 10, NAMES_MAX = 300, BIG_ANSWER = 32 * 1024 * 1024 };
+
+struct asking {
+	struct github *gh;
+	struct http *http;
+	const struct github_target *to;
+	const struct github_merge_question *question;
+	json_t *out;
+	json_t *required; /* {"name": app id or 0} */
+	struct err *err;
+};
+
+static enum err_class get(const struct asking *ask, const char *url, struct github_answer *answer)
+{
+	struct github_call call = {
+		.method = "GET", .url = url, .to = ask->to, .response_max = BIG_ANSWER};
+
+	return github_call(ask->gh, ask->http, &call, answer, ask->err);
+}
+
+/* A read that may be refused: what it would have said stays unknown. */
+static bool is_only_unknown(enum err_class class)
+{
+	return class == ERR_NOT_FOUND || class == ERR_DENIED || class == ERR_USER;
+}
+
+/* --- the pull request and the repository --- */
+
+static void keep_pull(json_t *out, const json_t *pull)
+{
+	static const struct {
+		const char *ours, *theirs;
+	} texts[] = {{"author", "user.login"},
+		     {"head_sha", "head.sha"},
+		     {"base_ref", "base.ref"},
+		     {"mergeable_state", "mergeable_state"}};
+	const json_t *mergeable = jval_at(pull, "mergeable");
+
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+		if (jval_str(pull, texts[i].theirs, NULL))
+			jval_set_str(out, texts[i].ours, jval_str(pull, texts[i].theirs, ""));
+	jval_set_int(out, "author_id", jval_int(pull, "user.id", 0));
+	jval_set_bool(out, "open", str_eq(jval_str(pull, "state", ""), "open"));
+	jval_set_bool(out, "draft", jval_bool(pull, "draft", false));
+	jval_set_bool(out, "merged", jval_bool(pull, "merged", false));
+	if (json_is_boolean(mergeable))
+		jval_set_bool(out, "mergeable", json_is_true(mergeable));
+	if (json_is_false(mergeable))
+		jval_set_str(out, "mergeable_why",
+			     str_eq(jval_str(pull, "mergeable_state", ""), "dirty")
+				     ? "it conflicts with its base branch"
+				     : "GitHub says that it cannot be merged");
+}
+
+static enum err_class ask_pull(struct asking *ask)
+{
+	AUTO_FREE char *url =
+		github_repo_url(ask->gh, ask->to, "/pulls/%" PRId64, ask->question->pr);
+	AUTO_ANSWER struct github_answer answer = {0};
+	enum err_class class = get(ask, url, &answer);
+
+	if (class)
+		return class;
+	keep_pull(ask->out, answer.json);
+	return ERR_OK;
+}
+
+/* --- rules --- */
+
+static void require_check(struct asking *ask, const char *name, int64_t app_id)
+{
+	if (name && *name)
+		jval_set_int(ask->required, name, app_id);
+}
+
+/* Keeps of "merge, squash, rebase" what is in the list. */
+static void cut_methods(json_t *methods, const json_t *allowed)
+{
+	for (size_t i = json_array_size(methods); i-- > 0;) {
+		const char *name = json_string_value(json_array_get(methods, i));
+		const json_t *each;
+		bool found = false;
+		size_t at;
+
+		json_array_foreach(allowed, at, each) found |=
+			str_eq(json_string_value(each), name);
+		if (!found)
+			json_array_remove(methods, i);
+	}
+}
+
+static void read_rule(struct asking *ask, const json_t *rule, json_t *methods)
+{
+	const char *type = jval_str(rule, "type", "");
+	const json_t *list = jval_at(rule, "parameters.required_status_checks"), *check;
+	const json_t *allowed = jval_at(rule, "parameters.allowed_merge_methods");
+	AUTO_JSON json_t *linear = json_pack("[s,s]", "squash", "rebase");
+	size_t i;
+
+	if (str_eq(type, "merge_queue"))
+		jval_set_bool(ask->out, "merge_queue", true);
+	if (str_eq(type, "required_linear_history"))
+		cut_methods(methods, linear);
+	if (str_eq(type, "required_status_checks"))
+		json_array_foreach(list, i, check)
+			require_check(ask, jval_str(check, "context", NULL),
+				      jval_int(check, "integration_id", 0));
+	if (str_eq(type, "pull_request") && json_is_array(allowed))
+		cut_methods(methods, allowed);
+}
+
+static enum err_class ask_rules(struct asking *ask, json_t *methods)
+{
+	AUTO_FREE char *branch = github_segment(jval_str(ask->out, "base_ref", ""));
+	char *url =
+		github_repo_url(ask->gh, ask->to, "/rules/branches/%.1000s?per_page=100", branch);
+	enum err_class class = ERR_OK;
+	const json_t *rule;
+	size_t i;
+
+	jval_set_bool(ask->out, "merge_queue", false);
+	for (int page = 0; url && page < PAGES_MAX && !class; page++) {
+		AUTO_ANSWER struct github_answer answer = {0};
+
+		class = get(ask, url, &answer);
+		mem_free(url);
+		url = NULL;
+		if (class)
+			break;
+		json_array_foreach(answer.json, i, rule) read_rule(ask, rule, methods);
+		url = answer.next ? github_same_origin(ask->gh->api_url, answer.next) : NULL;
+	}
+	mem_free(url);
+	if (is_only_unknown(class)) {
+		json_object_del(ask->out, "merge_queue");
+		jval_set_bool(ask->out, "rules_unknown", true);
+		return ERR_OK;
+	}
+	return class;
+}
+
+/* Classic protection, as the branch shows it to whoever may read contents. */
+static enum err_class ask_branch(struct asking *ask)
+{
+	AUTO_FREE char *branch = github_segment(jval_str(ask->out, "base_ref", ""));
+	AUTO_FREE char *url = github_repo_url(ask->gh, ask->to, "/branches/%.1000s", branch);
+	AUTO_ANSWER struct github_answer answer = {0};
+	enum err_class class = get(ask, url, &answer);
+	const json_t *wanted, *each;
+	size_t i;
+
+	if (is_only_unknown(class)) {
+		jval_set_bool(ask->out, "rules_unknown", true);
+		return ERR_OK;
+	}
+	if (class)
+		return class;
+	wanted = jval_at(answer.json, "protection.required_status_checks");
+	if (str_eq(jval_str(wanted, "enforcement_level", "off"), "off"))
+		return ERR_OK;
+	json_array_foreach(jval_at(wanted, "contexts"), i, each)
+		require_check(ask, json_string_value(each), 0);
+	json_array_foreach(jval_at(wanted, "checks"), i, each)
+		require_check(ask, jval_str(each, "context", NULL),
+			      jval_int(each, "app_id", 0) > 0 ? jval_int(each, "app_id", 0) : 0);
+	return ERR_OK;
+}
+
+static enum err_class ask_repo(struct asking *ask)
+{
+	static const struct {
+		const char *name, *key;
+	} known[] = {{"merge", "allow_merge_commit"},
+		     {"squash", "allow_squash_merge"},
+		     {"rebase", "allow_rebase_merge"}};
+	AUTO_FREE char *url = github_repo_url(ask->gh, ask->to, "%s", "");
+	AUTO_ANSWER struct github_answer answer = {0};
+	AUTO_JSON json_t *methods = json_array();
+	AUTO_BUF struct buf names = buf_make(NAMES_MAX);
+	enum err_class class = get(ask, url, &answer);
+	bool allowed = false;
+
+	if (class)
+		return class;
+	jval_set_str(ask->out, "default_branch", jval_str(answer.json, "default_branch", ""));
+	for (size_t i = 0; i < ARRAY_LEN(known); i++)
+		if (jval_bool(answer.json, known[i].key, false))
+			json_array_append_new(methods, json_string(known[i].name));
+	class = ask_rules(ask, methods);
+	if (class || !jval_at(answer.json, "allow_merge_commit"))
+		return class; /* shown only to who may push: unknown then */
+	for (size_t i = 0; i < json_array_size(methods); i++) {
+		const char *name = json_string_value(json_array_get(methods, i));
+
+		buf_printf(&names, "%s%s", i ? ", " : "", name);
+		allowed |= str_eq(name, ask->question->method);
+	}
+	jval_set_bool(ask->out, "method_allowed", allowed);
+	jval_set_str(ask->out, "methods", buf_text(&names));
+	return ERR_OK;
+}
+
+/* --- checks at the commit --- */
+
+/* The newest word on each name: {"name": "passed" | "pending" | "failed"}. */
+static void note_check(struct asking *ask, json_t *seen, const char *name, int64_t app_id,
+		       const char *verdict)
+{
+	const json_t *wanted = name ? json_object_get(ask->required, name) : NULL;
+
+	if (!wanted || (json_integer_value(wanted) && json_integer_value(wanted) != app_id) ||
+	    json_object_get(seen, name))
+		return;
+	jval_set_str(seen, name, verdict);
+}
+
+static const char *run_verdict(const json_t *run)
+{
+	const char *conclusion = jval_str(run, "conclusion", "");
+
+	if (!str_eq(jval_str(run, "status", ""), "completed"))
+		return "pending";
+	return str_eq(conclusion, "success") || str_eq(conclusion, "neutral") ||
+			       str_eq(conclusion, "skipped")
+		       ? "passed"
+		       : "failed";
+}
+
+static const char *status_verdict(const json_t *status)
+{
+	const char *state = jval_str(status, "state", "");
+
+	return str_eq(state, "success")	  ? "passed"
+	       : str_eq(state, "pending") ? "pending"
+					  : "failed";
+}
+
+static void read_checks(struct asking *ask, const json_t *answer, json_t *seen)
+{
+	const json_t *each;
+	size_t i;
+
+	json_array_foreach(jval_at(answer, "check_runs"), i, each)
+		note_check(ask, seen, jval_str(each, "name", NULL), jval_int(each, "app.id", 0),
+			   run_verdict(each));
+	json_array_foreach(jval_at(answer, "statuses"), i, each)
+		note_check(ask, seen, jval_str(each, "context", NULL), 0, status_verdict(each));
+}
+
+static enum err_class ask_list(struct asking *ask, const char *what, json_t *seen, bool *complete)
+{
+	char *url = github_repo_url(ask->gh, ask->to, "/commits/%s/%s?per_page=100",
+				    ask->question->sha, what);
+	enum err_class class = ERR_OK;
+
+	for (int page = 0; url && page < PAGES_MAX && !class; page++) {
+		AUTO_ANSWER struct github_answer answer = {0};
+
+		class = get(ask, url, &answer);
+		mem_free(url);
+		url = NULL;
+		if (class)
+			break;
+		read_checks(ask, answer.json, seen);
+		url = answer.next ? github_same_origin(ask->gh->api_url, answer.next) : NULL;
+	}
+	*complete = *complete && !url && !class;
+	mem_free(url);
+	return is_only_unknown(class) ? ERR_OK : class;
+}
+
+static void judge_checks(struct asking *ask, const json_t *seen, bool complete)
+{
+	AUTO_BUF struct buf names = buf_make(NAMES_MAX);
+	json_t *checks = json_object(), *wanted;
+	bool failed = false, pending = false;
+	const char *name;
+
+	json_object_foreach(ask->required, name, wanted)
+	{
+		const char *verdict = json_string_value(json_object_get(seen, name));
+
+		if (str_eq(verdict, "passed"))
+			continue;
+		pending |= !verdict || str_eq(verdict, "pending");
+		failed |= str_eq(verdict, "failed");
+		if (names.len + strlen(name) + 3 < NAMES_MAX)
+			buf_printf(&names, "%s%s", names.len ? ", " : "", name);
+	}
+	jval_set_bool(checks, "complete", complete);
+	jval_set_bool(checks, "passed", !failed && !pending);
+	jval_set_bool(checks, "pending", pending && !failed);
+	jval_set_str(checks, "names", buf_text(&names));
+	jval_set(ask->out, "checks", checks);
+}
+
+static enum err_class ask_checks(struct asking *ask)
+{
+	bool complete = !jval_bool(ask->out, "rules_unknown", false);
+	AUTO_JSON json_t *seen = json_object();
+	enum err_class class = ERR_OK;
+
+	if (json_object_size(ask->required)) {
+		class = ask_list(ask, "check-runs", seen, &complete);
+		if (!class)
+			class = ask_list(ask, "status", seen, &complete);
+	}
+	if (!class)
+		judge_checks(ask, seen, complete);
+	return class;
+}
+
+/* --- what would be merged --- */
+
+static enum err_class ask_difference(struct asking *ask)
+{
+	AUTO_FREE char *base = github_segment(jval_str(ask->out, "base_ref", ""));
+	AUTO_FREE char *url = github_repo_url(ask->gh, ask->to, "/compare/%.1000s...%s?per_page=1",
+					      base, ask->question->sha);
+	AUTO_ANSWER struct github_answer answer = {0};
+	enum err_class class = get(ask, url, &answer);
+	const json_t *files, *file;
+	bool touches = false;
+	size_t i;
+
+	if (class)
+		return is_only_unknown(class) ? ERR_OK : class;
+	if (json_is_integer(jval_at(answer.json, "behind_by")))
+		jval_set_int(ask->out, "behind_by", jval_int(answer.json, "behind_by", 0));
+	files = jval_at(answer.json, "files");
+	json_array_foreach(files, i, file) touches |=
+		str_starts(jval_str(file, "filename", ""), ".github/workflows/") ||
+		str_starts(jval_str(file, "previous_filename", ""), ".github/workflows/");
+	if (json_is_array(files) && (touches || json_array_size(files) < 300))
+		jval_set_bool(ask->out, "touches_workflows", touches);
+	return ERR_OK;
+}
+
+/* Needed only when workflows are touched: has the App been granted them? */
+static enum err_class ask_workflows(struct asking *ask)
+{
+	struct github_call call = {.method = "GET"};
+	AUTO_ANSWER struct github_answer answer = {0};
+	AUTO_FREE char *url = NULL;
+	enum err_class class;
+
+	if (!jval_bool(ask->out, "touches_workflows", false) || !ask->gh->app_id)
+		return ERR_OK;
+	url = str_printf("%s/app/installations/%" PRId64, ask->gh->api_url,
+			 ask->to->installation_id);
+	call.url = url;
+	class = github_call_own(ask->gh, ask->http, &call, &answer, ask->err);
+	if (class)
+		return is_only_unknown(class) ? ERR_OK : class;
+	jval_set_bool(ask->out, "may_workflows",
+		      str_eq(jval_str(answer.json, "permissions.workflows", ""), "write"));
+	return ERR_OK;
+}
+
+enum err_class github_merge_facts(struct github *gh, struct http *http,
+				  const struct github_target *to,
+				  const struct github_merge_question *question, json_t **out,
+				  struct err *err)
+{
+	static enum err_class (*const questions[])(struct asking *) = {
+		ask_pull, ask_repo, ask_branch, ask_checks, ask_difference, ask_workflows,
+	};
+	AUTO_JSON json_t *found = json_object(), *required = json_object();
+	struct asking ask = {gh, http, to, question, found, required, err};
+
+	for (size_t i = 0; i < ARRAY_LEN(questions); i++) {
+		enum err_class class = questions[i](&ask);
+
+		if (class)
+			return err_wrap(err, "cannot ask GitHub about the merge");
+	}
+	*out = take(found);
+	return ERR_OK;
+}
+
+/* --- the merge --- */
+
+static bool is_merged(struct asking *ask, char *merged_sha)
+{
+	AUTO_FREE char *url =
+		github_repo_url(ask->gh, ask->to, "/pulls/%" PRId64, ask->question->pr);
+	AUTO_ANSWER struct github_answer answer = {0};
+
+	if (get(ask, url, &answer) || !jval_bool(answer.json, "merged", false) ||
+	    !str_eq(jval_str(answer.json, "head.sha", ""), ask->question->sha))
+		return false;
+	str_copy(merged_sha, 65, jval_str(answer.json, "merge_commit_sha", ""));
+	return true;
+}
+
+/* What GitHub's refusals of a merge mean for the person. */
+static enum err_class refusal(enum err_class class, struct err *err)
+{
+	if (class == ERR_CONFLICT)
+		return err_code(err, ERR_CONFLICT, "merge.moved",
+				"the head of the pull request is another commit now");
+	if (class == ERR_DENIED || class == ERR_USER || class == ERR_NOT_FOUND) {
+		str_copy(err->code, sizeof err->code, "merge.refused");
+		return err->class = ERR_USER;
+	}
+	return class;
+}
+
+enum err_class github_merge(struct github *gh, struct http *http, const struct github_target *to,
+			    const struct github_merge_question *question, bool in_doubt,
+			    char *merged_sha, struct err *err)
+{
+	AUTO_FREE char *url = github_repo_url(gh, to, "/pulls/%" PRId64 "/merge", question->pr);
+	AUTO_JSON json_t *body = json_object();
+	struct github_call call = {
+		.method = "PUT", .url = url, .body = body, .kind = GITHUB_WRITE, .to = to};
+	struct asking ask = {.gh = gh, .http = http, .to = to, .question = question, .err = err};
+	AUTO_ANSWER struct github_answer answer = {0};
+	enum err_class class;
+
+	if (in_doubt && is_merged(&ask, merged_sha))
+		return err->class = ERR_OK;
+	jval_set_str(body, "sha", question->sha);
+	jval_set_str(body, "merge_method", question->method);
+	class = github_call(gh, http, &call, &answer, err);
+	if (class)
+		return refusal(class, err);
+	str_copy(merged_sha, 65, jval_str(answer.json, "sha", ""));
+	return ERR_OK;
+}

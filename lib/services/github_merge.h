@@ -1,0 +1,54 @@
+/* github_merge.h - GitHub's side of a deployment: may the pull request be merged, its label, the
+ * deployment object, and the merge itself.
+ *
+ * Same handle, credentials, pacing and errors as github.h. Source: GitHub's OpenAPI description,
+ * version 2022-11-28, and the traps noted beside each call. */
+#ifndef KF_SERVICES_GITHUB_MERGE_H
+#define KF_SERVICES_GITHUB_MERGE_H
+
+#include "lib/services/github.h"
+
+/* What there is to know before a merge, in at most eight reads. A member that could not be learned
+ * is absent, never a guess:
+ * {"open","draft","merged","author","author_id","head_sha","base_ref","default_branch",
+ *  "mergeable" (absent while GitHub works it out), "mergeable_state","mergeable_why","behind_by",
+ *  "checks": {"complete","passed","pending","names"} of the required ones at `sha`,
+ *  "method_allowed" (of `method`), "methods", "merge_queue","touches_workflows","may_workflows",
+ *  "changes_requested"}. The caller drops *out. */
+struct github_merge_question {
+	int64_t pr;
+	const char *sha;
+	const char *method; /* "merge", "squash", "rebase" */
+};
+enum err_class github_merge_facts(struct github *gh, struct http *http,
+				  const struct github_target *to,
+				  const struct github_merge_question *question, json_t **out,
+				  struct err *err) MUST_CHECK;
+
+/* Merges exactly `sha`. In doubt, the pull request is looked at first: merged at that head counts
+ * as done. CONFLICT "merge.moved" when the head is another; USER "merge.refused" with GitHub's
+ * words when it cannot be merged; DENIED. *merged_sha (65 bytes) is the commit of the merge. */
+enum err_class github_merge(struct github *gh, struct http *http, const struct github_target *to,
+			    const struct github_merge_question *question, bool in_doubt,
+			    char *merged_sha, struct err *err) MUST_CHECK;
+
+/* Makes a deployment of a commit: `body` has environment, description and payload; the rest that
+ * keeps GitHub from merging the base into the branch by itself is added. In doubt, one with the
+ * payload's "job" is looked for first. */
+enum err_class github_deployment_create(struct github *gh, struct http *http,
+					const struct github_target *to, const char *sha,
+					const json_t *body, bool in_doubt, int64_t *out_id,
+					struct err *err) MUST_CHECK;
+
+/* `body` as POST .../statuses takes it; the newest of a deployment counts. */
+enum err_class github_deployment_status(struct github *gh, struct http *http,
+					const struct github_target *to, int64_t id,
+					const json_t *body, struct err *err) MUST_CHECK;
+
+/* Makes the label be on this pull request and on no other: added here first (made when the
+ * repository does not have it), then taken from the others, open or closed. May be repeated. */
+enum err_class github_label_move(struct github *gh, struct http *http,
+				 const struct github_target *to, int64_t pr, const char *label,
+				 struct err *err) MUST_CHECK;
+
+#endif
