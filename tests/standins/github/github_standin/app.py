@@ -25,7 +25,7 @@ from standin_common.http import FAULT_KINDS, Answer
 from standin_common.record import Recorder
 
 from . import control, graphql, rest, web
-from . import ops_app, ops_checks, ops_issues, ops_pulls, ops_repo  # noqa: F401 (they register routes)
+from . import ops_app, ops_checks, ops_deployments, ops_issues, ops_pulls, ops_repo  # noqa: F401 (they register routes)
 from .actions import Actions
 from .auth import ApiError, Tokens
 from .gitstore import GitStore

@@ -501,7 +501,11 @@ def conversation(app, repo, issue) -> dict:
              "reactions": [{"user": r.user.login, "content": r.content} for r in issue.reactions]}
     if issue.pull:
         shown.update(head_sha=issue.pull.head_sha, head_ref=issue.pull.head_ref,
-                     merged=issue.pull.merged_at is not None, draft=issue.pull.draft)
+                     merged=issue.pull.merged_at is not None, draft=issue.pull.draft,
+                     deployments=[{"id": each["id"], "environment": each["environment"], "sha": each["sha"],
+                                   "payload": each["payload"],
+                                   "states": [status["state"] for status in each["statuses"]]}
+                                  for each in repo.deployments if each["sha"] in shas])
     return shown
 
 

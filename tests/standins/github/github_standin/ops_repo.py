@@ -118,7 +118,7 @@ def compare(c):
         return c.views.commit(c.repo, c.git.log(c.repo.id, sha, 1)[0])
     _, commits = c.page(c.git.log(c.repo.id, f"{base_sha}..{head_sha}"),
                         lambda commit: c.views.commit(c.repo, commit))
-    files = c.git.diff(c.repo.id, base_sha, head_sha) if c.arg("page", "1") == "1" else []
+    files = c.git.diff(c.repo.id, fork, head_sha) if c.arg("page", "1") == "1" else []
     return 200, {"url": url, "html_url": html, "permalink_url": html, "diff_url": html + ".diff",
                  "patch_url": html + ".patch", "base_commit": one(base_sha),
                  "merge_base_commit": one(fork), "status": status, "ahead_by": ahead,

@@ -138,6 +138,7 @@ class Repo:
     labels: dict = field(default_factory=dict)  # lower-case name -> Label
     issues: dict = field(default_factory=dict)  # number -> Issue
     statuses: dict = field(default_factory=dict)  # sha -> list of dictionaries, oldest first
+    deployments: list = field(default_factory=list)  # dictionaries, oldest first
     rules: list = field(default_factory=list)
     methods: dict = field(default_factory=lambda: {"merge": True, "squash": True, "rebase": False})
     next_number: int = 1
