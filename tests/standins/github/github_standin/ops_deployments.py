@@ -46,7 +46,7 @@ def _invalid(field, message):
 def _not_green(c, sha):
     """Names of statuses and checks of the commit that are not green."""
     names = [status["context"] for status in latest_statuses(c.repo, sha) if status["state"] != "success"]
-    names += [run.name for run in c.world.check_runs.values()
+    names += [run.name for run in c.app.world.check_runs.values()
               if run.head_sha == sha and run.conclusion not in ("success", "neutral", "skipped")]
     return names
 
@@ -61,20 +61,20 @@ def create_deployment(c):
         raise _invalid("description", "description is too long (maximum is 140 characters)")
     base = c.git.head(c.repo.id, f"refs/heads/{c.repo.default_branch}")
     if c.body.get("auto_merge", True) and c.git.text(c.repo.id, "rev-list", "--count", f"{sha}..{base}") != "0":
-        c.record.mutation("deployment.merged_base", ref=c.body["ref"])
+        c.app.record.mutation("deployment.merged_base", ref=c.body["ref"])
         return 202, {"message": f"Auto-merged {c.repo.default_branch} into {c.body['ref']} on deployment."}
     wanted = c.body.get("required_contexts")
     waiting = [name for name in _not_green(c, sha) if wanted is None or name in wanted]
     if waiting:
         raise ApiError(409, f"Conflict: Commit status checks failed for {c.body['ref']}.")
-    deployment = {"id": c.world.new_id("deployment"), "sha": sha, "ref": c.body["ref"],
+    deployment = {"id": c.app.world.new_id("deployment"), "sha": sha, "ref": c.body["ref"],
                   "task": c.body.get("task", "deploy"), "payload": c.body.get("payload", {}),
                   "environment": environment, "description": c.body.get("description"), "creator": c.actor,
                   "created": c.clock.now(), "updated": c.clock.now(), "statuses": [],
                   "transient": c.body.get("transient_environment", False),
                   "production": c.body.get("production_environment", environment == "production")}
     c.repo.deployments.append(deployment)
-    c.record.mutation("deployment.created", id=deployment["id"], sha=sha, environment=environment,
+    c.app.record.mutation("deployment.created", id=deployment["id"], sha=sha, environment=environment,
                       payload=deployment["payload"])
     return 201, _show(c, deployment)
 
@@ -119,14 +119,14 @@ def _newest(deployment):
 
 
 def _add(c, deployment, state, body):
-    status = {"id": c.world.new_id("deployment"), "state": state, "creator": c.actor,
+    status = {"id": c.app.world.new_id("deployment"), "state": state, "creator": c.actor,
               "description": body.get("description") or "", "created": c.clock.now(),
               "environment": body.get("environment") or deployment["environment"],
               "log_url": body.get("log_url") or body.get("target_url") or "",
               "environment_url": body.get("environment_url") or ""}
     deployment["statuses"].append(status)
     deployment["updated"] = c.clock.now()
-    c.record.mutation("deployment.status", deployment=deployment["id"], state=state,
+    c.app.record.mutation("deployment.status", deployment=deployment["id"], state=state,
                       environment=deployment["environment"])
     return status
 
