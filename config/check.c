@@ -276,6 +276,13 @@ const char *check_mode(const char *text)
 	return "V2_ENGINE or V1_LEGACY (or absent: V2_ENGINE)";
 }
 
+const char *check_merge_method(const char *text)
+{
+	bool known = str_eq(text, "merge") || str_eq(text, "squash") || str_eq(text, "rebase");
+
+	return known ? NULL : "merge, squash or rebase";
+}
+
 const char *check_registry(const char *text)
 {
 	if (is_all(text, LOWER UPPER DIGITS ".-_/:") && isalnum((unsigned char)*text) &&

@@ -23,6 +23,8 @@ const char *check_repo_path(const char *text);	   /* relative, stays inside the 
 const char *check_pipeline_path(const char *text); /* the same, and .py, .yaml, .yml or .json */
 const char *check_identifier(const char *text);	   /* of Python */
 const char *check_mode(const char *text);	   /* pipeline_execution_mode */
+const char *check_merge_method(const char *text);
+const char *check_merge_method(const char *text);
 const char *check_registry(const char *text);
 const char *check_image(const char *text); /* one or more parts of an image name */
 

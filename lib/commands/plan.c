@@ -8,6 +8,7 @@
 #include "lib/commands/commands.h"
 #include "lib/commands/rollout.h"
 #include "lib/core/markdown.h"
+#include "lib/core/render.h"
 
 enum { ANSWER_MAX = 40000, DIFF_MAX = 8000 };
 
@@ -64,7 +65,7 @@ static void decide_answer(const struct job *job, const struct effect_result *las
 	}
 	buf_printf(&text, "What `/deploy %s` would do now with `%.7s`:\n\n",
 		   rollout_environment(job), job->head_sha);
-	rollout_put_gates(json_object_get(job->data, "gates"), &text);
+	render_gates(json_object_get(job->data, "gates"), &text);
 	if (jval_str(job->data, "model.uri", NULL)) {
 		buf_puts(&text, "\nModel: ");
 		markdown_code(&text, jval_str(job->data, "model.uri", ""), DIFF_MAX);

@@ -37,9 +37,6 @@ void rollout_facts(const struct job *job, const struct update *out, struct gate_
 /* Stores the verdicts for people. */
 void rollout_keep_verdicts(const struct job *job, struct update *out,
 			   const struct gate_report *report);
-/* The table of gates, as Markdown. */
-void rollout_put_gates(const json_t *gates, struct buf *out);
-
 /* True when a person asked to stop or the time is over; then the update is filled. */
 bool rollout_is_stopped(const struct job *job, int64_t now_ms, struct update *out);
 /* When to look again: growing with the time since the phase began. */

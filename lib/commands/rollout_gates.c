@@ -10,9 +10,8 @@
 #include "lib/base/str.h"
 #include "lib/commands/commands.h"
 #include "lib/commands/rollout.h"
-#include "lib/core/markdown.h"
 
-enum { ASK_AGAIN_MS = 3000, ASK_MAX = 20, NAMES_MAX = 400 };
+enum { ASK_AGAIN_MS = 3000, ASK_MAX = 20 };
 
 /* The newest of a topic: the update's copy, else the job's. */
 static const json_t *topic(const struct job *job, const struct update *out, const char *name)
@@ -162,33 +161,6 @@ void rollout_keep_verdicts(const struct job *job, struct update *out,
 	if (!out->data)
 		out->data = json_object();
 	jval_set(out->data, "gates", list);
-}
-
-static const char *sign_of(const char *result)
-{
-	static const struct {
-		const char *result, *sign;
-	} signs[] = {{"passed", "✅"}, {"skipped", "➖"}, {"waits", "⏳"}, {"failed", "❌"}};
-
-	for (size_t i = 0; i < ARRAY_LEN(signs); i++)
-		if (str_eq(signs[i].result, result))
-			return signs[i].sign;
-	return "❔";
-}
-
-void rollout_put_gates(const json_t *gates, struct buf *out)
-{
-	const json_t *row;
-	size_t i;
-
-	buf_puts(out, "| | gate | |\n|---|---|---|\n");
-	json_array_foreach(gates, i, row)
-	{
-		buf_printf(out, "| %s | %s | ", sign_of(jval_str(row, "result", "")),
-			   jval_str(row, "gate", "?"));
-		markdown_text(out, jval_str(row, "sentence", ""), NAMES_MAX);
-		buf_puts(out, " |\n");
-	}
 }
 
 static void end_by_gate(const struct job *job, const struct gate_report *report, int64_t now_ms,

@@ -300,7 +300,9 @@ static void put_next(const struct render_view *view, struct buf *out)
 		buf_printf(out, "\nnext: `/cancel %" PRId64 "`\n", job->id);
 		return;
 	}
-	if (job->state == JOB_DONE && str_eq(job->command, "build"))
+	if (json_object_get(job->data, "rollout"))
+		render_rollout_next(job, out);
+	else if (job->state == JOB_DONE && str_eq(job->command, "build"))
 		buf_puts(out, "\nnext: `/run` runs this version\n");
 	else if (job->state == JOB_DONE)
 		buf_printf(
@@ -344,6 +346,7 @@ void render_comment(const struct render_view *view, struct buf *out)
 		if (failed)
 			put_failure(view, &body);
 		put_links(view, &body);
+		render_rollout(job, &body);
 		put_graph(view, &body);
 		put_parameters(view, &body);
 		put_next(view, &body);

@@ -29,6 +29,13 @@ void render_marker(const struct job *job, const char *slot, struct buf *out);
 /* The whole comment, at most MARKDOWN_BODY_MAX bytes. */
 void render_comment(const struct render_view *view, struct buf *out);
 
+/* A table of the verdicts of gates: [{"gate","result","sentence"}]. */
+void render_gates(const json_t *gates, struct buf *out);
+
+/* What a comment shows of a rollout, and what may be said next; for render_comment. */
+void render_rollout(const struct job *job, struct buf *out);
+void render_rollout_next(const struct job *job, struct buf *out);
+
 /* "rocket" done, "-1" failed or refused, "confused" cancelled and the like. */
 const char *render_reaction(const struct job *job);
 
