@@ -145,6 +145,16 @@ def compile_pipeline(source, path, function, out):
     return data
 
 
+def evaluate_service(source, path, wish):
+    """The InferenceService that a file defines, as bytes of JSON."""
+    from kfops import service  # before their folder can hide it
+
+    full = resolve(source, path)
+    os.chdir(source)
+    return service.evaluate(load(source, full), path, json.loads(wish),
+                            lambda message, line: CompileError("service", message, path, line))
+
+
 def place(error, source):
     """(path, line) of the last place in their files; for bad syntax, the place of the fault."""
     todo, found = [error], (None, None)
@@ -229,6 +239,8 @@ def arguments(argv):
     parser.add_argument("--source", default=".", help="folder of the repository's files")
     parser.add_argument("--path", help="pipeline file, relative to --source")
     parser.add_argument("--function", help="pipeline function; default: the only one of the file")
+    parser.add_argument("--service", help="evaluate the InferenceService that the file defines, for this JSON object "
+                        "with name, namespace and storage_uri")
     parser.add_argument("--out", required=True, help="folder for the result")
     parser.add_argument("--stream", type=int, help="descriptor that also gets the result")
     parser.add_argument("--check", action="store_true", help="only see whether kfp is there")
@@ -251,6 +263,8 @@ def main(argv=None):
     try:
         if args.check:
             tools()
+        elif args.service:
+            name, data = "service.json", evaluate_service(source, args.path, args.service)
         else:
             name, data = "pipeline.yaml", compile_pipeline(source, args.path, args.function, out)
     except BaseException as error:  # their code may raise anything

@@ -1,0 +1,265 @@
+/* effects_model.c - effects that find the model of a run and make the object that serves it.
+ *
+ * Where a model lies is asked of ML Metadata, not guessed from the run's id: a task taken from the
+ * cache has its model in another run's folder. What lies there is listed before anything is
+ * touched, because a server that finds nothing says so minutes later, in a pod's log. */
+#include <string.h>
+
+#include "bot/effects_impl.h"
+#include "lib/base/yaml.h"
+#include "lib/core/isvc.h"
+#include "lib/core/mlmd.h"
+#include "lib/core/model_files.h"
+#include "lib/core/sample.h"
+#include "lib/services/compile.h"
+#include "lib/services/mlmd.h"
+#include "lib/services/s3.h"
+
+enum { OBJECTS_MAX = 2000, FILE_BYTES_MAX = 1 << 20, SAMPLE_BYTES_MAX = 1 << 20 };
+
+/* --- where it lies --- */
+
+static enum err_class ask_outputs(struct effect_call *call, json_t **out, struct err *err)
+{
+	struct mlmd *mlmd;
+
+	if (effect_mlmd(call, &mlmd, err))
+		return err->class;
+	return mlmd_run_outputs(mlmd, hands_cluster_http(call->hands),
+				jval_str(call->args, "run_id", ""), out, err);
+}
+
+static enum err_class list(struct effect_call *call, const struct s3_uri *uri,
+			   struct s3_listing *out, struct err *err)
+{
+	struct s3_list_request request = {
+		.bucket = uri->bucket, .prefix = uri->key, .max = OBJECTS_MAX};
+	struct s3 *s3;
+
+	*out = (struct s3_listing){0};
+	if (effect_s3(call, &s3, err))
+		return err->class;
+	return s3_list(s3, hands_cluster_http(call->hands), &request, out, err);
+}
+
+/* KServe lists by prefix, so "…/model" would take "…/model2" as well: a folder gets its slash. */
+static void close_folder(struct s3_uri *uri, const struct s3_listing *listing)
+{
+	size_t len = strlen(uri->key);
+
+	if (!len || uri->key[len - 1] == '/' || len + 1 >= sizeof uri->key || !listing->count)
+		return;
+	for (size_t i = 0; i < listing->count; i++)
+		if (str_eq(listing->objects[i].key, uri->key))
+			return; /* an object of its own */
+	for (size_t i = 0; i < listing->count; i++)
+		if (listing->objects[i].key[len] == '/') {
+			uri->key[len] = '/';
+			uri->key[len + 1] = '\0';
+			return;
+		}
+}
+
+static enum err_class read_listing(struct effect_call *call, const char *where, struct s3_uri *uri,
+				   struct s3_listing *listing, struct err *err)
+{
+	if (s3_uri_parse(uri, where, err) || list(call, uri, listing, err))
+		return err->class;
+	close_folder(uri, listing);
+	s3_listing_dispose(listing);
+	return list(call, uri, listing, err);
+}
+
+static void keep_listing(struct effect_call *call, const struct s3_uri *uri,
+			 const struct s3_listing *found)
+{
+	struct model_listing listing = {uri, found->objects, found->count, found->complete};
+	AUTO_BUF struct buf text = buf_make(S3_BUCKET_MAX + S3_KEY_MAX + 16);
+	char digest[MODEL_DIGEST_LEN] = "";
+	int64_t bytes = 0;
+
+	for (size_t i = 0; i < found->count; i++)
+		bytes += found->objects[i].size;
+	s3_uri_print(&text, uri);
+	if (found->complete)
+		model_files_digest(digest, &listing);
+	jval_set_str(call->data, "uri", buf_text(&text));
+	jval_set_str(call->data, "digest", digest);
+	jval_set_int(call->data, "files", (int64_t)found->count);
+	jval_set_int(call->data, "bytes", bytes);
+	jval_set_bool(call->data, "found", found->count > 0);
+	if (!found->count)
+		jval_set_str(call->data, "why", "nothing lies at its address any more");
+}
+
+enum err_class effect_model(struct effect_call *call, struct err *err)
+{
+	const char *task = jval_str(call->args, "model.task", NULL);
+	const char *output = jval_str(call->args, "model.output", NULL);
+	AUTO_JSON json_t *outputs = NULL;
+	struct s3_listing listing = {0};
+	const json_t *model = NULL;
+	struct s3_uri uri;
+
+	if (ask_outputs(call, &outputs, err))
+		return err_wrap(err, "cannot ask which models the run has made");
+	if (model_choose(&model, json_object_get(outputs, "models"), task, output, err))
+		return err->class;
+	if (read_listing(call, jval_str(model, "uri", ""), &uri, &listing, err)) {
+		s3_listing_dispose(&listing);
+		return err_wrap(err, "cannot look at the model");
+	}
+	keep_listing(call, &uri, &listing);
+	s3_listing_dispose(&listing);
+	jval_set_str(call->data, "task", jval_str(model, "task", ""));
+	jval_set_str(call->data, "output", jval_str(model, "output", ""));
+	jval_set_bool(call->data, "cached", jval_bool(model, "cached", false));
+	return ERR_OK;
+}
+
+/* --- the object --- */
+
+static enum err_class read_documents(const struct effect_call *call, const char *source,
+				     json_t **out, struct err *err)
+{
+	const char *path = jval_str(call->args, "path", "");
+	struct yaml_node **docs = NULL;
+	AUTO_FREE char *text = NULL;
+	size_t len, count = 0;
+	struct err cause = {0};
+
+	if (repo_read_file(source, path, FILE_BYTES_MAX, &text, &len, &cause))
+		return err_code(err, ERR_USER, "deploy.no_file",
+				"inference_service_function_path names %s, which cannot be read at "
+				"this commit: %s",
+				path, cause.msg);
+	if (yaml_parse(&docs, &count, text, len, &cause))
+		return err_code(err, ERR_USER, "deploy.template", "%s: %s", path, cause.msg);
+	*out = json_array();
+	for (size_t i = 0; i < count; i++)
+		json_array_append_new(*out, yaml_to_json(docs[i]));
+	yaml_docs_free(docs, count);
+	return ERR_OK;
+}
+
+/* Python is evaluated in the sandbox, like the pipeline; a plain document is read as it is. */
+static enum err_class make_documents(struct effect_call *call, const char *source, json_t **out,
+				     struct err *err)
+{
+	struct compile_service wish = {
+		.name = jval_str(call->args, "service", ""),
+		.ns = jval_str(call->args, "namespace", ""),
+		.storage_uri = jval_str(call->args, "storage_uri", ""),
+	};
+	struct compile_request request = {.source_dir = source,
+					  .pipeline_path = jval_str(call->args, "path", ""),
+					  .service = &wish};
+	struct compile_result made = {0};
+	enum err_class class;
+
+	if (!str_ends(request.pipeline_path, ".py"))
+		return read_documents(call, source, out, err);
+	class = compile_run(&call->hands->world->compile, &request, &made, err);
+	if (made.log)
+		jval_set_str(call->data, "log", made.log);
+	if (class && made.error.path)
+		effect_annotate(call, made.error.path, made.error.line,
+				made.error.message ? made.error.message : err->msg);
+	if (!class)
+		*out = json_incref(made.documents);
+	compile_result_dispose(&made);
+	return class;
+}
+
+static enum err_class build(struct effect_call *call, const json_t *documents, json_t **out,
+			    struct err *err)
+{
+	struct isvc_wish wish = {
+		.name = jval_str(call->args, "service", ""),
+		.ns = jval_str(call->args, "namespace", ""),
+		.storage_uri = jval_str(call->args, "storage_uri", ""),
+		.marks = {.job = call->job->uid,
+			  .run = jval_str(call->args, "run_id", ""),
+			  .sha = call->job->head_sha,
+			  .repo = call->job->repo},
+	};
+	const json_t *items[4];
+	size_t count = json_array_size(documents);
+
+	for (size_t i = 0; i < count && i < ARRAY_LEN(items); i++)
+		items[i] = json_array_get(documents, i);
+	return isvc_build(out, items, count < ARRAY_LEN(items) ? count : ARRAY_LEN(items), &wish,
+			  err);
+}
+
+/* Can the runtime that will serve it load what lies there? A fact for the gates, not a failure. */
+static enum err_class judge_files(struct effect_call *call, const json_t *wanted, struct err *err)
+{
+	const json_t *model = jval_at(wanted, "spec.predictor.model");
+	json_t *fits = json_object();
+	struct s3_listing found = {0};
+	struct err why = {0};
+	struct s3_uri uri;
+	enum err_class class =
+		read_listing(call, jval_str(call->args, "storage_uri", ""), &uri, &found, err);
+	struct model_listing listing = {&uri, found.objects, found.count, found.complete};
+
+	jval_set(call->data, "fits", fits);
+	if (!class && model) {
+		bool good = !model_files_check(&listing, jval_str(model, "runtime", NULL),
+					       jval_str(model, "modelFormat.name", NULL), &why);
+
+		jval_set_bool(fits, "fits", good);
+		if (!good)
+			jval_set_str(fits, "why", why.msg);
+	} else {
+		jval_set_bool(fits, "fits", !class); /* a server of its own takes what it likes */
+	}
+	s3_listing_dispose(&found);
+	return class;
+}
+
+static enum err_class read_sample(struct effect_call *call, const char *source, const json_t *wanted,
+				  struct err *err)
+{
+	const char *path = jval_str(call->args, "sample_path", "");
+	AUTO_JSON json_t *value = NULL;
+	AUTO_FREE char *text = NULL;
+	struct err cause = {0};
+	size_t len;
+
+	(void)wanted;
+	if (!*path)
+		return ERR_OK;
+	if (repo_read_file(source, path, SAMPLE_BYTES_MAX, &text, &len, &cause) ||
+	    jval_parse(&value, text, len, &cause) || sample_check(value, &cause)) {
+		if (err_is_retried(cause.class)) {
+			*err = cause;
+			return cause.class;
+		}
+		return err_code(err, ERR_USER, "deploy.sample_file",
+				"the sample request %s is not usable: %s", path, cause.msg);
+	}
+	jval_set(call->data, "sample", json_incref(value));
+	return ERR_OK;
+}
+
+enum err_class effect_service_make(struct effect_call *call, struct err *err)
+{
+	AUTO_FREE char *source = effect_path(call->hands->world, call->job, "src");
+	AUTO_JSON json_t *documents = NULL;
+	json_t *wanted = NULL;
+	enum err_class class = make_documents(call, source, &documents, err);
+
+	if (!class)
+		class = build(call, documents, &wanted, err);
+	if (class)
+		return class;
+	jval_set(call->data, "wanted", wanted);
+	class = judge_files(call, wanted, err);
+	if (!class)
+		class = read_sample(call, source, wanted, err);
+	if (!class)
+		repo_remove_tree(source); /* read and kept: not needed any more */
+	return class;
+}

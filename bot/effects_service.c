@@ -1,0 +1,202 @@
+/* effects_service.c - effects on InferenceServices: looking, what is remembered before a rollout,
+ * trying and making one request, and why it does not become ready.
+ *
+ * What is to be sent was decided by the planner; here it is only carried out. Every request is
+ * guarded by the object's resourceVersion or uid, so one that is repeated in doubt finds that it has
+ * been done (the version has moved) and the next look tells. */
+#include "bot/effects_impl.h"
+#include "lib/base/log.h"
+#include "lib/core/isvc.h"
+#include "lib/core/kube_pods.h"
+#include "lib/services/kube.h"
+#include "lib/store/queue.h"
+
+enum { LOG_BYTES_MAX = 16 * 1024, LOG_LINES = 40 };
+
+static struct kube_ref service_ref(const struct effect_call *call, const char *name)
+{
+	return (struct kube_ref){
+		.group = "serving.kserve.io",
+		.version = "v1beta1",
+		.plural = "inferenceservices",
+		.ns = jval_str(call->args, "namespace", ""),
+		.name = name,
+	};
+}
+
+/* NULL when it is not there. */
+static enum err_class get_service(struct effect_call *call, struct kube *kube, const char *name,
+				  json_t **out, struct err *err)
+{
+	struct kube_ref ref = service_ref(call, name);
+	enum err_class class = kube_get(kube, hands_cluster_http(call->hands), &ref, out, err);
+
+	if (class == ERR_NOT_FOUND && str_eq(err->code, KUBE_OBJECT_MISSING)) {
+		*out = NULL;
+		return err->class = ERR_OK;
+	}
+	return class;
+}
+
+static enum err_class get_both(struct effect_call *call, const char *name, json_t **live,
+			       json_t **second, struct err *err)
+{
+	AUTO_FREE char *other = isvc_second_name(name);
+	struct kube *kube;
+
+	*live = *second = NULL;
+	if (effect_kube(call, &kube, err) || get_service(call, kube, name, live, err))
+		return err_wrap(err, "cannot look at the service");
+	if (get_service(call, kube, other, second, err))
+		return err_wrap(err, "cannot look at the service");
+	return ERR_OK;
+}
+
+enum err_class effect_service_look(struct effect_call *call, struct err *err)
+{
+	json_t *live, *second;
+
+	if (get_both(call, jval_str(call->args, "service", ""), &live, &second, err))
+		return err->class;
+	jval_set_bool(call->data, "seen", true);
+	if (live)
+		jval_set(call->data, "live", live);
+	if (second)
+		jval_set(call->data, "second", second);
+	return ERR_OK;
+}
+
+/* Has the job that left its mark there ended? Then what it left at 0 % may be replaced. */
+static enum err_class is_over(struct effect_call *call, const json_t *object, bool *out,
+			      struct err *err)
+{
+	struct isvc_state state;
+	bool open = false;
+
+	*out = true;
+	if (!object)
+		return ERR_OK;
+	isvc_read(&state, object);
+	if (!state.marks.job || str_eq(state.marks.job, call->job->uid))
+		return ERR_OK;
+	if (queue_is_open(call->hands->reader, state.marks.job, &open, err))
+		return err->class;
+	*out = !open;
+	return ERR_OK;
+}
+
+static json_t *with_fence(const struct effect_call *call)
+{
+	json_t *wanted = json_deep_copy(json_object_get(call->args, "wanted"));
+	json_t *marks = jval_at(json_object_get(wanted, "metadata"), "annotations");
+	AUTO_FREE char *fence = str_printf("%lld", (long long)jval_int(call->args, "fence", 0));
+
+	if (marks)
+		jval_set_str(marks, "kfops.dev/fence", fence);
+	return wanted;
+}
+
+enum err_class effect_service_before(struct effect_call *call, struct err *err)
+{
+	const json_t *template = json_object_get(call->args, "wanted");
+	AUTO_JSON json_t *live = NULL, *second = NULL;
+	json_t *wanted = NULL, *before = NULL;
+	struct isvc_rules rules = {0};
+	bool live_over, second_over;
+	struct kube_kserve kserve;
+	struct kube *kube;
+
+	if (get_both(call, jval_str(template, "metadata.name", ""), &live, &second, err) ||
+	    effect_kube(call, &kube, err) ||
+	    kube_probe_kserve(kube, hands_cluster_http(call->hands), &kserve, err) ||
+	    is_over(call, live, &live_over, err) || is_over(call, second, &second_over, err))
+		return err->class;
+	rules.crd_has_canary = kserve.canary == KUBE_YES;
+	rules.other_over = live_over && second_over;
+	rules.second_public = effect_cluster_text(call, "serving_url") != NULL;
+	wanted = with_fence(call);
+	if (isvc_before(&before, live, second, wanted, &rules, err)) {
+		json_decref(wanted);
+		return err->class;
+	}
+	jval_set(call->data, "wanted", wanted);
+	jval_set(call->data, "before", before);
+	return ERR_OK;
+}
+
+static enum err_class send(struct effect_call *call, enum kube_write flags, struct err *err)
+{
+	const char *verb = jval_str(call->args, "verb", "");
+	const json_t *body = json_object_get(call->args, "body");
+	struct kube_ref ref = service_ref(call, jval_str(call->args, "name", ""));
+	struct http *http = hands_cluster_http(call->hands);
+	struct kube *kube;
+
+	if (effect_kube(call, &kube, err))
+		return err->class;
+	if (str_eq(verb, "create"))
+		return kube_create(kube, http, &ref, body, flags, NULL, err);
+	if (str_eq(verb, "patch"))
+		return kube_merge(kube, http, &ref, body, flags, NULL, err);
+	must(str_eq(verb, "delete"));
+	if (flags & KUBE_DRY_RUN)
+		return ERR_OK;
+	return kube_delete(kube, http, &ref, jval_str(body, "preconditions.uid", ""), err);
+}
+
+enum err_class effect_service_try(struct effect_call *call, struct err *err)
+{
+	return send(call, KUBE_DRY_RUN, err);
+}
+
+enum err_class effect_service_send(struct effect_call *call, struct err *err)
+{
+	enum err_class class = send(call, KUBE_WRITE, err);
+
+	if (!class)
+		log_info("audit", LOG_S("what", "kserve.send"), LOG_I("job", call->job->id),
+			 LOG_S("repo", call->job->repo), LOG_I("pr", call->job->pr),
+			 LOG_S("actor", call->job->actor), LOG_S("sha", call->job->head_sha),
+			 LOG_S("namespace", jval_str(call->args, "namespace", "")),
+			 LOG_S("service", jval_str(call->args, "name", "")),
+			 LOG_S("verb", jval_str(call->args, "verb", "")));
+	return class;
+}
+
+/* --- why it does not become ready --- */
+
+static void put_log(struct effect_call *call, struct kube *kube, const struct kube_pods_cause *cause)
+{
+	AUTO_BUF struct buf log = buf_make(LOG_BYTES_MAX);
+	struct kube_log_options options = {
+		.container = cause->container, .lines_max = LOG_LINES, .previous = cause->restarted};
+	struct err err = {0};
+
+	if (!*cause->pod || !*cause->container ||
+	    kube_pod_log(kube, hands_cluster_http(call->hands),
+			 jval_str(call->args, "namespace", ""), cause->pod, &options, &log, &err))
+		return; /* the sentence has to do */
+	jval_set_str(call->data, "log", buf_text(&log));
+}
+
+enum err_class effect_service_causes(struct effect_call *call, struct err *err)
+{
+	AUTO_FREE char *selector = str_printf("serving.kserve.io/inferenceservice=%s",
+					      jval_str(call->args, "service", ""));
+	struct kube_ref ref = {
+		.group = "", .version = "v1", .plural = "pods",
+		.ns = jval_str(call->args, "namespace", "")};
+	struct kube_list_options options = {.label_selector = selector, .items_max = 100};
+	AUTO_JSON json_t *pods = NULL;
+	struct kube_pods_cause cause;
+	struct kube *kube;
+
+	if (effect_kube(call, &kube, err) ||
+	    kube_list(kube, hands_cluster_http(call->hands), &ref, &options, &pods, NULL, err))
+		return err->class;
+	if (!kube_pods_why(&cause, pods))
+		return ERR_OK;
+	jval_set_str(call->data, "cause", cause.sentence);
+	put_log(call, kube, &cause);
+	return ERR_OK;
+}
