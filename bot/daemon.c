@@ -100,11 +100,52 @@ static enum err_class open_clusters(struct world *world, struct err *err)
 			.dashboard = config_cluster_bool(world->config, i, "kfp_dashboard"),
 		};
 
-		if (kfp_new(&world->clusters[i], &options, err))
+		if (kfp_new(&world->clusters[i], &options, err) || open_serving(world, i, err))
 			return err_wrap(err, "cluster %s",
 					config_cluster_text(world->config, i, "name"));
 	}
 	return ERR_OK;
+}
+
+/* What a cluster needs to serve models; asks nobody. */
+static enum err_class open_serving(struct world *world, size_t i, struct err *err)
+{
+	const struct config *config = world->config;
+	struct world_serving *serving = &world->serving[i];
+	struct kube_options kube = {
+		.kubeconfig = config_cluster_text(config, i, "kubeconfig"),
+		.context = config_cluster_text(config, i, "kube_context"),
+	};
+	struct s3_options s3 = {
+		.url = config_cluster_text(config, i, "s3_url"),
+		.region = config_cluster_text(config, i, "s3_region"),
+		.path_style = config_cluster_bool(config, i, "s3_path_style"),
+		.access_key_file = config_cluster_text(config, i, "s3_access_key_file"),
+		.secret_key_file = config_cluster_text(config, i, "s3_secret_key_file"),
+	};
+	struct mlmd_options mlmd = {
+		.url = config_cluster_text(config, i, "mlmd_url"),
+		.token_file = config_cluster_text(config, i, "kfp_token_file"),
+	};
+
+	if (!config_cluster_bool(config, i, "serving"))
+		return ERR_OK;
+	if (!s3.url || !mlmd.url)
+		return err_set(err, ERR_CONFIG,
+			       "serving needs s3_url and mlmd_url, by which models are found");
+	if (kube_new(&serving->kube, &kube, err) || s3_new(&serving->s3, &s3, err) ||
+	    mlmd_new(&serving->mlmd, &mlmd, err))
+		return err->class;
+	return ERR_OK;
+}
+
+static void close_serving(struct world_serving *serving)
+{
+	if (serving->kube)
+		kube_free(serving->kube);
+	if (serving->mlmd)
+		mlmd_free(serving->mlmd);
+	s3_free(serving->s3);
 }
 
 static void read_options(struct world *world)
@@ -127,6 +168,7 @@ static void read_options(struct world *world)
 		.look_first_ms = config_ms(config, "poll.run_first"),
 		.look_until_ms = config_ms(config, "poll.run_until"),
 		.doubt_ms = config_ms(config, "poll.run_doubt"),
+		.look_service_ms = config_ms(config, "poll.service_first"),
 	};
 	world->notify_after_ms = config_ms(config, "report.notify_after");
 	world->edit_interval_ms = config_ms(config, "report.edit_interval");
@@ -403,6 +445,8 @@ static void close_all(struct daemon *daemon)
 	for (size_t i = 0; i < world->cluster_count; i++)
 		if (world->clusters[i])
 			kfp_free(world->clusters[i]);
+	for (size_t i = 0; i < world->cluster_count; i++)
+		close_serving(&world->serving[i]);
 	if (world->github)
 		github_free(world->github);
 	if (world->repos)

@@ -55,7 +55,7 @@ enum err_class effect_checkout(struct effect_call *call, struct err *err)
 	return ERR_OK;
 }
 
-static void annotate(struct effect_call *call, const char *path, int line, const char *message)
+void effect_annotate(struct effect_call *call, const char *path, int line, const char *message)
 {
 	json_t *place = json_object();
 
@@ -84,7 +84,7 @@ enum err_class effect_settings(struct effect_call *call, struct err *err)
 		return class;
 	class = settings_parse(&settings, text, len, call->job->repo, &report, &line, err);
 	if (class) {
-		annotate(call, settings_path, line, report.len ? buf_text(&report) : err->msg);
+		effect_annotate(call, settings_path, line, report.len ? buf_text(&report) : err->msg);
 		jval_set_str(call->data, "log", buf_text(&report));
 		return class;
 	}
@@ -288,7 +288,7 @@ enum err_class effect_compile(struct effect_call *call, struct err *err)
 	if (made.log)
 		jval_set_str(call->data, "log", made.log);
 	if (class && made.error.path)
-		annotate(call, made.error.path, made.error.line,
+		effect_annotate(call, made.error.path, made.error.line,
 			 made.error.message ? made.error.message : err->msg);
 	if (!class)
 		class = keep_compiled(call, &made, err);

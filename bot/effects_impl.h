@@ -35,6 +35,19 @@ enum err_class effect_namespace_allowed(const struct effect_call *call, const ch
 
 struct github_target effect_target(const struct effect_call *call);
 
+/* The services of the job's cluster; CONFIG "deploy.not_served" where nothing is deployed. */
+enum err_class effect_kube(const struct effect_call *call, struct kube **out,
+			   struct err *err) MUST_CHECK;
+enum err_class effect_s3(const struct effect_call *call, struct s3 **out,
+			 struct err *err) MUST_CHECK;
+enum err_class effect_mlmd(const struct effect_call *call, struct mlmd **out,
+			   struct err *err) MUST_CHECK;
+/* A text of the job's cluster in the operator's file; NULL. */
+const char *effect_cluster_text(const struct effect_call *call, const char *key);
+
+/* Keeps a place in their files for the check run. */
+void effect_annotate(struct effect_call *call, const char *path, int line, const char *message);
+
 /* "<work>/<uid>/<name>"; the caller frees. */
 char *effect_path(const struct world *world, const struct job *job, const char *name) MUST_CHECK;
 

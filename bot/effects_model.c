@@ -219,20 +219,20 @@ static enum err_class judge_files(struct effect_call *call, const json_t *wanted
 	return class;
 }
 
-static enum err_class read_sample(struct effect_call *call, const char *source, const json_t *wanted,
-				  struct err *err)
+static enum err_class read_sample(struct effect_call *call, const char *source, struct err *err)
 {
 	const char *path = jval_str(call->args, "sample_path", "");
 	AUTO_JSON json_t *value = NULL;
+	struct sample sample;
 	AUTO_FREE char *text = NULL;
 	struct err cause = {0};
 	size_t len;
 
-	(void)wanted;
 	if (!*path)
 		return ERR_OK;
 	if (repo_read_file(source, path, SAMPLE_BYTES_MAX, &text, &len, &cause) ||
-	    jval_parse(&value, text, len, &cause) || sample_check(value, &cause)) {
+	    jval_parse(&value, text, len, &cause) ||
+	    sample_recognise(&sample, value, &cause)) {
 		if (err_is_retried(cause.class)) {
 			*err = cause;
 			return cause.class;
@@ -258,7 +258,7 @@ enum err_class effect_service_make(struct effect_call *call, struct err *err)
 	jval_set(call->data, "wanted", wanted);
 	class = judge_files(call, wanted, err);
 	if (!class)
-		class = read_sample(call, source, wanted, err);
+		class = read_sample(call, source, err);
 	if (!class)
 		repo_remove_tree(source); /* read and kept: not needed any more */
 	return class;

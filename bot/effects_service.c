@@ -165,16 +165,17 @@ enum err_class effect_service_send(struct effect_call *call, struct err *err)
 
 /* --- why it does not become ready --- */
 
-static void put_log(struct effect_call *call, struct kube *kube, const struct kube_pods_cause *cause)
+static void put_log(struct effect_call *call, struct kube *kube, const struct kube_pods *why)
 {
 	AUTO_BUF struct buf log = buf_make(LOG_BYTES_MAX);
-	struct kube_log_options options = {
-		.container = cause->container, .lines_max = LOG_LINES, .previous = cause->restarted};
+	struct kube_log_options options = {.container = why->container,
+					   .lines_max = LOG_LINES,
+					   .previous = str_eq(why->reason, "CrashLoopBackOff")};
 	struct err err = {0};
 
-	if (!*cause->pod || !*cause->container ||
+	if (!*why->pod || !*why->container ||
 	    kube_pod_log(kube, hands_cluster_http(call->hands),
-			 jval_str(call->args, "namespace", ""), cause->pod, &options, &log, &err))
+			 jval_str(call->args, "namespace", ""), why->pod, &options, &log, &err))
 		return; /* the sentence has to do */
 	jval_set_str(call->data, "log", buf_text(&log));
 }
@@ -183,20 +184,22 @@ enum err_class effect_service_causes(struct effect_call *call, struct err *err)
 {
 	AUTO_FREE char *selector = str_printf("serving.kserve.io/inferenceservice=%s",
 					      jval_str(call->args, "service", ""));
-	struct kube_ref ref = {
-		.group = "", .version = "v1", .plural = "pods",
-		.ns = jval_str(call->args, "namespace", "")};
+	struct kube_ref ref = {.group = "",
+			       .version = "v1",
+			       .plural = "pods",
+			       .ns = jval_str(call->args, "namespace", "")};
 	struct kube_list_options options = {.label_selector = selector, .items_max = 100};
 	AUTO_JSON json_t *pods = NULL;
-	struct kube_pods_cause cause;
+	struct kube_pods why;
 	struct kube *kube;
 
 	if (effect_kube(call, &kube, err) ||
 	    kube_list(kube, hands_cluster_http(call->hands), &ref, &options, &pods, NULL, err))
 		return err->class;
-	if (!kube_pods_why(&cause, pods))
+	kube_pods_explain(&why, pods);
+	if (why.state != KUBE_PODS_STUCK && why.state != KUBE_PODS_FAILED)
 		return ERR_OK;
-	jval_set_str(call->data, "cause", cause.sentence);
-	put_log(call, kube, &cause);
+	jval_set_str(call->data, "cause", why.sentence);
+	put_log(call, kube, &why);
 	return ERR_OK;
 }

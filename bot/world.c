@@ -124,6 +124,8 @@ void hands_close(struct hands *hands)
 	for (size_t i = 0; i < WORLD_CLUSTERS_MAX; i++)
 		if (hands->kfp_http[i])
 			http_free(hands->kfp_http[i]);
+	if (hands->cluster_http)
+		http_free(hands->cluster_http);
 	if (hands->github_http)
 		http_free(hands->github_http);
 	if (hands->reader)
@@ -138,4 +140,11 @@ struct http *hands_kfp_http(struct hands *hands, size_t cluster)
 			hands->world,
 			config_cluster_text(hands->world->config, cluster, "kfp_ca_file"), true);
 	return hands->kfp_http[cluster];
+}
+
+struct http *hands_cluster_http(struct hands *hands)
+{
+	if (!hands->cluster_http)
+		hands->cluster_http = open_http(hands->world, NULL, true);
+	return hands->cluster_http;
 }

@@ -16,7 +16,10 @@
 #include "lib/services/compile.h"
 #include "lib/services/github.h"
 #include "lib/services/kfp.h"
+#include "lib/services/kube.h"
+#include "lib/services/mlmd.h"
 #include "lib/services/repo.h"
+#include "lib/services/s3.h"
 #include "lib/store/db.h"
 
 enum { WORLD_CLUSTERS_MAX = 16, WORLD_NAMESPACES_MAX = 1000 };
@@ -29,6 +32,11 @@ struct world {
 	struct github *github;
 	bool app_mode;
 	struct kfp *clusters[WORLD_CLUSTERS_MAX];
+	struct world_serving { /* of the cluster of the same index; NULL where it deploys nothing */
+		struct kube *kube;
+		struct s3 *s3;
+		struct mlmd *mlmd;
+	} serving[WORLD_CLUSTERS_MAX];
 	size_t cluster_count;
 	atomic_bool too_old[WORLD_CLUSTERS_MAX]; /* what answers there is a 1.x server */
 	struct repo_store *repos;
@@ -74,10 +82,12 @@ struct hands {
 	struct db *reader;
 	struct http *github_http;
 	struct http *kfp_http[WORLD_CLUSTERS_MAX]; /* made when first used */
+	struct http *cluster_http;		   /* Kubernetes, S3, models; made when first used */
 };
 
 enum err_class hands_open(struct hands *out, struct world *world, struct err *err) MUST_CHECK;
 void hands_close(struct hands *hands);
 struct http *hands_kfp_http(struct hands *hands, size_t cluster);
+struct http *hands_cluster_http(struct hands *hands);
 
 #endif

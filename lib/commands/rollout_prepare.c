@@ -172,6 +172,19 @@ static json_t *model_args(const struct job *job)
 	return args;
 }
 
+/* The files must be those that were there when the run had ended. */
+static void keep_sameness(const struct job *job, json_t *model)
+{
+	const char *then = jval_str(job->data, "run.digest", NULL);
+	bool same = !then || str_eq(then, jval_str(model, "digest", ""));
+
+	jval_set_bool(model, "same", same);
+	if (!same)
+		jval_set_str(model, "why",
+			     "its files are not those that the run left there: somebody has "
+			     "changed them since");
+}
+
 /* A question or a refusal about the model is a fact; that nobody answers is not. */
 static bool is_about_model(const struct effect_result *last)
 {
@@ -199,6 +212,7 @@ void rollout_model(const struct job *job, const struct effect_result *last, int6
 	}
 	if (last->data)
 		json_object_update(model, last->data);
+	keep_sameness(job, model);
 	if (last->err.class) {
 		jval_set_bool(model, "found", false);
 		jval_set_str(model, "why", last->err.msg);
@@ -243,5 +257,7 @@ void rollout_service(const struct job *job, const struct effect_result *last, in
 	}
 	service = common_data(job, out, "service");
 	json_object_update(service, last->data);
+	json_object_del(service, "fits");
+	json_object_update(common_data(job, out, "model"), jval_at(last->data, "fits"));
 	common_next(job, out);
 }
