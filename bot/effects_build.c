@@ -84,7 +84,8 @@ enum err_class effect_settings(struct effect_call *call, struct err *err)
 		return class;
 	class = settings_parse(&settings, text, len, call->job->repo, &report, &line, err);
 	if (class) {
-		effect_annotate(call, settings_path, line, report.len ? buf_text(&report) : err->msg);
+		effect_annotate(call, settings_path, line,
+				report.len ? buf_text(&report) : err->msg);
 		jval_set_str(call->data, "log", buf_text(&report));
 		return class;
 	}
@@ -289,7 +290,7 @@ enum err_class effect_compile(struct effect_call *call, struct err *err)
 		jval_set_str(call->data, "log", made.log);
 	if (class && made.error.path)
 		effect_annotate(call, made.error.path, made.error.line,
-			 made.error.message ? made.error.message : err->msg);
+				made.error.message ? made.error.message : err->msg);
 	if (!class)
 		class = keep_compiled(call, &made, err);
 	compile_result_dispose(&made);

@@ -231,8 +231,7 @@ static enum err_class read_sample(struct effect_call *call, const char *source, 
 	if (!*path)
 		return ERR_OK;
 	if (repo_read_file(source, path, SAMPLE_BYTES_MAX, &text, &len, &cause) ||
-	    jval_parse(&value, text, len, &cause) ||
-	    sample_recognise(&sample, value, &cause)) {
+	    jval_parse(&value, text, len, &cause) || sample_recognise(&sample, value, &cause)) {
 		if (err_is_retried(cause.class)) {
 			*err = cause;
 			return cause.class;

@@ -2,8 +2,8 @@
  * trying and making one request, and why it does not become ready.
  *
  * What is to be sent was decided by the planner; here it is only carried out. Every request is
- * guarded by the object's resourceVersion or uid, so one that is repeated in doubt finds that it has
- * been done (the version has moved) and the next look tells. */
+ * guarded by the object's resourceVersion or uid, so one that is repeated in doubt finds that it
+ * has been done (the version has moved) and the next look tells. */
 #include "bot/effects_impl.h"
 #include "lib/base/log.h"
 #include "lib/core/isvc.h"

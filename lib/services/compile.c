@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "lib/base/clock.h"
+#include "lib/base/jval.h"
 #include "lib/base/str.h"
 #include "lib/services/compile_impl.h"
 #include "lib/services/repo.h"
@@ -159,6 +160,22 @@ static enum err_class run_compiler(const struct compile_options *options, const 
 	return class;
 }
 
+/* "--service={...}", NULL for a pipeline. */
+static char *service_argument(const struct compile_service *service)
+{
+	AUTO_JSON json_t *wish = NULL;
+	AUTO_FREE char *text = NULL;
+
+	if (!service)
+		return NULL;
+	wish = json_object();
+	jval_set_str(wish, "name", service->name);
+	jval_set_str(wish, "namespace", service->ns);
+	jval_set_str(wish, "storage_uri", service->storage_uri);
+	text = jval_dump(wish);
+	return str_printf("--service=%s", text);
+}
+
 static enum err_class compile_python(const struct compile_options *options,
 				     const struct compile_request *request,
 				     struct compile_result *out, struct err *err)
@@ -166,8 +183,11 @@ static enum err_class compile_python(const struct compile_options *options,
 	AUTO_FREE char *path = str_printf("--path=%s", request->pipeline_path);
 	AUTO_FREE char *function =
 		str_printf("--function=%s", request->function_name ? request->function_name : "");
+	AUTO_FREE char *service = service_argument(request->service);
 	const char *const arguments[] = {"--source=/source", path,
-					 str_is_empty(request->function_name) ? NULL : function,
+					 service				? service
+					 : str_is_empty(request->function_name) ? NULL
+										: function,
 					 NULL};
 	struct compile_bounds bounds =
 		bounds_of(options, options->timeout_ms > 0 ? options->timeout_ms : TIMEOUT_MS);

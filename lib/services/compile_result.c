@@ -14,12 +14,17 @@
 #include "lib/base/yaml.h"
 #include "lib/services/compile_impl.h"
 
-enum { ERROR_BYTES_MAX = 256 * 1024, LINE_MAX_NUMBER = 10 * 1000 * 1000, LOG_QUOTE = 400 };
+enum {
+	ERROR_BYTES_MAX = 256 * 1024,
+	SERVICE_BYTES_MAX = 256 * 1024,
+	LINE_MAX_NUMBER = 10 * 1000 * 1000,
+	LOG_QUOTE = 400
+};
 
 struct frames {
 	bool started, ended;
-	const char *yaml, *error; /* borrowed from the result */
-	size_t yaml_len, error_len;
+	const char *yaml, *service, *error; /* borrowed from the result */
+	size_t yaml_len, service_len, error_len;
 };
 
 static bool starts_with(const char *data, size_t len, const char *text)
@@ -66,6 +71,9 @@ static struct frames read_frames(const char *data, size_t len)
 		if (starts_with(data, name_len, "pipeline.yaml")) {
 			out.yaml = data + head;
 			out.yaml_len = body_len;
+		} else if (starts_with(data, name_len, "service.json")) {
+			out.service = data + head;
+			out.service_len = body_len;
 		} else if (starts_with(data, name_len, "error.json")) {
 			out.error = data + head;
 			out.error_len = body_len;
@@ -164,6 +172,21 @@ static enum err_class read_end(const struct sandbox_outcome *outcome, struct err
 	}
 }
 
+/* One JSON document, whose form whoever uses it looks at. */
+static enum err_class read_service(struct compile_result *out, const struct frames *frames,
+				   struct err *err)
+{
+	json_t *value;
+
+	if (!frames->service || frames->service_len > SERVICE_BYTES_MAX ||
+	    jval_parse(&value, frames->service, frames->service_len, NULL) != ERR_OK)
+		return err_code(err, ERR_USER, "compile.invalid",
+				"The file that defines the service brought back no object.");
+	out->documents = json_array();
+	json_array_append_new(out->documents, value);
+	return ERR_OK;
+}
+
 enum err_class compile_result_read(struct compile_result *out,
 				   const struct sandbox_outcome *outcome,
 				   const struct compile_request *request,
@@ -194,6 +217,8 @@ enum err_class compile_result_read(struct compile_result *out,
 		return read_end(outcome, err);
 	if (frames.error)
 		return read_error(out, &frames, err);
+	if (request->service)
+		return read_service(out, &frames, err);
 	if (!frames.yaml)
 		return err_code(err, ERR_USER, "compile.invalid",
 				"The compiler brought back no pipeline.");

@@ -145,6 +145,31 @@ class Kubeflow(StandinProcess):
         self.post("instant", on=True, state="FAILED", task=task, message=message, log=log)
 
 
+class Cluster(StandinProcess):
+    """The stand-in of Kubernetes with KServe, an object store and the models it serves."""
+
+    def __init__(self, state, objects, *args: str):
+        super().__init__("cluster", state, "--objects", str(objects), "--namespaces", "ml-prod,ml-staging,team-a", *args)
+        self.state = pathlib.Path(state)
+        self.objects = pathlib.Path(objects)
+        self.ports = json.loads((self.state / "ports.json").read_text())
+
+    def settings(self, scene) -> dict:
+        """What the operator's file says of it."""
+        keys = json.loads((self.state / "s3.json").read_text())
+        name, key = next(iter(keys.items()))
+        return {"serving": True, "kubeconfig": str(self.state / "kubeconfig"),
+                "serving_url": f"http://127.0.0.1:{self.ports['ingress']}",
+                "s3_url": f"http://127.0.0.1:{self.ports['s3']}",
+                "s3_access_key_file": str(scene.write("s3-access", name)),
+                "s3_secret_key_file": str(scene.write("s3-secret", key["secret"]))}
+
+    def service(self, namespace: str, name: str = "iris") -> dict | None:
+        """The InferenceService as it is now."""
+        listed = self.get("isvc", namespace=namespace)
+        return next((item for item in listed if item["metadata"]["name"] == name), None)
+
+
 class Bot:
     """kfopsd as a process, and what people see of it on the scene's pull request."""
 
@@ -455,15 +480,18 @@ class Scene:
 
     def __init__(self, folder: pathlib.Path, mode: str = "app", runs: str = "instant",
                  version: str = "2.17.0", config: dict | None = None, files: dict | None = None,
-                 kubeflow: tuple = (), start: bool = True):
+                 kubeflow: tuple = (), cluster: tuple | None = None, start: bool = True):
         self.folder = folder
         self.expected_log: list[re.Pattern] = []
         self.expected_violations: list[re.Pattern] = []
         self.may_leave_jobs = False
         self.may_leave_unsaid = False
         self.last_comment: Comment | None = None
-        self.github = self.kubeflow = self.bot = None
+        self.github = self.kubeflow = self.cluster = self.bot = None
         try:
+            if cluster is not None:
+                kubeflow = (*kubeflow, "--objects", str(folder / "objects"))
+                self.cluster = Cluster(folder / "cluster", folder / "objects", *cluster)
             self._start(mode, (runs, version, *kubeflow), config or {}, files or {}, start)
         except BaseException:
             self.stop()
@@ -533,6 +561,11 @@ class Scene:
             "clusters": [{"name": "main", "kfp_url": self.kubeflow.url, "kfp_ui_url": self.kubeflow.url}],
             "repositories": [{"match": "lab/*", "cluster": "main"}],
         }
+        if self.cluster:
+            config["clusters"][0].update(self.cluster.settings(self))
+            config["clusters"][0]["mlmd_url"] = self.kubeflow.url
+            config["poll"]["service_first"] = "50ms"
+            config["repositories"][0]["namespaces"] = ["team-a", "ml-prod", "ml-staging"]
         for section, values in changes.items():
             if isinstance(values, dict):
                 config.setdefault(section, {}).update(values)
@@ -610,8 +643,8 @@ class Scene:
         code = self.bot.stop()
         faults = self.leaks()
         faults += [] if code == 0 or not ran else [f"kfopsd ended with exit code {code}"]
-        for name, standin in (("GitHub", self.github), ("Kubeflow", self.kubeflow)):
-            faults += [f"{name} would have refused: {item}" for item in standin.violations()
+        for name, standin in (("GitHub", self.github), ("Kubeflow", self.kubeflow), ("the cluster", self.cluster)):
+            faults += [f"{name} would have refused: {item}" for item in (standin.violations() if standin else [])
                        if not _any(self.expected_violations, json.dumps(item))]
         gaps = self.github.get("violations")["gaps"]
         faults += [f"the stand-in fell short: {gap}" for gap in gaps]
@@ -642,7 +675,7 @@ class Scene:
                 self.bot.stop(kill=True)
             except Timeout:
                 pass
-        for standin in (self.github, self.kubeflow):
+        for standin in (self.github, self.kubeflow, self.cluster):
             if standin is not None:
                 standin.stop()
 
