@@ -124,7 +124,8 @@ void rollout_settings(const struct job *job, const struct effect_result *last, i
 		     jval_str(last->data, "deployment.inference_service_function_path", ""));
 	jval_set_str(rollout, "sample_path",
 		     jval_str(last->data, "deployment.pre_deployment_test_sample_input_path", ""));
-	jval_set(rollout, "model", json_incref(jval_at(last->data, "deployment.model")));
+	if (jval_at(last->data, "deployment.model"))
+		jval_set(rollout, "model", json_incref(jval_at(last->data, "deployment.model")));
 	if (keep_plan(job, jval_at(last->data, "deployment"), rollout))
 		common_next(job, out);
 	else

@@ -262,6 +262,7 @@ class Description:
                 has_parts = True
                 more, _ = self._declared(part, depth + 1)
                 names |= more
+                is_open = is_open or self.resolve(part).get("additionalProperties") is True
         if not names and not has_parts and extra is None:
             is_open = True
         return names, is_open
