@@ -29,7 +29,7 @@ static void keep_target(const struct job *job, const json_t *found, struct updat
 	jval_set_int(rollout, "timeout_ms", 600000);
 	service = common_data(job, out, "service");
 	jval_set(service, "before", json_incref(jval_at(found, "live.before")));
-	jval_set(service, "template", json_incref(jval_at(found, "before.template")));
+	jval_set(service, "wanted", json_incref(jval_at(found, "live.template")));
 	str_copy(out->head_sha, sizeof out->head_sha, jval_str(found, "before.sha", ""));
 }
 
@@ -88,7 +88,7 @@ static void plan_back(const struct job *job, const struct effect_result *last,
 	struct isvc_look look = {.live = jval_at(last->data, "live"),
 				 .second = jval_at(last->data, "second")};
 	struct isvc_goal goal = {
-		.wanted = jval_at(job->data, "service.template"),
+		.wanted = jval_at(job->data, "service.wanted"),
 		.before = jval_at(job->data, "service.before"),
 		.job = jval_str(job->data, "rollout.undoes", ""),
 		.phase = ISVC_RESTORE,

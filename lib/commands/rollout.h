@@ -51,6 +51,7 @@ void rollout_ask_move(const struct job *job, const struct isvc_request *request,
 
 /* --- steps --- */
 STEP_DECIDE(rollout_ask);
+STEP_DECIDE(rollout_checkout);
 STEP_DECIDE(rollout_settings);
 STEP_DECIDE(rollout_find_run);
 STEP_DECIDE(rollout_model);
@@ -87,7 +88,7 @@ STEP_DECIDE(rollout_tell_failure);
 /* What every rollout does until it is known whether it may go on. */
 #define ROLLOUT_PREPARE                                                                            \
 	STEP_AUTHORIZE, STEP_PIN, ROLLOUT_STEP("ask", "asking GitHub", rollout_ask),               \
-		STEP_CHECKOUT,                                                                     \
+		ROLLOUT_STEP("checkout", "checking the commit out", rollout_checkout),             \
 		ROLLOUT_STEP("settings", "reading config_files/config.yaml", rollout_settings),    \
 		ROLLOUT_STEP("find_run", "looking for the run", rollout_find_run),                 \
 		ROLLOUT_STEP("model", "looking for the model", rollout_model),                     \

@@ -44,6 +44,19 @@ static void fail_part(const struct job *job, const char *part, const struct effe
 	common_fail(out, &last->err);
 }
 
+void rollout_checkout(const struct job *job, const struct effect_result *last, int64_t now_ms,
+		      struct update *out)
+{
+	if (!last) {
+		common_ask(out, EFFECT_CHECKOUT, NULL);
+	} else if (last->err.class) {
+		fail_part(job, "gates", last, now_ms, out);
+	} else {
+		common_part(job, out, "gates", PART_RUNNING, now_ms, "checked out");
+		common_next(job, out);
+	}
+}
+
 /* --- settings --- */
 
 /* Percents of the traffic on the way up; the last is always 100. */

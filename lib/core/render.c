@@ -160,7 +160,7 @@ static void put_sentence(const char *text, struct buf *out)
 
 /* Messages go on where another sentence left off, in small letters; here one begins, unless with a
  * name. */
-static void put_opening(const char *text, struct buf *out)
+void render_sentence(const char *text, struct buf *out)
 {
 	AUTO_FREE char *sentence = str_dup(text);
 	size_t word = strspn(text, "abcdefghijklmnopqrstuvwxyz'");
@@ -180,7 +180,7 @@ static void put_trouble(const struct render_view *view, struct buf *out)
 		return;
 	clock_hhmm(since, jval_int(trouble, "since_ms", view->now_ms));
 	buf_puts(out, "\n> [!WARNING]\n> ");
-	put_opening(jval_str(trouble, "message", ""), out);
+	render_sentence(jval_str(trouble, "message", ""), out);
 	buf_printf(out, " — since %s UTC; I keep trying.\n", since);
 }
 
@@ -249,7 +249,7 @@ static void put_failure(const struct render_view *view, struct buf *out)
 	size_t i;
 
 	buf_puts(out, "\n");
-	put_opening(job->message ? job->message : "It did not work.", out);
+	render_sentence(job->message ? job->message : "It did not work.", out);
 	if (job->code)
 		buf_printf(out, " (`%s`)", job->code);
 	buf_puts(out, "\n");

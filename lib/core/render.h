@@ -32,6 +32,9 @@ void render_comment(const struct render_view *view, struct buf *out);
 /* A table of the verdicts of gates: [{"gate","result","sentence"}]. */
 void render_gates(const json_t *gates, struct buf *out);
 
+/* A sentence for people: what stands between backticks becomes code, the rest plain text. */
+void render_sentence(const char *text, struct buf *out);
+
 /* What a comment shows of a rollout, and what may be said next; for render_comment. */
 void render_rollout(const struct job *job, struct buf *out);
 void render_rollout_next(const struct job *job, struct buf *out);

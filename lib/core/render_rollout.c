@@ -38,6 +38,14 @@ void render_gates(const json_t *gates, struct buf *out)
 	}
 }
 
+/* The sentence of a good end; that of a bad one is shown with its code. */
+static void put_result(const struct job *job, struct buf *out)
+{
+	buf_puts(out, "\n");
+	render_sentence(job->message, out);
+	buf_puts(out, ".\n");
+}
+
 static void put_place(const struct job *job, struct buf *out)
 {
 	const char *service = jval_str(job->data, "rollout.service", NULL);
@@ -85,6 +93,8 @@ void render_rollout(const struct job *job, struct buf *out)
 {
 	json_t *gates = json_object_get(job->data, "gates");
 
+	if (job->state == JOB_DONE && json_object_get(job->data, "rollout") && job->message)
+		put_result(job, out);
 	put_notes(job, out);
 	put_place(job, out);
 	put_sample(job, out);

@@ -30,7 +30,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "standins" / "common"))
 
-from standin_common.process import StandinProcess  # noqa: E402
+from standin_common.process import Refused, StandinProcess  # noqa: E402
 
 PATIENCE_S = 30.0
 LOOK_AGAIN_S = 0.25  # for changes that no stand-in reports (the bot's own database)
@@ -165,9 +165,19 @@ class Cluster(StandinProcess):
                 "s3_secret_key_file": str(scene.write("s3-secret", key["secret"]))}
 
     def service(self, namespace: str, name: str = "iris") -> dict | None:
-        """The InferenceService as it is now."""
-        listed = self.get("isvc", namespace=namespace)
-        return next((item for item in listed if item["metadata"]["name"] == name), None)
+        """Revisions and traffic as the controller sees them; None when there is no such service."""
+        try:
+            return self.get(f"services/{namespace}/{name}")
+        except Refused:
+            return None
+
+    def predicts(self, host: str, instances: list) -> list:
+        """What answers at this host says of the instances."""
+        request = urllib.request.Request(f"http://127.0.0.1:{self.ports['ingress']}/v1/models/iris:predict",
+                                         json.dumps({"instances": instances}).encode(),
+                                         {"Host": host, "Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.loads(answer.read())["predictions"]
 
 
 class Bot:
