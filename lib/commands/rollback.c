@@ -199,7 +199,8 @@ static void decide_tell(const struct job *job, const struct effect_result *last,
 		common_ask(out, EFFECT_DEPLOYMENT_STATUS, args);
 		return;
 	}
-	common_end(out, JOB_DONE, NULL, "%s serves the model of `%.7s` (#%" PRId64 ") again",
+	common_end(out, JOB_DONE, NULL,
+		   "%s serves the model of `%.7s` (pull request %" PRId64 ") again",
 		   rollout_environment(job), jval_str(job->data, "rollout.returns_to_sha", "?"),
 		   jval_int(job->data, "rollout.returns_to_pr", 0));
 }

@@ -68,7 +68,7 @@ def test_the_next_model_goes_from_0_to_100_and_back(scene, bot, ann, ben):
     assert scene.pull.look()["labels"] == ["Deployed-to-production"]
     ben.comments("/rollback production")
     assert bot.ends() == "rocket"
-    bot.answer("✅ **/rollback**", "#1")
+    bot.answer("✅ **/rollback**", "pull request 1) again")
     assert answers(scene) == [0]
     assert "Deployed-to-production" not in scene.pull.look()["labels"]
 
