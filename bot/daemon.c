@@ -87,26 +87,6 @@ static enum err_class open_github(struct world *world, struct err *err)
 	return github_new(&world->github, &options, err);
 }
 
-static enum err_class open_clusters(struct world *world, struct err *err)
-{
-	world->cluster_count = config_cluster_count(world->config);
-	if (world->cluster_count > WORLD_CLUSTERS_MAX)
-		return err_set(err, ERR_CONFIG, "more than %d clusters", WORLD_CLUSTERS_MAX);
-	for (size_t i = 0; i < world->cluster_count; i++) {
-		struct kfp_options options = {
-			.url = config_cluster_text(world->config, i, "kfp_url"),
-			.ui_url = config_cluster_text(world->config, i, "kfp_ui_url"),
-			.token_file = config_cluster_text(world->config, i, "kfp_token_file"),
-			.dashboard = config_cluster_bool(world->config, i, "kfp_dashboard"),
-		};
-
-		if (kfp_new(&world->clusters[i], &options, err) || open_serving(world, i, err))
-			return err_wrap(err, "cluster %s",
-					config_cluster_text(world->config, i, "name"));
-	}
-	return ERR_OK;
-}
-
 /* What a cluster needs to serve models; asks nobody. */
 static enum err_class open_serving(struct world *world, size_t i, struct err *err)
 {
@@ -146,6 +126,26 @@ static void close_serving(struct world_serving *serving)
 	if (serving->mlmd)
 		mlmd_free(serving->mlmd);
 	s3_free(serving->s3);
+}
+
+static enum err_class open_clusters(struct world *world, struct err *err)
+{
+	world->cluster_count = config_cluster_count(world->config);
+	if (world->cluster_count > WORLD_CLUSTERS_MAX)
+		return err_set(err, ERR_CONFIG, "more than %d clusters", WORLD_CLUSTERS_MAX);
+	for (size_t i = 0; i < world->cluster_count; i++) {
+		struct kfp_options options = {
+			.url = config_cluster_text(world->config, i, "kfp_url"),
+			.ui_url = config_cluster_text(world->config, i, "kfp_ui_url"),
+			.token_file = config_cluster_text(world->config, i, "kfp_token_file"),
+			.dashboard = config_cluster_bool(world->config, i, "kfp_dashboard"),
+		};
+
+		if (kfp_new(&world->clusters[i], &options, err) || open_serving(world, i, err))
+			return err_wrap(err, "cluster %s",
+					config_cluster_text(world->config, i, "name"));
+	}
+	return ERR_OK;
 }
 
 static void read_options(struct world *world)

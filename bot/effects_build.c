@@ -95,7 +95,7 @@ enum err_class effect_settings(struct effect_call *call, struct err *err)
 	if (effect_namespace_allowed(call, jval_str(settings, "pipeline.namespace", ""), err) !=
 	    ERR_DENIED)
 		return ERR_OK;
-	annotate(call, settings_path, line, err->msg);
+	effect_annotate(call, settings_path, line, err->msg);
 	return ERR_DENIED;
 }
 
@@ -159,7 +159,7 @@ static enum err_class check_mode(struct effect_call *call, const struct pipeline
 			   "`V1_LEGACY`; "
 			   "remove that line, or write `V2_ENGINE`",
 		 path);
-	annotate(call, path, 1, err->msg);
+	effect_annotate(call, path, 1, err->msg);
 	return err->class;
 }
 

@@ -28,10 +28,16 @@ struct compile_options {
 	int processes_max;	  /* 0: 64 */
 };
 
+/* Instead of a pipeline: the InferenceService that a Python file defines. */
+struct compile_service {
+	const char *name, *ns, *storage_uri;
+};
+
 struct compile_request {
-	const char *source_dir;	   /* the checkout */
-	const char *pipeline_path; /* relative, "my_pipeline/pipeline.py" or ".yaml" */
-	const char *function_name; /* NULL: the only pipeline of the file */
+	const char *source_dir;		       /* the checkout */
+	const char *pipeline_path;	       /* relative, "my_pipeline/pipeline.py" or ".yaml" */
+	const char *function_name;	       /* NULL: the only pipeline of the file */
+	const struct compile_service *service; /* NULL: a pipeline */
 };
 
 struct compile_annotation {
