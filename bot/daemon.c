@@ -68,6 +68,14 @@ static enum err_class make_dir(const char *path, struct err *err)
 	return ERR_OK;
 }
 
+static bool any_cluster_serves(const struct config *config)
+{
+	for (size_t i = 0; i < config_cluster_count(config); i++)
+		if (config_cluster_bool(config, i, "serving"))
+			return true;
+	return false;
+}
+
 static enum err_class open_github(struct world *world, struct err *err)
 {
 	const struct config *config = world->config;
@@ -81,6 +89,7 @@ static enum err_class open_github(struct world *world, struct err *err)
 		.writes_per_minute = (int)config_int(config, "github.writes_per_minute"),
 		.writes_per_hour = (int)config_int(config, "github.writes_per_hour"),
 		.write_gap_ms = (int)config_ms(config, "github.write_gap"),
+		.deploys = any_cluster_serves(config),
 	};
 
 	world->app_mode = options.app_id != NULL;

@@ -102,6 +102,7 @@ enum err_class github_new(struct github **out, const struct github_options *opti
 							     : trimmed(options->graphql_url);
 	gh->api_version =
 		str_dup(str_is_empty(options->api_version) ? "2022-11-28" : options->api_version);
+	gh->deploys = options->deploys;
 	gh->limits = (struct github_limits){
 		.writes_per_minute = options->writes_per_minute > 0 ? options->writes_per_minute
 								    : WRITES_PER_MINUTE,
@@ -172,18 +173,22 @@ static int level_of(const char *name)
 }
 
 /* What the App must be granted; ERR_DENIED lists what is missing. */
-static enum err_class check_permissions(const json_t *granted, struct err *err)
+static enum err_class check_permissions(const json_t *granted, bool deploys, struct err *err)
 {
 	static const struct {
 		const char *name, *level;
+		bool to_deploy;
 	} needed[] = {
-		{"metadata", "read"}, {"issues", "write"}, {"pull_requests", "write"},
-		{"contents", "read"}, {"checks", "write"},
+		{"metadata", "read", false},	   {"issues", "write", false},
+		{"pull_requests", "write", false}, {"contents", "read", false},
+		{"checks", "write", false},	   {"contents", "write", true},
+		{"deployments", "write", true},
 	};
 	AUTO_BUF struct buf missing = buf_make(400);
 
 	for (size_t i = 0; i < ARRAY_LEN(needed); i++)
-		if (level_of(jval_str(granted, needed[i].name, "")) < level_of(needed[i].level))
+		if (needed[i].to_deploy <= deploys &&
+		    level_of(jval_str(granted, needed[i].name, "")) < level_of(needed[i].level))
 			buf_printf(&missing, "%s%s: %s", missing.len ? ", " : "", needed[i].name,
 				   needed[i].level);
 	if (!missing.len)
@@ -237,7 +242,9 @@ static enum err_class ask_identity(struct github *gh, struct http *http, bool ag
 	class = read_identity(gh, answer.json, out, err);
 	if (class)
 		return class;
-	class = gh->app_id ? check_permissions(jval_at(answer.json, "permissions"), err) : ERR_OK;
+	class = gh->app_id
+			? check_permissions(jval_at(answer.json, "permissions"), gh->deploys, err)
+			: ERR_OK;
 	pthread_mutex_lock(&gh->lock);
 	gh->identity = *out;
 	gh->identity_known = true;

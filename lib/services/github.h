@@ -28,6 +28,7 @@ struct github_options {
 	int writes_per_minute;	/* content-creating calls; 0: 60 */
 	int writes_per_hour;	/* 0: 450 */
 	int write_gap_ms;	/* between writes of one credential; 0: 1000 */
+	bool deploys;		/* merging and deployments need further permissions of the App */
 };
 
 /* Reads the key or token. CONFIG with what is wrong. No network. */

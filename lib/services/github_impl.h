@@ -74,6 +74,7 @@ struct github {
 	struct github_limits limits;
 	int fresh_wait_ms; /* first wait after a 401 on a new token */
 
+	bool deploys;
 	char *app_id; /* NULL: token mode */
 	struct sign_key *key;
 	char *token_file;
