@@ -16,7 +16,8 @@ enum gate {
 #undef GATE
 	GATE_COUNT
 };
-const char *gate_name(enum gate gate);
+const char *gate_name(enum gate gate); /* "up_to_date" */
+const char *gate_asks(enum gate gate); /* "has the branch all of its base" */
 
 enum fact {
 	FACT_UNKNOWN, /* could not be verified: denies */
@@ -42,7 +43,9 @@ struct gate_facts {
 	enum fact allowed;	 /* policy: the person may deploy here */
 	const char *allowed_why; /* the policy's sentence when not */
 
-	enum fact pull_open, pull_draft, pull_merged, pull_conflicts; /* NO passes but for open */
+	enum fact pull_open, pull_draft, pull_merged,
+		pull_conflicts; /* NO passes but for open;
+					   conflicts unknown: waits */
 
 	enum fact base_right;
 	const char *base, *base_wanted;
