@@ -134,7 +134,8 @@ struct isvc_move {
 	struct isvc_request request; /* SEND; the first of STAGE is also what a dry run sends */
 	char code[ERR_CODE_MAX];     /* FAILED: "deploy.changed", "deploy.model_failed", ... */
 	char why[600];		     /* what is waited for, sent, found or wrong: a sentence */
-	json_t *note; /* members to put into `before` in the same commit (isvc_note); NULL: none */
+	json_t *note; /* members to put into `before` (isvc_note), committed before the request is
+			 sent; NULL: none */
 };
 void isvc_move_dispose(struct isvc_move *move);
 
@@ -161,10 +162,11 @@ char *isvc_second_name(const char *name) MUST_CHECK;
 /* --- the sample request --- */
 
 /* Where the staged model answers, best first: [{"url","host"?,"model","by"}]. `url` has scheme,
- * host and port, no path; `host` is what the request must carry when it goes through an ingress;
- * `model` is the name in its path; `by`: "tag", "revision", "canary", "service". `ingress` is the
- * operator's "http(s)://HOST[:PORT]" or NULL inside the cluster. CONFIG with "deploy.unreachable"
- * when an ingress cannot lead there. Call it after STAGE is DONE. The caller drops *out. */
+ * host and port, and the path before /v1 where a gateway tells services apart by it; `host` is what
+ * the request must carry when it goes through an ingress; `model` is the name in its path; `by`:
+ * "tag", "revision", "canary", "service". `ingress` is the operator's "http(s)://HOST[:PORT]" or
+ * NULL inside the cluster. CONFIG with "deploy.unreachable" when an ingress cannot lead there. Call
+ * it after STAGE is DONE. The caller drops *out. */
 enum err_class isvc_addresses(json_t **out, const struct isvc_goal *goal,
 			      const struct isvc_look *look, const char *ingress,
 			      struct err *err) MUST_CHECK;
