@@ -299,19 +299,21 @@ enum err_class mlmd_unframe(const unsigned char **message, size_t *len, const vo
 			    size_t body_len, const char *const headers[2], struct err *err)
 {
 	struct status status = {.code = -1};
+	bool whole;
 
 	*message = NULL;
 	*len = 0;
 	if (!str_to_int64(&status.code, headers[0]))
 		status.code = -1;
 	decode_words(status.words, headers[1], strlen(headers[1]));
-	if (!read_frames(&status, message, len, body, body_len))
-		return err_set(err, ERR_TRANSIENT,
-			       "ML Metadata answers with something that is not gRPC-Web, or cut");
-	if (!status.code)
+	whole = read_frames(&status, message, len, body, body_len);
+	if (whole && !status.code)
 		return ERR_OK;
 	*message = NULL;
 	*len = 0;
+	if (!whole)
+		return err_set(err, ERR_TRANSIENT,
+			       "ML Metadata answers with something that is not gRPC-Web, or cut");
 	if (status.code < 0)
 		return err_set(err, ERR_TRANSIENT, "ML Metadata answers without a status");
 	return err_set(err, status_class(status.code), "ML Metadata answers %lld: %s",

@@ -152,6 +152,19 @@ static bool sim_patch(struct sim *sim, struct sim_service *service, const json_t
 	return true;
 }
 
+/* For tests/lint/test_kserve_objects.py: each object as it is after a request, a line each. */
+static void sim_write(const json_t *object)
+{
+	const char *path = getenv("KFOPS_WRITE_OBJECTS");
+	FILE *file = path && object ? fopen(path, "a") : NULL;
+	AUTO_FREE char *text = file ? jval_dump(object) : NULL;
+
+	if (!file)
+		return;
+	fprintf(file, "%s\n", text);
+	fclose(file);
+}
+
 static void sim_send(struct sim *sim, const struct isvc_request *request)
 {
 	struct sim_service *service = sim_named(sim, request->name);
@@ -164,6 +177,7 @@ static void sim_send(struct sim *sim, const struct isvc_request *request)
 	else if (service->object && str_eq(jval_str(request->body, "preconditions.uid", ""),
 					   jval_str(service->object, "metadata.uid", "")))
 		sim_forget(service);
+	sim_write(service->object);
 }
 
 /* --- conditions --- */

@@ -181,6 +181,7 @@ static const struct {
 	{"length of 4 GiB", "00ffffffff00", "0", "", ERR_TRANSIENT, "cut"},
 	{"compressed", "010000000100", "0", "", ERR_TRANSIENT, "cut"},
 	{"two messages", "00000000000000000000", "0", "", ERR_TRANSIENT, "cut"},
+	{"message, then a frame that is cut", "0000000001410000", "0", "", ERR_TRANSIENT, "cut"},
 	{"a login page", "3c68746d6c3e", "", "", ERR_TRANSIENT, "cut"},
 	{"unauthenticated", "", "16", "", ERR_CONFIG, "does not say why"},
 	{"unavailable", "", "14", "no healthy upstream", ERR_TRANSIENT, "no healthy upstream"},
@@ -203,6 +204,7 @@ static void test_frames(void **state)
 		assert_int_equal(mlmd_unframe(&message, &len, body.data, body.len, headers, &err),
 				 frames[i].class);
 		assert_int_equal(len, 0);
+		assert_null(message);
 		if (frames[i].says)
 			assert_non_null(strstr(err.msg, frames[i].says));
 	}
