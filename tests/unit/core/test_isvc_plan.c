@@ -606,6 +606,22 @@ static void test_open_canaries(void **state)
 	end(&sim, &drive);
 }
 
+/* A job whose memory is lost takes its own canary over. */
+static void test_own_canary_is_taken_over(void **state)
+{
+	static const struct isvc_rules strict = {.other_over = false};
+	struct drive drive;
+	struct sim sim;
+
+	(void)state;
+	begin_one(&sim, &drive);
+	assert_int_equal(drive_phase(&drive, ISVC_STAGE, 0), ISVC_DONE);
+	jval_drop(&drive.before);
+	assert_int_equal(drive_begin(&drive, &strict), ERR_OK);
+	drive_all(&drive);
+	end(&sim, &drive);
+}
+
 /* The old model cannot be reached by KServe's own way back: its spec is sent again. */
 static void test_back_two_deep(void **state)
 {
@@ -637,6 +653,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(test_second_service_is_guarded),
 	cmocka_unit_test(test_failures_are_told),
 	cmocka_unit_test(test_open_canaries),
+	cmocka_unit_test(test_own_canary_is_taken_over),
 	cmocka_unit_test(test_back_two_deep),
 };
 
