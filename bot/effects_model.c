@@ -15,7 +15,7 @@
 #include "lib/services/mlmd.h"
 #include "lib/services/s3.h"
 
-enum { OBJECTS_MAX = 2000, FILE_BYTES_MAX = 1 << 20, SAMPLE_BYTES_MAX = 1 << 20 };
+enum { OBJECTS_MAX = 2000, FILE_BYTES_MAX = 1 << 20, SAMPLE_BYTES_MAX = 1 << 20, SAMPLES_MAX = 8 };
 
 /* --- where it lies --- */
 
@@ -219,28 +219,63 @@ static enum err_class judge_files(struct effect_call *call, const json_t *wanted
 	return class;
 }
 
-static enum err_class read_sample(struct effect_call *call, const char *source, struct err *err)
+/* A JSON file of the repository; `kind` is what it is for, in the sentence about it. */
+static enum err_class read_json(const char *source, const char *path, const char *kind,
+				json_t **out, struct err *err)
 {
-	const char *path = jval_str(call->args, "sample_path", "");
-	AUTO_JSON json_t *value = NULL;
-	struct sample sample;
 	AUTO_FREE char *text = NULL;
 	struct err cause = {0};
 	size_t len;
 
-	if (!*path)
+	if (!repo_read_file(source, path, SAMPLE_BYTES_MAX, &text, &len, &cause) &&
+	    !jval_parse(out, text, len, &cause))
 		return ERR_OK;
-	if (repo_read_file(source, path, SAMPLE_BYTES_MAX, &text, &len, &cause) ||
-	    jval_parse(&value, text, len, &cause) || sample_recognise(&sample, value, &cause)) {
-		if (err_is_retried(cause.class)) {
-			*err = cause;
-			return cause.class;
-		}
+	if (err_is_retried(cause.class)) {
+		*err = cause;
+		return cause.class;
+	}
+	return err_code(err, ERR_USER, "deploy.sample_file", "the %s %s is not usable: %s", kind,
+			path, cause.msg);
+}
+
+static enum err_class add_sample(const char *source, const char *path, json_t *samples,
+				 struct err *err)
+{
+	AUTO_JSON json_t *value = NULL;
+	struct sample sample;
+	struct err cause = {0};
+
+	if (read_json(source, path, "sample request", &value, err))
+		return err->class;
+	if (sample_recognise(&sample, value, &cause))
 		return err_code(err, ERR_USER, "deploy.sample_file",
 				"the sample request %s is not usable: %s", path, cause.msg);
-	}
-	jval_set(call->data, "sample", json_incref(value));
+	json_array_append(samples, value);
 	return ERR_OK;
+}
+
+/* The requests, and the schema that their answers must fit, as they are at this commit. */
+static enum err_class read_samples(struct effect_call *call, const char *source, struct err *err)
+{
+	const char *first = jval_str(call->args, "sample_path", "");
+	const char *schema_path = jval_str(call->args, "expect.schema_path", NULL);
+	json_t *more = jval_at(call->args, "expect.more_paths"), *path, *schema = NULL;
+	json_t *samples = json_array();
+	enum err_class class = ERR_OK;
+	size_t i;
+
+	jval_set(call->data, "samples", samples);
+	if (*first)
+		class = add_sample(source, first, samples, err);
+	json_array_foreach(more, i, path) if (!class && i < SAMPLES_MAX) class =
+		add_sample(source, json_string_value(path), samples, err);
+	if (class || !schema_path)
+		return class;
+	class = read_json(source, schema_path, "schema", &schema, err);
+	if (class)
+		return class;
+	jval_set(call->data, "schema", schema);
+	return sample_schema_lint(schema, err);
 }
 
 enum err_class effect_service_make(struct effect_call *call, struct err *err)
@@ -257,7 +292,7 @@ enum err_class effect_service_make(struct effect_call *call, struct err *err)
 	jval_set(call->data, "wanted", wanted);
 	class = judge_files(call, wanted, err);
 	if (!class)
-		class = read_sample(call, source, err);
+		class = read_samples(call, source, err);
 	if (!class)
 		repo_remove_tree(source); /* read and kept: not needed any more */
 	return class;

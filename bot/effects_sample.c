@@ -7,7 +7,7 @@
 #include "lib/core/sample.h"
 #include "lib/services/serving.h"
 
-enum { URL_MAX = 2048, ROUTES_CONVERGE = 503 };
+enum { URL_MAX = 2048, ROUTES_CONVERGE = 503, FIELDS_MAX = 32 };
 
 /* The objects as they are now, for the addresses in their status. */
 static enum err_class find_address(struct effect_call *call, json_t **out, struct err *err)
@@ -28,11 +28,10 @@ static enum err_class find_address(struct effect_call *call, json_t **out, struc
 	return isvc_addresses(out, &goal, &look, effect_cluster_text(call, "serving_url"), err);
 }
 
-static enum err_class ask(struct effect_call *call, const json_t *address,
+static enum err_class ask(struct effect_call *call, const json_t *address, const json_t *body,
 			  const struct sample *sample, struct serving_answer *answer,
 			  struct err *err)
 {
-	const json_t *body = jval_at(call->job->data, "service.sample");
 	AUTO_BUF struct buf url = buf_make(URL_MAX);
 	AUTO_FREE char *text = jval_dump(body);
 	struct serving_request request = {
@@ -48,13 +47,32 @@ static enum err_class ask(struct effect_call *call, const json_t *address,
 	return serving_ask(hands_cluster_http(call->hands), &request, answer, err);
 }
 
+/* What the repository asks of an answer; borrowed from the job. */
+static void read_wanted(const struct job *job, const char *fields[FIELDS_MAX],
+			struct sample_wanted *out)
+{
+	const json_t *expect = jval_at(job->data, "rollout.expect"), *each;
+	size_t i;
+
+	*out = (struct sample_wanted){
+		.status = (int)jval_int(expect, "status", 0),
+		.fields = fields,
+		.latency_max_ms = jval_int(expect, "max_latency", 0),
+		.schema = jval_at(job->data, "service.schema"),
+	};
+	json_array_foreach(jval_at(expect, "fields"), i, each) if (out->field_count < FIELDS_MAX)
+		fields[out->field_count++] = json_string_value(each);
+}
+
 static void keep(struct effect_call *call, const struct sample *sample,
 		 const struct serving_answer *answer, const char *by)
 {
 	struct sample_answer seen = {answer->status, answer->json, answer->took_ms};
-	struct sample_wanted wanted = {0};
 	struct sample_verdict verdict;
+	const char *fields[FIELDS_MAX];
+	struct sample_wanted wanted;
 
+	read_wanted(call->job, fields, &wanted);
 	sample_judge(&verdict, sample, &wanted, &seen);
 	json_object_clear(call->data); /* what the look brought was for the address only */
 	jval_set_int(call->data, "status", answer->status);
@@ -66,21 +84,35 @@ static void keep(struct effect_call *call, const struct sample *sample,
 	jval_set_str(call->data, "verdict", verdict.sentence);
 }
 
-enum err_class effect_sample(struct effect_call *call, struct err *err)
+static enum err_class try_one(struct effect_call *call, const json_t *address, const json_t *body,
+			      struct err *err)
 {
 	struct serving_answer answer = {0};
-	AUTO_JSON json_t *addresses = NULL;
-	const json_t *address;
 	struct sample sample;
 	enum err_class class;
 
-	if (sample_recognise(&sample, jval_at(call->job->data, "service.sample"), err) ||
-	    find_address(call, &addresses, err))
+	if (sample_recognise(&sample, body, err))
 		return err->class;
-	address = json_array_get(addresses, 0);
-	class = ask(call, address, &sample, &answer, err);
+	class = ask(call, address, body, &sample, &answer, err);
 	if (!class)
 		keep(call, &sample, &answer, jval_str(address, "by", ""));
 	serving_answer_dispose(&answer);
+	return class;
+}
+
+/* One after the other, up to the first that is not answered well; the last answer is shown. */
+enum err_class effect_sample(struct effect_call *call, struct err *err)
+{
+	const json_t *samples = jval_at(call->job->data, "service.samples"), *body;
+	AUTO_JSON json_t *addresses = NULL;
+	enum err_class class = find_address(call, &addresses, err);
+	size_t i;
+
+	json_array_foreach(samples, i, body)
+	{
+		if (class || (i && !jval_bool(call->data, "good", false)))
+			break;
+		class = try_one(call, json_array_get(addresses, 0), body, err);
+	}
 	return class;
 }

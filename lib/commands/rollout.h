@@ -1,13 +1,14 @@
 /* rollout.h - the steps by which a tested model gets into an environment, and out of it again.
  *
  * What they keep in job->data, beside what common.h lists:
- *   rollout  {"environment","namespace","service","path","sample_path","percents","hold_ms",
+ *   rollout
+ * {"environment","namespace","service","path","sample_path","expect","percents","hold_ms",
  *             "timeout_ms","merges","method","delete_branch","fence","place","since_ms","at",
  *             "hold_until_ms","tries","live":bool,"touched":bool}
  *   facts    what GitHub says of the merge, as effect github.merge_facts brings it
  *   run      {"id","link","sha","pr","state","job"} of the run whose model it is
  *   model    {"uri","digest","files","bytes","task","output","cached","found","fits","why"}
- *   service  {"wanted","before","sample","protocol","link"}
+ *   service  {"wanted","before","samples","schema","link"}
  *   sample   {"status","took_ms","body","verdict"}
  *   gates    [{"gate","result","code","sentence","line"}]
  *   failed   {"state","code","message"}: why a rollout is being taken back

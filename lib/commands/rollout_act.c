@@ -416,7 +416,7 @@ void rollout_sample(const struct job *job, const struct effect_result *last, int
 
 	if (rollout_is_stopped(job, now_ms, out))
 		return;
-	if (!jval_at(job->data, "service.sample")) {
+	if (!json_array_size(jval_at(job->data, "service.samples"))) {
 		common_next(job, out); /* the repository has none */
 		return;
 	}

@@ -137,6 +137,8 @@ void rollout_settings(const struct job *job, const struct effect_result *last, i
 		     jval_str(last->data, "deployment.inference_service_function_path", ""));
 	jval_set_str(rollout, "sample_path",
 		     jval_str(last->data, "deployment.pre_deployment_test_sample_input_path", ""));
+	if (jval_at(last->data, "deployment.sample"))
+		jval_set(rollout, "expect", json_incref(jval_at(last->data, "deployment.sample")));
 	if (jval_at(last->data, "deployment.model"))
 		jval_set(rollout, "model", json_incref(jval_at(last->data, "deployment.model")));
 	if (keep_plan(job, jval_at(last->data, "deployment"), rollout))
@@ -239,6 +241,7 @@ void rollout_model(const struct job *job, const struct effect_result *last, int6
 static json_t *service_args(const struct job *job)
 {
 	static const char *const copied[] = {"namespace", "service", "path", "sample_path"};
+	const json_t *expect = jval_at(job->data, "rollout.expect");
 	json_t *args = json_object();
 
 	for (size_t i = 0; i < ARRAY_LEN(copied); i++) {
@@ -246,6 +249,8 @@ static json_t *service_args(const struct job *job)
 
 		jval_set_str(args, copied[i], jval_str(job->data, key, ""));
 	}
+	if (expect)
+		jval_set(args, "expect", json_deep_copy(expect));
 	jval_set_str(args, "storage_uri", jval_str(job->data, "model.uri", ""));
 	jval_set_str(args, "run_id", jval_str(job->data, "run.id", ""));
 	return args;

@@ -150,7 +150,8 @@ struct isvc_goal {
 struct isvc_look { /* as they are now; NULL: absent */
 	const json_t *live, *second;
 };
-/* *out is filled in every case; the caller disposes of it. */
+/* *out is filled in every case; the caller disposes of it. RESTORE after a first version deletes
+ * the service that the rollout made, because there was none before. */
 void isvc_plan(const struct isvc_goal *goal, const struct isvc_look *look, struct isvc_move *out);
 
 /* Puts a move's note into `before`. */

@@ -259,10 +259,14 @@ static void remember_live(json_t *out, const json_t *live, const json_t *wanted)
 	AUTO_BUF struct buf failure = buf_make(4096), stamp = buf_make(1024);
 	struct isvc_marks canary = {0};
 	struct isvc_state state;
+	bool ours;
 
 	isvc_read(&state, live);
+	/* Begun by this very job, which has lost its memory: what came before is what serves. */
+	ours = str_eq(state.marks.job, isvc_annotation(wanted, ISVC_MARK "job"));
 	isvc_marks_read(&canary, jval_at(state.canary, "predictor.annotations"));
-	isvc_failure(&failure, live, state.created);
+	if (!ours)
+		isvc_failure(&failure, live, state.created);
 	isvc_stamp(&stamp, live);
 	jval_set_str(out, "uid", state.uid);
 	jval_set_int(out, "generation", state.generation);
@@ -270,7 +274,7 @@ static void remember_live(json_t *out, const json_t *live, const json_t *wanted)
 	jval_set_str(out, "run", state.marks.run ? state.marks.run : "");
 	jval_set_str(out, "sha", state.marks.sha ? state.marks.sha : "");
 	jval_set_str(out, "storage_uri", state.storage_uri);
-	jval_set_str(out, "created", state.created);
+	jval_set_str(out, "created", ours ? state.rolledout : state.created);
 	jval_set_str(out, "rolledout", state.rolledout);
 	jval_set_str(out, "canary_job", canary.job ? canary.job : "");
 	jval_set_str(out, "failure", buf_text(&failure));

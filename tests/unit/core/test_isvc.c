@@ -427,6 +427,93 @@ static void test_before_refuses(void **state)
 	assert_null(before);
 }
 
+/* --- one look at each sample --- */
+
+static const struct {
+	const char *sample, *created, *tested; /* of before */
+	enum isvc_phase phase;
+	int percent;
+	enum isvc_move_kind kind;
+	const char *says;
+} looks[] = {
+	{"isvc_2_canary0_in_progress", "iris-predictor-00001", "", ISVC_STAGE, 0, ISVC_WAIT,
+	 "starting"},
+	{"isvc_2_canary0_in_progress", "iris-predictor-00002", "", ISVC_STAGE, 0, ISVC_WAIT,
+	 "has not made a revision"},
+	{"isvc_3_canary0_ready", "iris-predictor-00001", "", ISVC_STAGE, 0, ISVC_DONE,
+	 "iris-predictor-00002 is ready at 0 %"},
+	{"isvc_3_canary0_ready", "iris-predictor-00001", "iris-predictor-00002", ISVC_SHIFT, 10,
+	 ISVC_SEND, "Moving traffic"},
+	{"isvc_3_canary0_ready", "iris-predictor-00001", "iris-predictor-00002", ISVC_CHECK, 100,
+	 ISVC_FAILED, "0 % instead of 100 %"},
+	{"isvc_4_promoted_100", "iris-predictor-00001", "iris-predictor-00002", ISVC_CHECK, 100,
+	 ISVC_DONE, "100 %"},
+	{"isvc_4_promoted_100", "iris-predictor-00001", "iris-predictor-00002", ISVC_SHIFT, 50,
+	 ISVC_FAILED, "100 % instead of 50 %"},
+	{"isvc_4_promoted_100", "iris-predictor-00001", "iris-predictor-00002", ISVC_RESTORE, 0,
+	 ISVC_SEND, "back"},
+	{"isvc_5_rolled_back_to_previous", "iris-predictor-00001", "iris-predictor-00002",
+	 ISVC_RESTORE, 0, ISVC_DONE, "iris-predictor-00001"},
+};
+
+static void test_one_look(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(looks); i++) {
+		AUTO_JSON json_t *live = sample(looks[i].sample);
+		AUTO_JSON json_t *before = NULL;
+		struct isvc_goal goal = {
+			.job = "job-9", .phase = looks[i].phase, .percent = looks[i].percent};
+		struct isvc_look look = {.live = live};
+		struct isvc_move move;
+
+		if (!live)
+			return;
+		print_message("%zu %s\n", i, looks[i].sample);
+		before = json_pack("{s:s,s:b,s:s,s:s,s:s,s:s}", "way", "knative", "existed", 1,
+				   "uid", jval_str(live, "metadata.uid", ""), "created",
+				   looks[i].created, "rolledout", "iris-predictor-00001", "tested",
+				   looks[i].tested);
+		jval_set_str(jval_at(live, "metadata.annotations"), "kfops.dev/job", "job-9");
+		goal.before = before;
+		goal.wanted = live;
+		isvc_plan(&goal, &look, &move);
+		assert_int_equal(move.kind, looks[i].kind);
+		assert_non_null(strstr(move.why, looks[i].says));
+		isvc_move_dispose(&move);
+	}
+}
+
+/* A failure that was there before says nothing about the new model; a new one does. */
+static void test_old_failure_is_not_the_new_one(void **state)
+{
+	AUTO_JSON json_t *live = sample("isvc_6_model_load_failed");
+	AUTO_BUF struct buf failure = buf_make(4000);
+	AUTO_JSON json_t *before = NULL;
+	struct isvc_goal goal = {.job = "job-9", .wanted = live};
+	struct isvc_look look = {.live = live};
+	struct isvc_move move;
+
+	(void)state;
+	if (!live)
+		return;
+	jval_set_str(jval_at(live, "metadata.annotations"), "kfops.dev/job", "job-9");
+	before = json_pack("{s:s,s:b,s:s,s:s,s:s}", "way", "knative", "existed", 1, "uid",
+			   jval_str(live, "metadata.uid", ""), "created", "iris-predictor-00002",
+			   "rolledout", "iris-predictor-00002");
+	goal.before = before;
+	isvc_plan(&goal, &look, &move);
+	assert_int_equal(move.kind, ISVC_FAILED);
+	assert_string_equal(move.code, "deploy.model_failed");
+	assert_non_null(strstr(move.why, "No model found in s3://"));
+	isvc_move_dispose(&move);
+	isvc_failure(&failure, live, "iris-predictor-00003");
+	jval_set_str(before, "failure", buf_text(&failure));
+	isvc_plan(&goal, &look, &move);
+	assert_int_equal(move.kind, ISVC_WAIT);
+	isvc_move_dispose(&move);
+}
+
 /* --- what differs --- */
 
 static void test_diff(void **state)
@@ -562,6 +649,8 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(test_ways),
 	cmocka_unit_test(test_live_already),
 	cmocka_unit_test(test_before_refuses),
+	cmocka_unit_test(test_one_look),
+	cmocka_unit_test(test_old_failure_is_not_the_new_one),
 	cmocka_unit_test(test_diff),
 	cmocka_unit_test(test_diff_is_capped),
 	cmocka_unit_test(test_addresses),
