@@ -31,6 +31,7 @@
 #include "lib/base/str.h"
 #include "lib/commands/commands.h"
 #include "lib/core/markdown.h"
+#include "lib/services/sandbox.h"
 #include "lib/store/queue.h"
 
 enum {
@@ -52,6 +53,7 @@ struct daemon {
 	pthread_t greeter;
 	bool greeting;
 	char *secrets[2];
+	char *cgroup;			      /* NULL: none is delegated to us */
 	char *hidden[3 + WORLD_CLUSTERS_MAX]; /* what no comment may show: secrets and tokens,
 						 borrowed first */
 	size_t hidden_count;
@@ -132,6 +134,20 @@ static void read_options(struct world *world)
 	world->patience_ms = config_ms(config, "limits.patience");
 }
 
+/* How the memory of a compile, all its processes together, is held; the daemon lives in `cgroup`
+ * from then on. */
+static void limit_memory(struct daemon *daemon)
+{
+	const char *why = "";
+
+	if (daemon->world.compile.mode != COMPILE_SANDBOX)
+		return;
+	daemon->cgroup = sandbox_group_prepare(true, &why);
+	daemon->world.compile.cgroup = daemon->cgroup;
+	log_info("compile_memory", LOG_S("held_by", daemon->cgroup ? "cgroup" : "watching"),
+		 LOG_S("message", daemon->cgroup ? "" : why));
+}
+
 static enum err_class open_repos(struct world *world, const char *state_dir, struct err *err)
 {
 	const struct config *config = world->config;
@@ -168,6 +184,7 @@ static enum err_class open_world(struct daemon *daemon, struct err *err)
 	pthread_cond_init(&world->work, &attr);
 	pthread_condattr_destroy(&attr);
 	read_options(world);
+	limit_memory(daemon);
 	if (make_dir(state_dir, err) || db_open(&daemon->db, world->db_path, clock_now_ms(), err))
 		return err->class;
 	if (open_repos(world, state_dir, err) || open_github(world, err) ||
@@ -391,6 +408,7 @@ static void close_all(struct daemon *daemon)
 	mem_free(world->namespaces);
 	mem_free(world->db_path);
 	mem_free(world->work_dir);
+	mem_free(daemon->cgroup);
 	for (size_t i = 2; i < daemon->hidden_count; i++)
 		sign_secret_free(daemon->hidden[i]);
 	sign_secret_free(daemon->secrets[0]);
@@ -523,6 +541,24 @@ static bool check_one(const char *what, enum err_class class, const struct err *
 	return class == ERR_OK;
 }
 
+/* What would hold a compile's memory for a process that starts where this one does. */
+static void tell_memory(const struct world *world)
+{
+	const char *why = "";
+	char *cgroup;
+
+	if (world->compile.mode != COMPILE_SANDBOX)
+		return;
+	cgroup = sandbox_group_prepare(false, &why);
+	if (cgroup)
+		printf("ok   compile memory: held by a cgroup below %s\n", cgroup);
+	else
+		printf("ok   compile memory: held for each process, and watched for all together "
+		       "(%s)\n",
+		       why);
+	mem_free(cgroup);
+}
+
 static enum err_class check_cluster(struct hands *hands, size_t i, struct err *err)
 {
 	struct world *world = hands->world;
@@ -572,6 +608,7 @@ int daemon_check(const struct config *config)
 	printf("ok   configuration\n");
 	ok = world->compile.mode != COMPILE_SANDBOX ||
 	     check_one("compile sandbox", compile_check(&world->compile, &err), &err);
+	tell_memory(world);
 	err = (struct err){0};
 	ok = check_one("checkout program", repo_program_find(&program, &err), &err) && ok;
 	mem_free(program);

@@ -83,9 +83,19 @@ static enum err_class take_compiled(const struct compile_options *options,
 
 /* --- sandbox --- */
 
+static struct compile_bounds bounds_of(const struct compile_options *options, int timeout_ms)
+{
+	return (struct compile_bounds){
+		.timeout_ms = timeout_ms,
+		.memory_bytes_max = options->memory_bytes_max > 0 ? options->memory_bytes_max
+								  : memory_bytes_default,
+	};
+}
+
 /* Runs kfops.compile with these arguments; `source_dir` may be NULL. */
 static enum err_class run_compiler(const struct compile_options *options, const char *source_dir,
-				   const char *const *arguments, int timeout_ms,
+				   const char *const *arguments,
+				   const struct compile_bounds *bounds,
 				   struct sandbox_outcome *outcome, struct err *err)
 {
 	*outcome = (struct sandbox_outcome){.log = NULL};
@@ -136,9 +146,9 @@ static enum err_class run_compiler(const struct compile_options *options, const 
 		.argv = argv,
 		.env = env,
 		.source_dir = source_dir,
-		.timeout_ms = timeout_ms,
-		.memory_bytes_max = options->memory_bytes_max > 0 ? options->memory_bytes_max
-								  : memory_bytes_default,
+		.timeout_ms = bounds->timeout_ms,
+		.cgroup = options->cgroup,
+		.memory_bytes_max = bounds->memory_bytes_max,
 		.result_bytes_max = output + RESULT_EXTRA,
 		.files_bytes_max = files > files_bytes_least ? files : files_bytes_least,
 		.processes_max =
@@ -159,12 +169,13 @@ static enum err_class compile_python(const struct compile_options *options,
 	const char *const arguments[] = {"--source=/source", path,
 					 str_is_empty(request->function_name) ? NULL : function,
 					 NULL};
-	int timeout_ms = options->timeout_ms > 0 ? options->timeout_ms : TIMEOUT_MS;
+	struct compile_bounds bounds =
+		bounds_of(options, options->timeout_ms > 0 ? options->timeout_ms : TIMEOUT_MS);
 	struct sandbox_outcome outcome;
 	enum err_class class =
-		run_compiler(options, request->source_dir, arguments, timeout_ms, &outcome, err);
+		run_compiler(options, request->source_dir, arguments, &bounds, &outcome, err);
 	if (class == ERR_OK)
-		class = compile_result_read(out, &outcome, request, timeout_ms, err);
+		class = compile_result_read(out, &outcome, request, &bounds, err);
 	out->log = take(outcome.log);
 	sandbox_outcome_dispose(&outcome);
 	return class;
@@ -203,13 +214,13 @@ enum err_class compile_check(const struct compile_options *options, struct err *
 		return ERR_OK;
 	static const char *const arguments[] = {"--check", NULL};
 	static const struct compile_request nothing = {.pipeline_path = "(nothing)"};
+	struct compile_bounds bounds = bounds_of(options, CHECK_TIMEOUT_MS);
 	struct sandbox_outcome outcome;
-	enum err_class class =
-		run_compiler(options, NULL, arguments, CHECK_TIMEOUT_MS, &outcome, err);
+	enum err_class class = run_compiler(options, NULL, arguments, &bounds, &outcome, err);
 	if (class == ERR_OK && !str_eq(buf_text(&outcome.result), "kfops 1\nend\n")) {
 		struct compile_result result = {.yaml = NULL};
 		struct err cause = {.class = ERR_OK};
-		class = compile_result_read(&result, &outcome, &nothing, CHECK_TIMEOUT_MS, &cause);
+		class = compile_result_read(&result, &outcome, &nothing, &bounds, &cause);
 		class = err_code(err, ERR_CONFIG,
 				 class == ERR_CONFIG ? cause.code : "compile.sandbox", "%s",
 				 cause.msg);

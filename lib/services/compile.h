@@ -22,7 +22,8 @@ struct compile_options {
 	const char *package_dir; /* folder that holds the Python package `kfops` */
 	const char *bwrap;	 /* NULL: found on PATH */
 	int timeout_ms;		 /* 0: 120000 */
-	int64_t memory_bytes_max; /* 0: 2 GiB */
+	const char *cgroup;	 /* from sandbox_group_prepare; NULL: none */
+	int64_t memory_bytes_max; /* of each process, and of all together; 0: 2 GiB */
 	int64_t output_bytes_max; /* 0: 32 MiB */
 	int processes_max;	  /* 0: 64 */
 };

@@ -19,11 +19,17 @@ enum err_class compile_binds_find(struct compile_binds *out, const char *python,
 void compile_binds_add(struct compile_binds *binds, const char *from, const char *to);
 void compile_binds_dispose(struct compile_binds *binds);
 
+/* What the compiler was allowed, for the sentences about it. */
+struct compile_bounds {
+	int timeout_ms;
+	int64_t memory_bytes_max;
+};
+
 /* Turns what came out of the sandbox into yaml, or into an error with its place. */
 enum err_class compile_result_read(struct compile_result *out,
 				   const struct sandbox_outcome *outcome,
-				   const struct compile_request *request, int timeout_ms,
-				   struct err *err) MUST_CHECK;
+				   const struct compile_request *request,
+				   const struct compile_bounds *bounds, struct err *err) MUST_CHECK;
 
 /* Parses out->yaml into out->documents and sees that it is a pipeline. */
 enum err_class compile_documents_read(struct compile_result *out, const char *path,

@@ -166,16 +166,22 @@ static enum err_class read_end(const struct sandbox_outcome *outcome, struct err
 
 enum err_class compile_result_read(struct compile_result *out,
 				   const struct sandbox_outcome *outcome,
-				   const struct compile_request *request, int timeout_ms,
-				   struct err *err)
+				   const struct compile_request *request,
+				   const struct compile_bounds *bounds, struct err *err)
 {
 	struct frames frames = read_frames(buf_text(&outcome->result), outcome->result.len);
 	char limit[32];
-	str_duration(limit, timeout_ms);
+	str_duration(limit, bounds->timeout_ms);
 	if (outcome->timed_out)
 		return err_code(err, ERR_USER, "compile.timeout",
 				"Compiling %s took longer than %s and was stopped.",
 				request->pipeline_path, limit);
+	if (outcome->starved)
+		return err_code(err, ERR_USER, "compile.memory",
+				"Compiling %s used more than %lld MiB of memory, all its processes "
+				"together, and was stopped.",
+				request->pipeline_path,
+				(long long)(bounds->memory_bytes_max >> 20));
 	if (outcome->flooded)
 		return err_code(err, ERR_USER, "compile.output",
 				"Compiling %s wrote more than is allowed and was stopped.",

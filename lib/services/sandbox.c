@@ -6,9 +6,9 @@
  * bubblewrap is enough for the rest: its inner half is the first process of the namespace and dies
  * with it, and with the first process the kernel ends all others, whatever signals they ignore.
  *
- * Of the log only the end is kept, because that is where a traceback is. The child asks to be
- * chosen first when memory runs out: limits of memory hold for each process, not for all of them
- * together. */
+ * Of the log only the end is kept, because that is where a traceback is. The memory of all its
+ * processes together is limited by a cgroup where we were given one, and looked at in any case; the
+ * child asks to be chosen first when memory of the machine runs out. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
@@ -29,6 +29,7 @@ enum {
 	LOG_MAX = 2 * LOG_KEPT,
 	LOG_FLOOD = 256 * 1024 * 1024, /* printed in all */
 	TICK_MS = 20,
+	LOOK_MS = 50,	 /* between two looks at the memory */
 	GRACE_MS = 3000, /* for the kernel to take the rest down */
 	READ_MAX = 64 * 1024,
 };
@@ -38,6 +39,8 @@ struct child {
 	int log_fd, result_fd; /* -1 when closed */
 	struct buf log;
 	int64_t log_total;
+	int64_t looked_ms; /* when its memory was looked at last */
+	struct sandbox_group group;
 	bool gone;
 	int status;
 };
@@ -54,13 +57,15 @@ void sandbox_outcome_dispose(struct sandbox_outcome *outcome)
 struct start {
 	const struct sandbox_args *args;
 	int log_fd, result_fd;
-	int userns_fd, filter_fd;
+	int userns_fd, filter_fd, group_fd;
 };
 
 /* In the child, between fork and exec: system calls only. */
 _Noreturn static void become(const struct start *start)
 {
 	setpgid(0, 0);
+	if (start->group_fd >= 0) /* without its group it is still looked at */
+		(void)!write(start->group_fd, "0", 1);
 	int score = open("/proc/self/oom_score_adj", O_WRONLY);
 	if (score >= 0)
 		(void)!write(score, "1000", 4);
@@ -130,7 +135,8 @@ static enum err_class start(struct child *child, const struct sandbox_args *args
 	if (pipe2(log, O_CLOEXEC) == 0 && pipe2(result, O_CLOEXEC) == 0) {
 		child->log_fd = log[0];
 		child->result_fd = result[0];
-		struct start how = {args, lift(log[1]), lift(result[1]), userns_fd, filter_fd};
+		struct start how = {args,      lift(log[1]), lift(result[1]),
+				    userns_fd, filter_fd,    child->group.procs};
 		child->pid = fork();
 		if (child->pid == 0)
 			become(&how);
@@ -197,15 +203,25 @@ static bool is_flooding(const struct child *child, const struct sandbox_outcome 
 	return out->result.truncated || child->log_total > LOG_FLOOD;
 }
 
+/* More than one process can have is only reached by several. */
+static bool is_starved(struct child *child, const struct sandbox_request *request, int64_t now_ms)
+{
+	if (now_ms - child->looked_ms < LOOK_MS)
+		return false;
+	child->looked_ms = now_ms;
+	return sandbox_memory_is_over(child->pid, request->memory_bytes_max);
+}
+
 static void listen_to(struct child *child, const struct sandbox_request *request,
 		      struct sandbox_outcome *out)
 {
 	int64_t end = clock_mono_ms() + request->timeout_ms;
 	while (!child->gone) {
-		int64_t left = end - clock_mono_ms();
+		int64_t now_ms = clock_mono_ms(), left = end - now_ms;
 		out->timed_out = left <= 0;
 		out->flooded = is_flooding(child, out);
-		if (out->timed_out || out->flooded)
+		out->starved = is_starved(child, request, now_ms);
+		if (out->timed_out || out->flooded || out->starved)
 			return;
 		poll_once(child, out, left < TICK_MS ? (int)left : TICK_MS);
 	}
@@ -215,6 +231,7 @@ static void listen_to(struct child *child, const struct sandbox_request *request
  * their end means that no process of the sandbox is left. */
 static void finish(struct child *child, struct sandbox_outcome *out)
 {
+	sandbox_group_kill(&child->group);
 	kill(-child->pid, SIGKILL);
 	kill(child->pid, SIGKILL);
 	int64_t end = clock_mono_ms() + GRACE_MS;
@@ -259,13 +276,16 @@ enum err_class sandbox_run(const struct sandbox_request *request, struct sandbox
 	struct sandbox_args args;
 	sandbox_args_build(&args, request, bwrap, userns_fd, filter_fd);
 	struct child child = {.pid = -1, .log_fd = -1, .result_fd = -1, .log = buf_make(LOG_MAX)};
+	sandbox_group_open(&child.group, request);
 	enum err_class class = start(&child, &args, userns_fd, filter_fd, err);
 	if (class == ERR_OK) {
 		listen_to(&child, request, out);
 		finish(&child, out);
 		read_status(&child, out);
+		out->starved = out->starved || sandbox_group_is_starved(&child.group);
 		out->log = str_dup(buf_text(&child.log));
 	}
+	sandbox_group_close(&child.group);
 	out->took_ms = clock_mono_ms() - started;
 	close_fd(&userns_fd);
 	close_fd(&filter_fd);

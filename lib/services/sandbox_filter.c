@@ -3,10 +3,11 @@
  * A classic BPF program of refusals, not of permissions: a list of what Python needs would have to
  * follow every release of Python and of the C library. Refused is what an interpreter never needs
  * and what widens the kernel's surface: other namespaces and mounts, tracing, keys, BPF, io_uring,
- * modules, and sockets of any family but local ones. clone3 is answered with "not there", because
- * its flags lie in memory where a filter cannot look; the C library then uses clone, whose flags
- * are looked at. The filter comes on top of namespaces, rights and limits; without it they still
- * hold. */
+ * modules, and sockets of any family but local ones. So is memory that belongs to no process (files
+ * without a name, System V segments and queues), because nobody could count it. clone3 is answered
+ * with "not there", because its flags lie in memory where a filter cannot look; the C library then
+ * uses clone, whose flags are looked at. The filter comes on top of namespaces, rights and limits;
+ * without it they still hold. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/audit.h>
@@ -14,6 +15,7 @@
 #include <linux/sched.h>
 #include <linux/seccomp.h>
 #include <stddef.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -27,6 +29,11 @@
 #endif
 
 #ifdef FILTER_ARCH
+
+/* Answered as on a kernel without them: libraries then do what they do there. */
+static const unsigned missing[] = {
+	SYS_clone3, SYS_memfd_create, SYS_memfd_secret, SYS_shmget, SYS_semget, SYS_msgget,
+};
 
 static const unsigned refused[] = {
 	SYS_unshare,
@@ -73,7 +80,7 @@ static const unsigned refused[] = {
 enum {
 	NAMESPACE_FLAGS = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC |
 			  CLONE_NEWUTS | CLONE_NEWCGROUP,
-	PROGRAM_MAX = 64 + 2 * ARRAY_LEN(refused),
+	PROGRAM_MAX = 64 + 2 * (ARRAY_LEN(missing) + ARRAY_LEN(refused)),
 	X32_BIT = 0x40000000,
 };
 
@@ -114,12 +121,22 @@ static void assemble(struct program *program)
 #endif
 	for (size_t i = 0; i < ARRAY_LEN(refused); i++)
 		answer_if(program, refused[i], deny);
-	answer_if(program, SYS_clone3, SECCOMP_RET_ERRNO | ENOSYS);
+	for (size_t i = 0; i < ARRAY_LEN(missing); i++)
+		answer_if(program, missing[i], SECCOMP_RET_ERRNO | ENOSYS);
 
 	/* clone: no new namespaces. The flags are its first argument on both machines. */
 	put(program, BPF_JMP | BPF_JEQ | BPF_K, 0, 4, SYS_clone);
 	load(program, offsetof(struct seccomp_data, args[0]));
 	put(program, BPF_JMP | BPF_JSET | BPF_K, 0, 1, (unsigned)NAMESPACE_FLAGS);
+	put(program, BPF_RET | BPF_K, 0, 0, deny);
+	put(program, BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW);
+
+	/* mmap: nothing shared without a file. Such memory stays when its pages are let go of, and
+	 * then belongs to nobody. */
+	put(program, BPF_JMP | BPF_JEQ | BPF_K, 0, 5, SYS_mmap);
+	load(program, offsetof(struct seccomp_data, args[3]));
+	put(program, BPF_ALU | BPF_AND | BPF_K, 0, 0, MAP_SHARED | MAP_ANONYMOUS);
+	put(program, BPF_JMP | BPF_JEQ | BPF_K, 0, 1, MAP_SHARED | MAP_ANONYMOUS);
 	put(program, BPF_RET | BPF_K, 0, 0, deny);
 	put(program, BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW);
 

@@ -1,7 +1,9 @@
 /* sandbox_impl.h - what the files of the sandbox share: arguments, user namespace, system-call
- * filter. */
+ * filter, cgroup, memory. */
 #ifndef KF_SERVICES_SANDBOX_IMPL_H
 #define KF_SERVICES_SANDBOX_IMPL_H
+
+#include <sys/types.h>
 
 #include "lib/services/sandbox.h"
 
@@ -27,5 +29,28 @@ int sandbox_filter_open(void);
 
 /* Lets others read a folder, so that nobody can; never follows links. */
 void sandbox_make_readable(const char *dir);
+
+/* --- memory --- */
+
+/* The cgroup of one sandbox. Both are -1 when there is none; all functions take that. */
+struct sandbox_group {
+	int dir, procs; /* to `procs` the child writes "0" to join */
+	char *path;
+};
+void sandbox_group_open(struct sandbox_group *out, const struct sandbox_request *request);
+void sandbox_group_kill(const struct sandbox_group *group);
+/* The kernel ended it because its memory was used up. */
+bool sandbox_group_is_starved(const struct sandbox_group *group);
+void sandbox_group_close(struct sandbox_group *group);
+
+/* Our group below /sys/fs/cgroup by the text of /proc/self/cgroup; NULL: none, or outside what we
+ * can see. The caller frees. */
+char *sandbox_group_path(const char *proc_self_cgroup) MUST_CHECK;
+
+/* Do the descendants of a process use more memory together? */
+bool sandbox_memory_is_over(pid_t root, int64_t limit_bytes);
+
+/* Parent and resident pages from the text of /proc/PID/stat (proc(5)). */
+bool sandbox_stat_parse(const char *text, pid_t *parent, int64_t *resident_pages) MUST_CHECK;
 
 #endif

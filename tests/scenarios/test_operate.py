@@ -85,6 +85,9 @@ def test_what_the_operator_can_ask(scene, bot, ann):
     assert shown.returncode == 0 and "webhook_path" in shown.stdout and scene.webhook_secret not in shown.stdout
     checked = kfopsd(scene, "--check-config")
     assert checked.returncode == 0 and "ok   GitHub knows us" in checked.stdout, checked.stdout + checked.stderr
+    assert "ok   compile memory: held " in checked.stdout
+    held = next(line for line in bot.log_lines() if line.get("event") == "compile_memory")
+    assert held["held_by"] == "cgroup" or (held["held_by"] == "watching" and held["message"])
     jobs = kfopsd(scene, "--jobs")
     assert jobs.returncode == 0 and "build" in jobs.stdout and "lab/iris" in jobs.stdout and "done" in jobs.stdout
     assert kfopsd(scene, "--version", config=False).stdout.startswith("kfopsd ")

@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include "lib/services/sandbox_impl.h"
 #include "tests/unit/services/checkout.h"
 
 #define SECRET	 "kfops-test-secret-7f3a"
@@ -48,7 +49,7 @@ static const struct {
 	 "        pass\n",
 	 "compile.timeout", "longer than 4.0 s"},
 	{"fork bomb that gives up", "import os\nwhile True:\n    os.fork()\n",
-	 "compile.failed compile.killed compile.invalid compile.timeout", ""},
+	 "compile.failed compile.killed compile.invalid compile.timeout compile.memory", ""},
 	{"thread bomb",
 	 "import threading, time\n"
 	 "for i in range(100000):\n"
@@ -90,8 +91,67 @@ static const struct {
 	 "raise RuntimeError(str(seen or 'clean'))\n",
 	 "compile.failed", "clean"},
 	{"much memory", "x = bytearray(8 << 30)\n", "compile.memory", "p.py, line 1"},
-	{"many mappings", "import mmap\nx = [mmap.mmap(-1, 1 << 28) for i in range(100)]\n",
+	{"many mappings",
+	 "import mmap\nx = [mmap.mmap(-1, 1 << 28, flags=mmap.MAP_PRIVATE) for i in range(100)]\n",
 	 "compile.failed compile.memory", "p.py, line 2"},
+	{"eight children with much memory",
+	 "import os, time\n"
+	 "for i in range(8):\n"
+	 "    if os.fork() == 0:\n"
+	 "        x = bytearray(b'x') * (600 << 20)\n"
+	 "        time.sleep(1000)\n"
+	 "time.sleep(1000)\n",
+	 "compile.memory", "more than 1024 MiB of memory, all its processes together"},
+	{"children of children, each in a session of its own",
+	 "import os, time\n"
+	 "for i in range(8):\n"
+	 "    if os.fork() == 0:\n"
+	 "        os.setsid()\n"
+	 "        if os.fork() > 0:\n"
+	 "            os._exit(0)\n"
+	 "        x = bytearray(b'x') * (600 << 20)\n"
+	 "        time.sleep(1000)\n"
+	 "time.sleep(1000)\n",
+	 "compile.memory", "all its processes together"},
+	{"memory that children share is counted once",
+	 "import os\n"
+	 "x = bytearray(b'x') * (400 << 20)\n"
+	 "ends = []\n"
+	 "for i in range(8):\n"
+	 "    r, w = os.pipe()\n"
+	 "    if os.fork() == 0:\n"
+	 "        os.close(w)\n"
+	 "        os.read(r, 1)\n"
+	 "        os._exit(sum(x[::4096]) % 2)\n"
+	 "    os.close(r)\n"
+	 "    ends.append(w)\n"
+	 "for round in range(20):\n"
+	 "    sum(x[::64])\n"
+	 "for w in ends:\n"
+	 "    os.close(w)\n"
+	 "for i in range(8):\n"
+	 "    os.wait()\n"
+	 "raise RuntimeError('clean')\n",
+	 "compile.failed", "clean"},
+	{"memory that belongs to nobody",
+	 "import ctypes, mmap, os\n"
+	 "libc = ctypes.CDLL(None, use_errno=True)\n"
+	 "bad = []\n"
+	 "if libc.shmget(0, 1 << 20, 0o1600) >= 0: bad.append('shmget')\n"
+	 "if libc.msgget(0, 0o1600) >= 0: bad.append('msgget')\n"
+	 "try:\n"
+	 "    os.memfd_create('x')\n"
+	 "    bad.append('memfd')\n"
+	 "except OSError:\n"
+	 "    pass\n"
+	 "try:\n"
+	 "    mmap.mmap(-1, 1 << 20)\n"
+	 "    bad.append('shared mapping')\n"
+	 "except OSError:\n"
+	 "    pass\n"
+	 "mmap.mmap(-1, 1 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)[0] = 1\n"
+	 "raise RuntimeError(str(bad or 'clean'))\n",
+	 "compile.failed", "clean"},
 	{"secrets in the environment",
 	 "import glob, os\n"
 	 "seen = [v for v in os.environ.values() if '" SECRET "' in v]\n"
@@ -201,6 +261,7 @@ static enum err_class compile_text(const char *text, struct compile_result *resu
 {
 	struct compile_options options = checkout_options();
 	options.timeout_ms = timeout_ms;
+	options.memory_bytes_max = 1LL << 30;
 	checkout_write(checkout, "p.py", text);
 	struct compile_request request = {checkout->dir, "p.py", NULL};
 	return compile_run(&options, &request, result, err);
@@ -309,9 +370,94 @@ static void test_hostile_files_are_contained(void **state)
 	checkout_remove(&checkout);
 }
 
+/* --- what holds the memory --- */
+
+static void test_group_path(void **state)
+{
+	static const struct {
+		const char *text, *path;
+	} cases[] = {
+		{"0::/\n", "/sys/fs/cgroup"},
+		{"0::/system.slice/kfopsd.service\n", "/sys/fs/cgroup/system.slice/kfopsd.service"},
+		{"9:name=systemd:/x\n4:memory:/y\n0::/z\n", "/sys/fs/cgroup/z"},
+		{"4:memory:/y\n", NULL},
+		{"0::/../../x\n", NULL},
+		{"0::/..\n", NULL},
+		{"", NULL},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		AUTO_FREE char *path = sandbox_group_path(cases[i].text);
+
+		if (!str_eq(path ? path : "-", cases[i].path ? cases[i].path : "-"))
+			fail_msg("%s: %s", cases[i].text, path ? path : "-");
+	}
+}
+
+static void test_stat_of_a_process(void **state)
+{
+	static const struct {
+		const char *text;
+		bool good;
+		pid_t parent;
+		int64_t pages;
+	} cases[] = {
+		{"42 (python3) S 7 42 42 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 100 5000000 321 1 "
+		 "2\n",
+		 true, 7, 321},
+		{"42 (a) R 1 (b) c)) S 7 42 42 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 100 5 321 1\n",
+		 true, 7, 321},
+		{"42 (x) Z 7 1 1 0 -1 1 0 0 0 0 0 0 0 0 20 0 1 0 100 0 0 0\n", true, 7, 0},
+		{"42 (python3) S 7\n", false, 0, 0},
+		{"42 python3\n", false, 0, 0},
+		{"", false, 0, 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		int64_t pages = 0;
+		pid_t parent = 0;
+
+		if (sandbox_stat_parse(cases[i].text, &parent, &pages) != cases[i].good ||
+		    (cases[i].good && (parent != cases[i].parent || pages != cases[i].pages)))
+			fail_msg("%s: %d %lld", cases[i].text, (int)parent, (long long)pages);
+	}
+}
+
+/* A folder that is no cgroup: the sandbox goes on without one, and leaves nothing there. */
+static void test_a_group_that_cannot_be_made(void **state)
+{
+	struct compile_options options = checkout_options();
+	struct checkout checkout;
+	struct compile_result result;
+	struct compile_request request = {.pipeline_path = "p.py"};
+	struct err err;
+
+	(void)state;
+	if (!checkout_can_compile())
+		skip();
+	checkout_make(&checkout, NULL);
+	checkout_write(&checkout, "p.py", good);
+	AUTO_FREE char *folder = str_printf("%s/group", checkout.dir);
+	assert_int_equal(mkdir(folder, 0700), 0);
+	request.source_dir = checkout.dir;
+	options.cgroup = folder;
+	assert_int_equal(compile_run(&options, &request, &result, &err), ERR_OK);
+	compile_result_dispose(&result);
+	assert_int_equal(rmdir(folder), 0);
+	options.cgroup = "/nonexistent";
+	assert_int_equal(compile_run(&options, &request, &result, &err), ERR_OK);
+	compile_result_dispose(&result);
+	checkout_remove(&checkout);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_group_path),
+		cmocka_unit_test(test_stat_of_a_process),
+		cmocka_unit_test(test_a_group_that_cannot_be_made),
 		cmocka_unit_test(test_hostile_files_are_contained),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
