@@ -321,8 +321,12 @@ static bool greet_cluster(struct hands *hands, size_t i)
 	struct kfp_capabilities seen;
 	struct err err = {0};
 
-	if (kfp_probe(hands->world->clusters[i], hands_kfp_http(hands, i), &seen, &err)) {
-		if (err.class == ERR_CONFIG)
+	enum err_class class =
+		kfp_probe(hands->world->clusters[i], hands_kfp_http(hands, i), &seen, &err);
+
+	atomic_store(&hands->world->too_old[i], class && str_eq(err.code, "kfp.too_old"));
+	if (class) {
+		if (class == ERR_CONFIG)
 			log_error("kubeflow_refused", LOG_S("cluster", name),
 				  LOG_S("message", err.msg));
 		else

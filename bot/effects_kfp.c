@@ -15,13 +15,17 @@ enum { FIELD_MAX = 128 };
 static enum err_class cluster_of(struct effect_call *call, struct kfp **kfp, struct http **http,
 				 struct err *err)
 {
+	struct kfp_capabilities seen;
 	size_t at;
 
 	if (world_cluster_of(call->hands->world, call->job->repo, &at, err))
 		return err->class;
 	*kfp = call->hands->world->clusters[at];
 	*http = hands_kfp_http(call->hands, at);
-	return ERR_OK;
+	if (!atomic_load(&call->hands->world->too_old[at]))
+		return ERR_OK;
+	/* asked at the start, and again as long as it is: the sentence says what is missing */
+	return kfp_probe(*kfp, *http, &seen, err);
 }
 
 /* The same for an effect that makes something in the job's namespace. */

@@ -30,6 +30,7 @@ struct world {
 	bool app_mode;
 	struct kfp *clusters[WORLD_CLUSTERS_MAX];
 	size_t cluster_count;
+	atomic_bool too_old[WORLD_CLUSTERS_MAX]; /* what answers there is a 1.x server */
 	struct repo_store *repos;
 	struct compile_options compile;
 	struct job_rules rules;

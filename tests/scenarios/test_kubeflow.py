@@ -127,6 +127,15 @@ def test_links_lead_into_the_namespace(scene, bot, ann):
     assert scene.kubeflow.runs()[0]["run_id"] in bot.answer("/#/runs/details/")
 
 
+@pytest.mark.scene(version="1.8.22", config=allowed("team-a"))
+def test_a_1_x_server_is_refused_with_what_is_missing(scene, bot, ann):
+    scene.expects_log("event=kubeflow_refused .*1.8.22.*version 2.0 or newer")
+    ann.comments("/build_run")
+    assert bot.ends() == "-1"
+    bot.answer("`kfp.too_old`", "1.8.22", "v1beta1", "version 2.0 or newer is needed")
+    assert nothing_was_made(scene)
+
+
 @pytest.mark.scene(version="2.5.0")
 def test_an_older_2_x_server(scene, bot, ann):
     scene.kubeflow.fails_runs("train", "exit code 1", "KeyError\n")
