@@ -128,13 +128,17 @@ static size_t count_tasks(const struct pipeline *pipeline)
 	return count;
 }
 
-/* Kfops gives every pipeline that asks for it the id of its version. */
-static void give_version_id(const struct pipeline *pipeline, const char *version, json_t *given)
+/* Kfops gives every pipeline that asks for it the name of its version. An upload may still take
+ * another name; `names_version` says that the parameter follows it. */
+static void give_version_id(const struct pipeline *pipeline, const char *version, json_t *given,
+			    json_t *into)
 {
 	for (size_t i = 0; version && i < pipeline->param_count; i++)
 		if (str_eq(pipeline->params[i].name, "version_id") &&
-		    !json_object_get(given, "version_id"))
+		    !json_object_get(given, "version_id")) {
 			jval_set_str(given, "version_id", version);
+			jval_set_bool(into, "names_version", true);
+		}
 }
 
 static enum err_class take_pipeline(struct effect_call *call, const struct pipeline *pipeline,
@@ -148,7 +152,7 @@ static enum err_class take_pipeline(struct effect_call *call, const struct pipel
 	for (size_t i = 0; i < pipeline->image_count && i < 50; i++)
 		json_array_append_new(images, json_string(pipeline->images[i]));
 	jval_set(into, "images", images);
-	give_version_id(pipeline, jval_str(call->args, "version_name", NULL), mine);
+	give_version_id(pipeline, jval_str(call->args, "version_name", NULL), mine, into);
 	if (pipeline_check_params(pipeline, mine, &parameters, err))
 		return err->class;
 	jval_set(into, "parameters", parameters);

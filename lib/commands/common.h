@@ -5,7 +5,8 @@
  *   pin        {"source": "recorded" | "api" | "given" | "kept", "moved_from": sha}
  *   settings   {"namespace","experiment","pipeline","description","path","function","args","mode"}
  *   compile    {"sha256","content": digest of the documents,"platform","bytes","name","tasks",
- *               "parameters","images","variant": to be uploaded without caching}
+ *               "parameters","names_version": version_id among them follows the version's name,
+ *               "images","variant": to be uploaded without caching}
  *   version    {"pipeline_id","id","name","base": name of the version that is run without
  *               caching,"adopted","try","content": digest of what Kubeflow made
  *               of the upload; only uploads have it}

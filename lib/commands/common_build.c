@@ -214,6 +214,15 @@ static void ask_upload(const struct job *job, int64_t attempt, struct update *ou
 	common_ask(out, EFFECT_VERSION_UPLOAD, args);
 }
 
+/* The parameter that tells a pipeline its version is known only now. */
+static void follow_name(const struct job *job, const char *name, struct update *out)
+{
+	json_t *compile = common_data(job, out, "compile");
+
+	if (jval_bool(compile, "names_version", false))
+		jval_set_str(json_object_get(compile, "parameters"), "version_id", name);
+}
+
 void common_upload(const struct job *job, const struct effect_result *last, int64_t now_ms,
 		   struct update *out)
 {
@@ -242,6 +251,7 @@ void common_upload(const struct job *job, const struct effect_result *last, int6
 	jval_set_bool(version, "adopted", jval_bool(last->data, "adopted", false));
 	jval_set_str(version, "link", jval_str(last->data, "link", ""));
 	jval_set_str(version, "content", jval_str(last->data, "content", ""));
+	follow_name(job, jval_str(version, "name", ""), out);
 	buf_printf(&text, "version `%s`%s", jval_str(version, "name", ""),
 		   jval_bool(version, "adopted", false) ? " (was there already)" : "");
 	common_part(job, out, upload_part(job), PART_DONE, now_ms, buf_text(&text));

@@ -14,7 +14,13 @@
 #include "lib/commands/common.h"
 #include "lib/core/markdown.h"
 
-enum { RUN_ID_TRIES = 3, STOP_MAX_MS = 3600000, TASK_NAME_MAX = 80 };
+enum {
+	RUN_ID_TRIES = 3,
+	STOP_MAX_MS = 3600000,
+	TASK_NAME_MAX = 80,
+	TITLE_MAX = 96, /* with the uid 128 bytes: names of all releases of Kubeflow hold that */
+	PIPELINE_SHOWN_MAX = 64,
+};
 
 static void fail_part(const struct job *job, const char *part, const struct effect_result *last,
 		      int64_t now_ms, struct update *out)
@@ -36,6 +42,7 @@ static json_t *find_args(const struct job *job)
 	jval_set_str(args, "namespace", jval_str(job->data, "settings.namespace", ""));
 	jval_set_str(args, "pipeline", jval_str(job->data, "settings.pipeline", ""));
 	jval_set_str(args, "name", name);
+	jval_set_str(args, "version_name", name);
 	jval_set_bool(args, "no_cache", jval_bool(job->args, "no-cache", false));
 	jval_set(args, "parameters", common_given_parameters(job));
 	return args;
@@ -104,14 +111,23 @@ void common_experiment(const struct job *job, const struct effect_result *last, 
 
 /* --- creating the run --- */
 
+static int shown_len(const char *text, size_t max)
+{
+	size_t len = strlen(text);
+
+	return (int)(len <= max ? len : str_utf8_cut(text, max));
+}
+
 static json_t *run_args(const struct job *job)
 {
 	const char *title = jval_str(job->args, "name", NULL);
 	json_t *args = json_object(), *parameters = jval_at(job->data, "compile.parameters");
-	AUTO_FREE char *name = title ? str_printf("%s [%s]", title, job->uid)
-				     : str_printf("%s PR#%" PRId64 " %.7s [%s]",
-						  jval_str(job->data, "compile.name", "pipeline"),
-						  job->pr, job->head_sha, job->uid);
+	const char *pipeline = jval_str(job->data, "compile.name", "pipeline");
+	AUTO_FREE char *name =
+		title ? str_printf("%.*s [%s]", shown_len(title, TITLE_MAX), title, job->uid)
+		      : str_printf("%.*s PR#%" PRId64 " %.7s [%s]",
+				   shown_len(pipeline, PIPELINE_SHOWN_MAX), pipeline, job->pr,
+				   job->head_sha, job->uid);
 	AUTO_FREE char *description = str_printf("bot=kfops repo=%s pr=%" PRId64 " sha=%s op=%s",
 						 job->repo, job->pr, job->head_sha, job->uid);
 

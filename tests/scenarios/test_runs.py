@@ -96,6 +96,32 @@ def test_a_pipeline_of_kfp_1_without_caching(scene, bot, ann):
                         for t in pods)
 
 
+VERSIONED = (texts.ROOT / "tests/scenarios/repo/my_pipeline/pipeline.yaml").read_text().replace(
+    "schemaVersion:", "      version_id:\n        parameterType: STRING\nschemaVersion:")
+
+
+@pytest.mark.scene(files={"my_pipeline/pipeline.yaml": VERSIONED})
+def test_a_pipeline_that_asks_for_the_name_of_its_version(scene, bot, ann):
+    name = f"pr-1-{scene.pull.head[:12]}"
+    ann.comments("/build_run")
+    assert bot.ends() == "rocket"
+    assert scene.kubeflow.parameters()["version_id"] == name
+    for line, version in (("/run", name), ("/run --no-cache", f"{name}-nocache"),
+                          ("/build_run --no-cache", f"{name}-2"), (f"/run {name}-2", f"{name}-2"),
+                          ("/run --param version_id=mine", "mine")):
+        ann.comments(line)
+        assert bot.ends() == "rocket"
+        assert scene.kubeflow.parameters()["version_id"] == version, line
+        bot.answer(f'| `version_id` | `"{version}"` |')
+
+
+def test_a_long_name_of_a_run_is_cut(scene, bot, ann):
+    ann.comments(f"/build_run --name {'ü' * 200}")
+    assert bot.ends() == "rocket"
+    made = scene.kubeflow.newest_run()["display_name"]
+    assert len(made.encode()) <= 128 and made.startswith("üü") and made.endswith(f"[{bot.jobs()[0]['uid']}]")
+
+
 @pytest.mark.scene(files=texts.CHURN_FILES)
 def test_parameters_of_every_type(scene, bot, ann):
     line = ("/build_run --param label=x --param rate=0.5 --param epochs=7 --param fast=TRUE "
