@@ -141,6 +141,27 @@ static void give_version_id(const struct pipeline *pipeline, const char *version
 		}
 }
 
+/* The mode says which of the two kinds of compiled files is meant; "" when nobody asks. */
+static enum err_class check_mode(struct effect_call *call, const struct pipeline *pipeline,
+				 struct err *err)
+{
+	const char *mode = jval_str(call->args, "mode", ""),
+		   *path = jval_str(call->args, "path", "");
+	bool is_argo = pipeline->format == PIPELINE_ARGO, wants_argo = str_eq(mode, "V1_LEGACY");
+
+	if (!*mode || is_argo == wants_argo)
+		return ERR_OK;
+	err_code(err, ERR_USER, "compile.mode",
+		 is_argo ? "`%s` is an Argo Workflow of kfp 1; say so in config_files/config.yaml: "
+			   "`pipeline_execution_mode: V1_LEGACY`"
+			 : "`%s` is a pipeline of kfp 2, but `pipeline_execution_mode` is "
+			   "`V1_LEGACY`; "
+			   "remove that line, or write `V2_ENGINE`",
+		 path);
+	annotate(call, path, 1, err->msg);
+	return err->class;
+}
+
 static enum err_class take_pipeline(struct effect_call *call, const struct pipeline *pipeline,
 				    const json_t *given, json_t *into, struct err *err)
 {
@@ -152,6 +173,8 @@ static enum err_class take_pipeline(struct effect_call *call, const struct pipel
 	for (size_t i = 0; i < pipeline->image_count && i < 50; i++)
 		json_array_append_new(images, json_string(pipeline->images[i]));
 	jval_set(into, "images", images);
+	if (check_mode(call, pipeline, err))
+		return err->class;
 	give_version_id(pipeline, jval_str(call->args, "version_name", NULL), mine, into);
 	if (pipeline_check_params(pipeline, mine, &parameters, err))
 		return err->class;

@@ -158,6 +158,14 @@ def test_source_of_kfp_1_cannot_be_compiled_any_more(scene, bot, ann):
     assert "Argo" in said
 
 
+def test_a_compiled_pipeline_of_the_other_kind(scene, bot, ann):
+    """The mode says which of the two kinds of compiled files is meant."""
+    ann.pushes({**texts.settings("my_pipeline/argo.yaml"), "my_pipeline/argo.yaml": texts.ARGO})
+    refused(scene, bot, ann, "compile.mode", "Argo Workflow", "pipeline_execution_mode: V1_LEGACY")
+    ann.pushes(texts.settings("my_pipeline/pipeline.yaml", pipeline_execution_mode="V1_LEGACY"))
+    refused(scene, bot, ann, "compile.mode", "V1_LEGACY", "V2_ENGINE")
+
+
 @pytest.mark.scene(config={"compile": {"mode": "precompiled"}}, files=texts.python(FINE))
 def test_a_server_that_takes_compiled_pipelines_only(scene, bot, ann):
     ann.comments("/build")
