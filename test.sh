@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # Runs every test on a fresh machine, installing what it needs. Usage: ./test.sh [unit|lint|python|scenarios|threads|fuzz]...
-# KFOPS_FUZZ_SECONDS: seconds per fuzz target (default 10, 60 in CI). KFOPS_SHARED: folder with published
+# KFOPS_FUZZ_SECONDS: seconds per fuzz target (default 10, 60 in CI), KFOPS_FUZZ_WALL: of all together (default 420; 0: no
+# end). KFOPS_SHARED: folder with published
 # specifications and samples; tests that need it are skipped where it is not.
 set -u
 cd "$(dirname "$0")" || exit 1
 . scripts/setup.sh || exit 1
 set +e
 root=$PWD
+fuzz_wall=${KFOPS_FUZZ_WALL:-420}
 build=${KFOPS_BUILD_ROOT:-$root/build}
 results=$build/results
 fuzz_seconds=${KFOPS_FUZZ_SECONDS:-$([ "${CI:-}" = true ] && echo 60 || echo 10)}
@@ -37,7 +39,7 @@ run_pytest() { # name paths...
   rm -rf "$cache"
   "$KFOPS_PYTHON" -m pytest -q -o cache_dir="$cache" "$@" --junitxml="$results/$name.xml" && return
   say "$name: what failed, once more"
-  "$KFOPS_PYTHON" -m pytest -q -o cache_dir="$cache" --last-failed "$@" --junitxml="$results/$name-again.xml" &&
+  "$KFOPS_PYTHON" -m pytest -q -o cache_dir="$cache" --last-failed "$@" -n 0 --junitxml="$results/$name-again.xml" &&
     "$KFOPS_PYTHON" tests/second_try.py "$results/$name.xml" "$results/$name-again.xml"
   rm -f "$results/$name-again.xml"
 }
@@ -73,7 +75,8 @@ for step in $what; do
   scenarios)
     say "the release build, scenarios, crash points, the demo, the S3 server"
     make_build "$build/demo" kfopsd -DFAULTS=OFF
-    KFOPS_BUILD=$build/asan KFOPS_BUILD_ROOT=$build run_pytest scenarios tests/scenarios tests/crash tests/services ;;
+    KFOPS_BUILD=$build/asan KFOPS_BUILD_ROOT=$build \
+      run_pytest scenarios -n $((jobs + 1)) --dist worksteal tests/scenarios tests/crash tests/services ;;
   threads)
     say "ThreadSanitizer: writer, worker, store"
     make_build "$build/tsan" "$(targets_in tests/unit/bot tests/unit/store)" -DSANITIZE=thread &&
@@ -81,7 +84,7 @@ for step in $what; do
   fuzz)
     say "fuzz, $fuzz_seconds s a target"
     CC=clang make_build "$build/fuzz" "$(targets_in tests/fuzz)" -DFUZZ=ON &&
-      "$KFOPS_PYTHON" tests/fuzz/run.py --build "$build/fuzz" --seconds "$fuzz_seconds" --jobs "$jobs" --junitxml "$results/fuzz.xml" ;;
+      "$KFOPS_PYTHON" tests/fuzz/run.py --build "$build/fuzz" --seconds "$fuzz_seconds" --wall "$fuzz_wall" --jobs "$jobs" --junitxml "$results/fuzz.xml" ;;
   *) echo "unknown step: $step" >&2; exit 64 ;;
   esac
   lap "$step"

@@ -1,10 +1,11 @@
 /* compile_result.c - what came out of the sandbox, read as data.
  *
- * The result pipe brings "kfops 1\n", then frames ("name length\n" and the bytes), then "end\n".
- * Their code ran in the process that wrote them and could have written anything, so nothing here is
- * trusted: lengths are checked, the pipeline is parsed with bounds, a path must be a plain relative
- * one, a line a sensible number. Without the first line the sandbox never got as far as Python,
- * which is the operator's matter; without the last one their code ended the process. */
+ * The result pipe brings "kfops 1\n", "ready 0\n" when our own tools are loaded, then frames ("name
+ * length\n" and the bytes), then "end\n". Their code ran in the process that wrote them and could
+ * have written anything, so nothing here is trusted: lengths are checked, the pipeline is parsed
+ * with bounds, a path must be a plain relative one, a line a sensible number. Without the first
+ * line the sandbox never got as far as Python, which is the operator's matter; without the last one
+ * their code ended the process. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +23,7 @@ enum {
 };
 
 struct frames {
-	bool started, ended;
+	bool started, ready, ended;	    /* ready: what follows may be theirs */
 	const char *yaml, *service, *error; /* borrowed from the result */
 	size_t yaml_len, service_len, error_len;
 };
@@ -68,7 +69,9 @@ static struct frames read_frames(const char *data, size_t len)
 		size_t name_len, body_len, head = read_head(data, len, &name_len, &body_len);
 		if (head == 0 || body_len > len - head)
 			break;
-		if (starts_with(data, name_len, "pipeline.yaml")) {
+		if (starts_with(data, name_len, "ready")) {
+			out.ready = true;
+		} else if (starts_with(data, name_len, "pipeline.yaml")) {
 			out.yaml = data + head;
 			out.yaml_len = body_len;
 		} else if (starts_with(data, name_len, "service.json")) {
@@ -121,7 +124,7 @@ static enum err_class read_error(struct compile_result *out, const struct frames
 	const char *text = jval_str(value, "message", "");
 	const char *path = jval_str(value, "path", NULL);
 	int64_t line = jval_int(value, "line", 0);
-	if (str_eq(kind, "no_kfp"))
+	if (str_eq(kind, "no_kfp") && !frames->ready)
 		return err_code(err, ERR_CONFIG, "compile.no_kfp", "%s", text);
 	bool raised = str_eq(kind, "exception") || str_eq(kind, "memory") || str_eq(kind, "output");
 	AUTO_FREE char *message = raised ? str_printf("%s: %s", type, text) : str_dup(text);

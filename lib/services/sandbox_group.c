@@ -17,12 +17,13 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/base/str.h"
 #include "lib/services/sandbox_impl.h"
 
-enum { SMALL_FILE = 4096, EXTRA_PROCESSES = 8, REMOVE_TRIES = 100, REMOVE_WAIT_US = 10000 };
+enum { SMALL_FILE = 4096, EXTRA_PROCESSES = 8, REMOVE_TRIES = 100, REMOVE_WAIT_NS = 10000000 };
 
 static const char mount_point[] = "/sys/fs/cgroup", leaf[] = "kfopsd", prefix[] = "compile-";
 
@@ -212,7 +213,7 @@ void sandbox_group_close(struct sandbox_group *group)
 	for (int i = 0; group->path && i < REMOVE_TRIES; i++) {
 		if (!rmdir(group->path) || errno != EBUSY)
 			break;
-		usleep(REMOVE_WAIT_US);
+		nanosleep(&(struct timespec){.tv_nsec = REMOVE_WAIT_NS}, NULL);
 	}
 	mem_free(group->path);
 	*group = (struct sandbox_group){.dir = -1, .procs = -1};

@@ -25,14 +25,19 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--build", required=True)
     parser.add_argument("--seconds", type=int, default=10)
+    parser.add_argument("--wall", type=int, default=0, help="seconds for all together; 0: as long as it takes")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--junitxml", required=True)
     options = parser.parse_args()
     targets = sorted(p for p in pathlib.Path(options.build, "tests").glob("fuzz_*")
                      if p.is_file() and p.stat().st_mode & 0o111)
+    seconds = options.seconds
+    if options.wall and targets:
+        seconds = max(5, min(seconds, options.wall * options.jobs // len(targets)))
+    print(f"{len(targets)} targets, {seconds} s each")
     cases, failed = [], 0
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        for name, code, tail in pool.map(lambda t: run(t, options.seconds), targets):
+        for name, code, tail in pool.map(lambda t: run(t, seconds), targets):
             print(f"{name}: {'ok' if code == 0 else 'FAILED'}")
             inner = ""
             if code:

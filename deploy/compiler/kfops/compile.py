@@ -5,8 +5,9 @@ nothing: its own modules are loaded before theirs, so their code cannot shadow t
 code raises (SystemExit too) becomes error.json; nothing of theirs runs after the result is written.
 
 With --stream FD the result also goes to that descriptor: "kfops 1\\n" before anything of theirs
-runs, "name length\\n" and the bytes for each file, then "end\\n"; so nothing need be read from a
-folder that their code can still write to. --check only says whether kfp is there.
+runs, "ready 0\\n" once our own tools are loaded, "name length\\n" and the bytes for each file, then
+"end\\n"; so nothing need be read from a folder that their code can still write to, and what is
+wrong with our tools is known from what theirs says. --check only says whether kfp is there.
 """
 
 import argparse
@@ -128,9 +129,11 @@ def tools():
     return compiler, yaml
 
 
-def compile_pipeline(source, path, function, out):
-    """Writes pipeline.yaml and pipeline.json; returns the bytes of the first."""
+def compile_pipeline(source, path, function, out, ready=lambda: None):
+    """Writes pipeline.yaml and pipeline.json; returns the bytes of the first. `ready` is called
+    before anything of theirs runs."""
     compiler, yaml = tools()
+    ready()
     full = resolve(source, path)
     os.chdir(source)
     os.environ["KFOPS_SOURCE"] = source
@@ -266,7 +269,9 @@ def main(argv=None):
         elif args.service:
             name, data = "service.json", evaluate_service(source, args.path, args.service)
         else:
-            name, data = "pipeline.yaml", compile_pipeline(source, args.path, args.function, out)
+            name, data = "pipeline.yaml", compile_pipeline(
+                source, args.path, args.function, out,
+                lambda: args.stream is not None and stream(args.stream, "ready", b""))
     except BaseException as error:  # their code may raise anything
         code, name, data = EXIT_THEIRS, "error.json", fail(error, source, out)
     if args.stream is not None:

@@ -158,7 +158,8 @@ def test_stream_carries_the_files_framed(repository):
         name, size = head.split()
         frames[name.decode()], data = data[:int(size)], data[int(size):]
     assert data == b"end\n"
-    assert frames == {"pipeline.yaml": (repository.out / "pipeline.yaml").read_bytes()}
+    assert list(frames) == ["ready", "pipeline.yaml"] and frames["ready"] == b""
+    assert frames == {"ready": b"", "pipeline.yaml": (repository.out / "pipeline.yaml").read_bytes()}
 
 
 def test_check_finds_kfp(repository):

@@ -241,6 +241,12 @@ static const struct {
 	 "os.write(3, b'pipeline.yaml 99999999999999999999\\nx')\n"
 	 "os._exit(0)\n",
 	 "compile.killed", "exit code 0"},
+	{"forged fault of the operator",
+	 "import json, os\n"
+	 "e = json.dumps({'kind': 'no_kfp', 'message': 'wake the operator up'}).encode()\n"
+	 "os.write(3, b'error.json %d\\n%send\\n' % (len(e), e))\n"
+	 "os._exit(0)\n",
+	 "compile.failed", "wake the operator up"},
 	{"forged place",
 	 "import json, os\n"
 	 "e = json.dumps({'kind': 'exception', 'type': 'E', 'message': 'm', 'line': -5,\n"
