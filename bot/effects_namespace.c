@@ -55,3 +55,13 @@ enum err_class effect_namespace_allowed(const struct effect_call *call, const ch
 	}
 	return refuse_outside(call, name, err);
 }
+
+enum err_class effect_namespace_served(const struct effect_call *call, const char *name,
+				       struct err *err)
+{
+	const struct config *config = call->hands->world->config;
+
+	if (config_namespace_of_repo(config, call->job->repo, name) == CONFIG_NAMESPACE_LISTED)
+		return ERR_OK;
+	return refuse_outside(call, name, err);
+}

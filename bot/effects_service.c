@@ -132,7 +132,7 @@ static enum err_class send(struct effect_call *call, enum kube_write flags, stru
 	struct http *http = hands_cluster_http(call->hands);
 	struct kube *kube;
 
-	if (effect_kube(call, &kube, err))
+	if (effect_namespace_served(call, ref.ns, err) || effect_kube(call, &kube, err))
 		return err->class;
 	if (str_eq(verb, "create"))
 		return kube_create(kube, http, &ref, body, flags, NULL, err);

@@ -110,3 +110,13 @@ def test_a_locked_environment_is_waited_for(scene, bot, ann, ben):
     ben.comments("/unlock staging")
     assert bot.ends() == "rocket"
     assert bot.ends(to=waiting) == "rocket"
+
+
+@pytest.mark.scene(cluster=KNATIVE, files=DEPLOYMENT,
+                   config={"repositories": [{"match": "lab/*", "cluster": "main", "namespaces": ["team-a"]}]})
+def test_a_namespace_that_the_operator_has_not_named(scene, bot, ann, ben):
+    has_run(scene, bot, ann)
+    ben.comments("/deploy")
+    assert bot.ends() == "-1"
+    bot.answer("`denied.namespace`", "ml-prod")
+    assert scene.cluster.service("ml-prod") is None

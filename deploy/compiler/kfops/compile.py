@@ -148,10 +148,11 @@ def compile_pipeline(source, path, function, out, ready=lambda: None):
     return data
 
 
-def evaluate_service(source, path, wish):
-    """The InferenceService that a file defines, as bytes of JSON."""
+def evaluate_service(source, path, wish, ready=lambda: None):
+    """The InferenceService that a file defines, as bytes of JSON; `ready` as above."""
     from kfops import service  # before their folder can hide it
 
+    ready()
     full = resolve(source, path)
     os.chdir(source)
     return service.evaluate(load(source, full), path, json.loads(wish),
@@ -262,16 +263,18 @@ def main(argv=None):
         os.closerange(3, args.stream)
         os.closerange(args.stream + 1, 1024)
         os.write(args.stream, b"kfops 1\n")
+
+    def ready():
+        if args.stream is not None:
+            stream(args.stream, "ready", b"")
     code, name, data = EXIT_OK, None, None
     try:
         if args.check:
             tools()
         elif args.service:
-            name, data = "service.json", evaluate_service(source, args.path, args.service)
+            name, data = "service.json", evaluate_service(source, args.path, args.service, ready)
         else:
-            name, data = "pipeline.yaml", compile_pipeline(
-                source, args.path, args.function, out,
-                lambda: args.stream is not None and stream(args.stream, "ready", b""))
+            name, data = "pipeline.yaml", compile_pipeline(source, args.path, args.function, out, ready)
     except BaseException as error:  # their code may raise anything
         code, name, data = EXIT_THEIRS, "error.json", fail(error, source, out)
     if args.stream is not None:

@@ -35,7 +35,8 @@ def evaluate(tmp_path):
         with os.fdopen(read, "rb") as stream:
             lines = stream.read()
         assert lines.startswith(b"kfops 1\n") and lines.endswith(b"end\n")
-        head, _, rest = lines[len(b"kfops 1\n"):].partition(b"\n")
+        frames = lines[len(b"kfops 1\n"):].removeprefix(b"ready 0\n")
+        head, _, rest = frames.partition(b"\n")
         name, size = head.split()
         return {"frame": name.decode(), **json.loads(rest[:int(size)])}
     return run
