@@ -30,11 +30,11 @@ effect_fn effect_jobs_list, effect_job_cancel, effect_job_retry, effect_job_logs
 
 /* DENIED "denied.namespace" when the operator gives the job's repository no such namespace; asks
  * Kubeflow only where the operator's file has no list. */
-/* May models be deployed there? Only where the operator's list names the namespace. */
-enum err_class effect_namespace_served(const struct effect_call *call, const char *name,
-				       struct err *err) MUST_CHECK;
 enum err_class effect_namespace_allowed(const struct effect_call *call, const char *name,
 					struct err *err) MUST_CHECK;
+/* The same for a namespace that is deployed to: only the operator's list counts. */
+enum err_class effect_namespace_served(const struct effect_call *call, const char *name,
+				       struct err *err) MUST_CHECK;
 
 struct github_target effect_target(const struct effect_call *call);
 
