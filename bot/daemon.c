@@ -502,10 +502,7 @@ int daemon_run(const struct config *config)
 
 static void print_job(const json_t *row)
 {
-	const struct command *command = command_by_name(&commands, jval_str(row, "command", ""));
-	const char *step = command && !jval_int(row, "finished_at_ms", 0)
-				   ? command->steps[jval_int(row, "step", 0)].name
-				   : "";
+	const char *step = jval_int(row, "finished_at_ms", 0) ? "" : jval_str(row, "step", "");
 	char at[21];
 
 	clock_rfc3339(at, jval_int(row, "created_at_ms", 0));

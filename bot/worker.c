@@ -50,7 +50,8 @@ struct task {
 	struct hands *hands;
 	struct job job;
 	const struct command *command;
-	struct effect effect; /* asked for; kind NONE: none */
+	const struct step *step; /* the present one; NULL before the job is begun */
+	struct effect effect;	 /* asked for; kind NONE: none */
 	bool in_doubt;
 	struct effect_result result;
 	bool has_result;
@@ -153,6 +154,7 @@ static enum err_class commit(struct task *task, int64_t now_ms, bool *cancelled,
 
 	if (task->has_result) {
 		op.effect = &task->effect;
+		op.step = task->step->name;
 		op.result = &task->result;
 	}
 	wishes_make(&wishes, &about, &task->job);
@@ -173,10 +175,7 @@ static void log_state(const struct task *task)
 {
 	const struct job *job = &task->job;
 
-	log_info("job_state", LOG_I("job", job->id),
-		 LOG_S("step", task->command->steps[job->step].name
-				       ? task->command->steps[job->step].name
-				       : "end"),
+	log_info("job_state", LOG_I("job", job->id), LOG_S("step", job->step),
 		 LOG_S("repo", job->repo), LOG_I("pr", job->pr),
 		 LOG_S("state", job_state_name(job->state)), LOG_S("command", job->command),
 		 LOG_S("code", job->code ? job->code : ""));
@@ -225,8 +224,7 @@ static void end_job(struct task *task, enum job_state state, const char *code, c
 
 static bool is_patient(const struct task *task)
 {
-	return task->command->steps[task->job.step]
-		.handles_cancel; /* a run is under way: wait for it */
+	return task->step->handles_cancel; /* a run is under way: wait for it */
 }
 
 /* Errors that waiting may cure. While a run is under way, or may be, that is also what the operator
@@ -285,8 +283,7 @@ static bool settle_retry(struct task *task, int64_t now_ms)
 			now_ms);
 		return true;
 	}
-	log_info("step_retry", LOG_I("job", job->id),
-		 LOG_S("step", task->command->steps[job->step].name),
+	log_info("step_retry", LOG_I("job", job->id), LOG_S("step", task->step->name),
 		 LOG_S("class", err_class_name(seen->class)), LOG_I("tries", job->tries),
 		 LOG_S("message", seen->msg));
 	job->due_at_ms = retry_at(task, now_ms);
@@ -308,7 +305,6 @@ static void run_effect(struct task *task)
 	struct world *world = task->hands->world;
 	struct job *job = &task->job;
 	struct intent_op op = {.job = job, .effect = &task->effect};
-	const char *step = task->command->steps[job->step].name;
 
 	json_decref(task->result.data);
 	task->result = (struct effect_result){0};
@@ -327,7 +323,7 @@ static void run_effect(struct task *task)
 	CRASH_POINT("worker.before_effect");
 	effects_run(task->hands, job, &task->effect, task->in_doubt, &task->result);
 	CRASH_POINT("worker.after_effect");
-	metrics_observe_ms(METRIC_STEP_SECONDS, step, task->result.took_ms);
+	metrics_observe_ms(METRIC_STEP_SECONDS, task->step->name, task->result.took_ms);
 	task->has_result = true;
 	task->was_in_doubt = task->in_doubt;
 	task->in_doubt = false;
@@ -365,16 +361,17 @@ static void go_on(struct task *task, const struct update *update, int64_t now_ms
 	struct err err = {0};
 	bool cancelled = false;
 
-	job->step = update->step;
+	str_copy(job->step, sizeof job->step, update->step);
 	job->tries = 0;
 	json_object_del(job->data, "trouble");
 	job->state = atomic_load(&task->hands->world->stopping) ? JOB_READY : JOB_RUNNING;
 	job->due_at_ms = now_ms;
 	task->over = job->state == JOB_READY;
-	must(task->command->steps[job->step].name);
 	if (commit(task, now_ms, &cancelled, &err))
 		return;
 	task->has_result = false;
+	task->step = job_step(task->command->steps, job->step);
+	must(task->step);
 	if (!cancelled || task->over)
 		return;
 	/* who asked stands in the row: it is claimed again, with that */
@@ -427,7 +424,7 @@ static void apply(struct task *task, struct update *update)
 /* Asks the present step what to do, with the result of its effect if one has run. */
 static void ask_step(struct task *task)
 {
-	const struct step *step = &task->command->steps[task->job.step];
+	const struct step *step = task->step;
 	int64_t now_ms = clock_now_ms();
 	struct update update = {0};
 
@@ -513,18 +510,37 @@ static void give_back(struct task *task)
 			  LOG_S("message", err.msg));
 }
 
+/* Finds what the row names. Another version of the bot may have written it: a command or a step
+ * that this one does not have cannot be gone on with, and to guess would be to do something else.
+ */
+static bool find_step(struct task *task)
+{
+	struct job *job = &task->job;
+
+	task->command = command_by_name(&commands, job->command);
+	task->step = task->command ? job_step(task->command->steps, job->step) : NULL;
+	if (task->step) {
+		str_copy(job->step, sizeof job->step, task->step->name);
+		return true;
+	}
+	log_error("unknown_step", LOG_I("job", job->id), LOG_S("command", job->command),
+		  LOG_S("step", job->step));
+	end_job(task, JOB_FAILED, "job.unknown_step",
+		"the bot was replaced by another version while this command was under way, and "
+		"that "
+		"version does not know the step it had reached, so it stops here. `/retry` does "
+		"the "
+		"command again from its beginning",
+		clock_now_ms());
+	return false;
+}
+
 static void work(struct task *task)
 {
-	task->command = command_by_name(&commands, task->job.command);
-	if (!task->command) {
-		log_error("unknown_command", LOG_I("job", task->job.id),
-			  LOG_S("command", task->job.command));
-		return;
-	}
 	task->job.rules = &task->hands->world->rules;
 	if (!task->job.started_at_ms)
 		task->job.started_at_ms = clock_now_ms();
-	if (settle_wanted_end(task))
+	if (settle_wanted_end(task) || !find_step(task))
 		return;
 	resume_intent(task);
 	for (int i = 0; i < STEPS_MAX && !task->over; i++)

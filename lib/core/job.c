@@ -76,6 +76,16 @@ void update_dispose(struct update *update)
 	*update = (struct update){0};
 }
 
+const struct step *job_step(const struct step *steps, const char *name)
+{
+	if (!*name)
+		return steps;
+	for (const struct step *step = steps; step->name; step++)
+		if (str_eq(step->name, name))
+			return step;
+	return NULL;
+}
+
 const char *effect_name(enum effect_kind kind)
 {
 	return kind < EFFECT_COUNT ? effects[kind].name : "unknown";

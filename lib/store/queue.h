@@ -86,6 +86,7 @@ enum err_class queue_step_open(struct db *db, const struct job *job, struct effe
 struct queue_result {
 	const struct job *job;
 	const struct effect *effect;	    /* what ran, NULL */
+	const char *step;		    /* that asked for it; NULL: the job's present one */
 	const struct effect_result *result; /* NULL */
 	const struct outbox_wish *wishes;
 	size_t wish_count;
@@ -166,9 +167,9 @@ enum err_class queue_find_upload(struct db *db, int64_t repo_id, int64_t pr, con
 /* Is the job of this uid there and not ended? */
 enum err_class queue_is_open(struct db *db, const char *uid, bool *out, struct err *err) MUST_CHECK;
 
-/* Effects of a job's steps with times and results: [{"no": index of the step, "name": of the
- * effect, "phase": "open" | "done" | "failed",
- * "started_at_ms","ended_at_ms","tries","error","result"}]. A result of more than 16 KiB is kept as
+/* Effects of a job's steps with times and results: [{"step": its name, "name": of the effect,
+ * "phase": "open" | "done" | "failed", "started_at_ms","ended_at_ms","tries","error","result"}]. A
+ * result of more than 16 KiB is kept as
  * {"left_out_bytes"}. */
 enum err_class queue_steps(struct db *db, int64_t job_id, json_t **out, struct err *err) MUST_CHECK;
 

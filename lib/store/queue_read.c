@@ -35,7 +35,7 @@ static json_t *describe(const struct job *job, int64_t position)
 	jval_set_int(out, "pr", job->pr);
 	jval_set_str(out, "command", job->command);
 	jval_set_str(out, "state", job_state_name(job->state));
-	jval_set_int(out, "step", job->step);
+	jval_set_str(out, "step", job->step);
 	jval_set_str(out, "actor", job->actor);
 	jval_set_str(out, "sha", job->head_sha);
 	jval_set_int(out, "created_at_ms", job->created_at_ms);
@@ -108,7 +108,7 @@ enum err_class queue_steps(struct db *db, int64_t job_id, json_t **out, struct e
 	while (class == ERR_OK) {
 		json_t *step = json_object(), *result = store_json(row, 6);
 
-		jval_set_int(step, "no", sqlite3_column_int64(row, 0));
+		jval_set_str(step, "step", (const char *)sqlite3_column_text(row, 0));
 		jval_set_str(step, "name", (const char *)sqlite3_column_text(row, 1));
 		jval_set_str(step, "phase", phases[sqlite3_column_int(row, 2)]);
 		jval_set_int(step, "tries", sqlite3_column_int64(row, 3));

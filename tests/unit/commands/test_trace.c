@@ -396,6 +396,7 @@ static const struct trace_case cases[] = {
 
 struct player {
 	struct job job;
+	const struct step *step; /* the one that was asked last */
 	const struct trace_case *script;
 	size_t next_answer;
 	int64_t now_ms;
@@ -437,10 +438,8 @@ static void take_answer(struct player *player, const struct effect *effect)
 	const char *name = jval_str(effect->args, "name", "");
 	struct err err;
 
-	buf_printf(&player->said, "%s asks %s%s%s\n",
-		   command_by_name(&commands, player->job.command)->steps[player->job.step].name,
-		   effect_name(effect->kind), strstr(name, "-2") ? " named " : "",
-		   strstr(name, "-2") ? name : "");
+	buf_printf(&player->said, "%s asks %s%s%s\n", player->step->name, effect_name(effect->kind),
+		   strstr(name, "-2") ? " named " : "", strstr(name, "-2") ? name : "");
 	if (!answer->effect || strcmp(answer->effect, effect_name(effect->kind)))
 		fail_msg("%s: unexpected %s after:\n%s", player->script->name,
 			 effect_name(effect->kind), buf_text(&player->said));
@@ -466,12 +465,12 @@ static void take_answer(struct player *player, const struct effect *effect)
 static bool play_step(struct player *player)
 {
 	const struct command *command = command_by_name(&commands, player->job.command);
-	const struct step *step = &command->steps[player->job.step];
+	const struct step *step = player->step = job_step(command->steps, player->job.step);
 	json_t *before = json_deep_copy(player->job.data);
 	struct update update = {0};
 	bool go_on = true;
 
-	assert_non_null(step->name);
+	assert_non_null(step);
 	if (player->has_result && player->result.err.class)
 		assert_true(step->handles_errors);
 	step->decide(&player->job, player->has_result ? &player->result : NULL, player->now_ms,
@@ -485,7 +484,7 @@ static bool play_step(struct player *player)
 	if (update.kind == UPDATE_EFFECT) {
 		take_answer(player, &update.effect);
 	} else if (update.kind == UPDATE_NEXT) {
-		player->job.step = update.step;
+		str_copy(player->job.step, sizeof player->job.step, update.step);
 	} else if (update.kind == UPDATE_WAIT) {
 		buf_printf(&player->said, "%s waits %" PRId64 " ms for %s\n", step->name,
 			   update.due_at_ms - player->now_ms,
@@ -542,8 +541,11 @@ static void tables_are_whole(void **state)
 		assert_true(str_starts(usage, "/"));
 		assert_non_null(command->summary);
 		assert_non_null(command->steps[0].name);
-		for (const struct step *step = command->steps; step->name; step++)
+		for (const struct step *step = command->steps; step->name; step++) {
 			assert_true(step->decide && step->sentence);
+			assert_true(*step->name && strlen(step->name) < JOB_STEP_MAX);
+			assert_ptr_equal(job_step(command->steps, step->name), step); /* once */
+		}
 		assert_ptr_equal(command_by_name(&commands, command->name), command);
 	}
 }
