@@ -185,7 +185,8 @@ static enum err_class open_world(struct daemon *daemon, struct err *err)
 	pthread_condattr_destroy(&attr);
 	read_options(world);
 	limit_memory(daemon);
-	if (make_dir(state_dir, err) || db_open(&daemon->db, world->db_path, clock_now_ms(), err))
+	if (make_dir(state_dir, err) || db_open(&daemon->db, world->db_path, clock_now_ms(), err) ||
+	    db_watch_crashes(daemon->db, err))
 		return err->class;
 	if (open_repos(world, state_dir, err) || open_github(world, err) ||
 	    open_clusters(world, err))

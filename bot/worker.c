@@ -13,6 +13,7 @@
 
 #include "bot/effects.h"
 #include "bot/wishes.h"
+#include "lib/base/blame.h"
 #include "lib/base/clock.h"
 #include "lib/base/crash.h"
 #include "lib/base/jval.h"
@@ -71,7 +72,7 @@ static void task_dispose(struct task *task)
 		pipeline_free(task->pipeline);
 }
 
-/* --- operations for the writer --- */
+/* --- operations for the writer; a crash in one is the job's, whose thread waits for it --- */
 
 struct claim_op {
 	struct job *job;
@@ -94,13 +95,23 @@ struct intent_op {
 static enum err_class run_intent(struct db *db, void *arg, struct err *err)
 {
 	struct intent_op *op = arg;
+	enum err_class class;
 
-	return queue_step_intent(db, op->job, op->effect, op->now_ms, err);
+	blame_job(op->job->id);
+	class = queue_step_intent(db, op->job, op->effect, op->now_ms, err);
+	blame_job(0);
+	return class;
 }
 
 static enum err_class run_result(struct db *db, void *arg, struct err *err)
 {
-	return queue_step_result(db, arg, err);
+	const struct queue_result *op = arg;
+	enum err_class class;
+
+	blame_job(op->job->id);
+	class = queue_step_result(db, op, err);
+	blame_job(0);
+	return class;
 }
 
 struct give_back_op {
@@ -467,10 +478,10 @@ static bool settle_wanted_end(struct task *task)
 		end_job(task, job->end_state, code, message, now_ms);
 		return true;
 	}
-	if (job->crashes > CRASHES_MAX) {
+	if (job->crashes >= CRASHES_MAX) {
 		log_error("job_dead", LOG_I("job", job->id), LOG_I("crashes", job->crashes));
 		end_job(task, JOB_DEAD, "job.poison",
-			"this command ended the bot three times in a row, so it is not tried "
+			"this command crashed the bot three times in a row, so it is not tried "
 			"again; the "
 			"operator's log says more",
 			now_ms);
@@ -568,7 +579,9 @@ static bool claim(struct task *task)
 /* Works on the claimed job until it waits or ends. */
 static void work_off(struct task *task)
 {
+	blame_job(task->job.id);
 	work(task);
+	blame_job(0);
 	if (task->leased && !atomic_load(&task->hands->world->stopping))
 		give_back(task);
 }
@@ -623,6 +636,7 @@ static void *worker_main(void *arg)
 	struct worker *worker = arg;
 	bool found = true;
 
+	blame_thread_begin();
 	while (found) {
 		struct task task = {.hands = &worker->hands};
 
@@ -631,6 +645,7 @@ static void *worker_main(void *arg)
 			work_off(&task);
 		task_dispose(&task);
 	}
+	blame_thread_end();
 	return NULL;
 }
 

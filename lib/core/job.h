@@ -23,7 +23,7 @@ enum job_state {
 	JOB_FAILED = 11,
 	JOB_CANCELLED = 12,
 	JOB_SUPERSEDED = 13,
-	JOB_DEAD = 14, /* killed the process three times, or gave up on our own fault */
+	JOB_DEAD = 14, /* crashed the process three times, or gave up on our own fault */
 	JOB_EXPIRED = 15,
 };
 
@@ -58,7 +58,7 @@ struct job {
 	enum job_state state;
 	char step[JOB_STEP_MAX]; /* its name; "": the first */
 	int64_t tries;		 /* of the present step */
-	int64_t crashes;    /* claims since the last committed result, the present one counted */
+	int64_t crashes;    /* processes that crashed over it since its last committed result */
 	bool cancel;	    /* somebody asked to stop it */
 	char *cancelled_by; /* login, NULL */
 	enum wait_kind wait_kind;

@@ -19,6 +19,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "lib/base/blame.h"
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/base/str.h"
@@ -284,6 +285,18 @@ void db_close(struct db *take_db)
 		close(take_db->lock_fd);
 	mem_free(take_db->path);
 	mem_free(take_db);
+}
+
+char *store_note_path(const struct db *db)
+{
+	return str_printf("%s.crash", db->path);
+}
+
+enum err_class db_watch_crashes(struct db *db, struct err *err)
+{
+	char *path AUTO_FREE = store_note_path(db);
+
+	return blame_watch(path, db->incarnation, err);
 }
 
 int64_t db_incarnation(const struct db *db)

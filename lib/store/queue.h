@@ -54,10 +54,9 @@ enum err_class queue_receive(struct db *db, const struct queue_intake *intake,
 
 /* Leases the job that has been due longest, fills *out; NOT_FOUND when none is due, then
  * *next_due_ms is the time of the next one (INT64_MAX: none). The caller disposes of the job.
- * `crashes` counts claims since the last committed result, this one included: more than three
- * means that three processes ended over this step. A job over which two have ended is claimed
- * only while no other is leased, and no other while it is: NOT_FOUND, though *next_due_ms has
- * passed. */
+ * `crashes` counts the processes that crashed over it since its last committed result. A job over
+ * which two have crashed is claimed only while no other is leased, and no other while it is:
+ * NOT_FOUND, though *next_due_ms has passed. */
 enum err_class queue_claim(struct db *db, int64_t now_ms, struct job *out, int64_t *next_due_ms,
 			   struct err *err) MUST_CHECK;
 
@@ -97,7 +96,7 @@ enum err_class queue_step_result(struct db *db, const struct queue_result *resul
 				 struct err *err) MUST_CHECK;
 
 /* Gives the lease of a job back whose result could not be stored: READY again at due_at_ms, with
- * its count of crashes, so that one whose every try ends like this is given up. Nothing happens
+ * one more crash, so that one whose every try ends like this is given up. Nothing happens
  * when this incarnation does not hold the lease. */
 enum err_class queue_give_back(struct db *db, int64_t job_id, int64_t due_at_ms,
 			       struct err *err) MUST_CHECK;

@@ -46,6 +46,7 @@ CREATE TABLE jobs (
   step            TEXT NOT NULL DEFAULT '' CHECK (length(step) < 32),
   tries           INTEGER NOT NULL DEFAULT 0 CHECK (tries >= 0),
   crashes         INTEGER NOT NULL DEFAULT 0 CHECK (crashes >= 0),
+  deaths          INTEGER NOT NULL DEFAULT 0 CHECK (deaths >= 0),
   lease           INTEGER,
   cancel          INTEGER NOT NULL DEFAULT 0 CHECK (cancel IN (0, 1)),
   read_only       INTEGER NOT NULL CHECK (read_only IN (0, 1)),
