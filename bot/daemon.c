@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bot/credentials.h"
 #include "bot/health.h"
 #include "bot/poller.h"
 #include "bot/receive.h"
@@ -287,12 +288,14 @@ static bool greet_github(struct hands *hands, struct daemon *daemon)
 	struct err err = {0};
 
 	if (github_identity(hands->world->github, hands->github_http, &who, &err)) {
+		credentials_note(hands->world, CREDENTIALS_GITHUB, &err);
 		if (err_is_retried(err.class))
 			log_info("github_unreachable", LOG_S("message", err.msg));
 		else
 			log_error("github_refuses", LOG_S("message", err.msg));
 		return false;
 	}
+	credentials_note(hands->world, CREDENTIALS_GITHUB, &(struct err){.class = ERR_OK});
 	receive_set_identity(daemon->receive, who.app_id, who.user_id);
 	health_set_identified(true);
 	log_info("identified", LOG_S("login", who.login), LOG_I("app", who.app_id),

@@ -135,6 +135,28 @@ static void duty_feed(struct poller *poller, int64_t now_ms)
 	}
 }
 
+/* --- credentials that were refused and are replaced --- */
+
+static enum err_class run_retry_now(struct db *db, void *arg, struct err *err)
+{
+	struct wake_op *op = arg;
+
+	return queue_retry_now(db, op->now_ms, &op->woken, err);
+}
+
+static void duty_credentials(struct poller *poller, int64_t now_ms)
+{
+	struct wake_op op = {.now_ms = now_ms, .woken = 1};
+	struct err err;
+
+	if (!credentials_look(&poller->credentials, poller->world))
+		return;
+	log_info("credentials_replaced", LOG_S("effect", "what waits is tried again"));
+	while (op.woken && !atomic_load(&poller->world->stopping))
+		if (writer_call(poller->world->writer, run_retry_now, &op, &err))
+			return;
+}
+
 /* --- gauges --- */
 
 static void duty_gauges(struct poller *poller, int64_t now_ms)
@@ -236,6 +258,7 @@ static void set_up_duties(struct poller *poller)
 	const struct poller_duty duties[] = {
 		{"due", 0, duty_due},
 		{"clock", 1000, duty_clock},
+		{"credentials", 1000, duty_credentials},
 		{"feed", config_ms(config, "poll.finished_interval"), duty_feed},
 		{"sweep", config_ms(config, "poll.sweep_interval"), poller_sweep},
 		{"deliveries", config_ms(config, "poll.deliveries_interval"), poller_deliveries},

@@ -9,6 +9,7 @@
  */
 #include <string.h>
 
+#include "bot/credentials.h"
 #include "bot/poller_impl.h"
 #include "lib/base/log.h"
 #include "lib/base/str.h"
@@ -185,8 +186,10 @@ void poller_deliveries(struct poller *poller, int64_t now_ms)
 		look->since_ms = now_ms - KEPT_MS;
 	if (github_deliveries(poller->world->github, poller->hands.github_http, collect, look,
 			      &err)) {
+		credentials_note(poller->world, CREDENTIALS_GITHUB, &err);
 		log_info("deliveries_failed", LOG_S("message", err.msg));
 	} else {
+		credentials_note(poller->world, CREDENTIALS_GITHUB, &(struct err){.class = ERR_OK});
 		/* oldest first, as they would have come */
 		for (size_t i = look->count; i > 0 && !atomic_load(&poller->world->stopping); i--)
 			look->again |= !recover(poller, &look->items[i - 1], now_ms);

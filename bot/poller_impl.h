@@ -2,9 +2,10 @@
 #ifndef KF_BOT_POLLER_IMPL_H
 #define KF_BOT_POLLER_IMPL_H
 
+#include "bot/credentials.h"
 #include "bot/poller.h"
 
-enum { POLLER_DUTIES = 7, POLLER_SWEEP = 3, POLLER_PRUNE = 6 };
+enum { POLLER_DUTIES = 8, POLLER_SWEEP = 4, POLLER_PRUNE = 7 };
 
 struct poller {
 	struct world *world;
@@ -22,6 +23,7 @@ struct poller {
 	int64_t started_at_ms;
 	int64_t parked; /* jobs, when they were counted last */
 	int64_t sweep_interval_ms;
+	struct credentials_watch credentials;
 	struct poller_sweep *sweep; /* the pass under way */
 };
 

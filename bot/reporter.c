@@ -9,6 +9,7 @@
 
 #include <string.h>
 
+#include "bot/credentials.h"
 #include "lib/base/clock.h"
 #include "lib/base/crash.h"
 #include "lib/base/jval.h"
@@ -397,6 +398,8 @@ static bool report_one(struct reporter *rep, int64_t *until_ms)
 	CRASH_POINT("reporter.before_send");
 	class = send_row(rep, &row, &outcome, &err);
 	CRASH_POINT("reporter.after_send");
+	err.class = class;
+	credentials_note(rep->hands.world, CREDENTIALS_GITHUB, &err);
 	if (!class && row.urgency == OUTBOX_PROGRESS)
 		budget_spend(budget_of(rep, row.installation_id),
 			     config_int(rep->hands.world->config, "github.writes_per_hour"),

@@ -238,16 +238,20 @@ static bool is_patient(const struct task *task)
 	return task->step->handles_cancel; /* a run is under way: wait for it */
 }
 
-/* Errors that waiting may cure. While a run is under way, or may be, that is also what the operator
- * has to put right (a token that is refused): to end here would be to forget the run. */
+/* What the operator has to put right at GitHub or Kubeflow: a key or token that is refused, an
+ * address, a certificate. No person on the pull request can do anything about it, and the command
+ * is as good as before once it is mended. That no cluster serves the repository takes another file
+ * of the operator's and a restart, and what compiles is on this machine: both are told at once. */
+static bool is_operators(const struct task *task)
+{
+	return task->result.err.class == ERR_CONFIG && task->effect.kind != EFFECT_COMPILE &&
+	       !str_eq(task->result.err.code, "config.no_cluster");
+}
+
+/* Errors that waiting may cure. */
 static bool is_waited_out(const struct task *task)
 {
-	enum err_class class = task->result.err.class;
-	enum effect_kind kind = task->effect.kind;
-
-	return err_is_retried(class) ||
-	       (class == ERR_CONFIG &&
-		(task->was_in_doubt || kind == EFFECT_RUN_GET || kind == EFFECT_RUN_TERMINATE));
+	return err_is_retried(task->result.err.class) || is_operators(task);
 }
 
 static void note_trouble(struct task *task, int64_t now_ms)
@@ -288,8 +292,8 @@ static bool settle_retry(struct task *task, int64_t now_ms)
 	if (seen->class != ERR_THROTTLED)
 		note_trouble(task, now_ms);
 	since = jval_int(job->data, "trouble.since_ms", now_ms);
-	if (now_ms >= job->deadline_at_ms ||
-	    (!is_patient(task) && now_ms - since > task->hands->world->patience_ms)) {
+	if (now_ms >= job->deadline_at_ms || (!is_patient(task) && !is_operators(task) &&
+					      now_ms - since > task->hands->world->patience_ms)) {
 		end_job(task, JOB_FAILED, seen->code[0] ? seen->code : "gave_up", seen->msg,
 			now_ms);
 		return true;

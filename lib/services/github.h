@@ -19,15 +19,15 @@
 struct github;
 
 struct github_options {
-	const char *api_url;	 /* "https://api.github.com", "https://HOST/api/v3" */
-	const char *graphql_url; /* NULL: derived */
-	const char *api_version; /* "2022-11-28" */
-	const char *app_id;	 /* App id or client id; NULL: token mode */
-	const char *private_key_file;
-	const char *token_file; /* token mode; re-read when it changes */
-	int writes_per_minute;	/* content-creating calls; 0: 60 */
-	int writes_per_hour;	/* 0: 450 */
-	int write_gap_ms;	/* between writes of one credential; 0: 1000 */
+	const char *api_url;	      /* "https://api.github.com", "https://HOST/api/v3" */
+	const char *graphql_url;      /* NULL: derived */
+	const char *api_version;      /* "2022-11-28" */
+	const char *app_id;	      /* App id or client id; NULL: token mode */
+	const char *private_key_file; /* re-read when it changes */
+	const char *token_file;	      /* token mode; re-read when it changes */
+	int writes_per_minute;	      /* content-creating calls; 0: 60 */
+	int writes_per_hour;	      /* 0: 450 */
+	int write_gap_ms;	      /* between writes of one credential; 0: 1000 */
 };
 
 /* Reads the key or token. CONFIG with what is wrong. No network. */

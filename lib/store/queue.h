@@ -112,6 +112,11 @@ enum err_class queue_wake(struct db *db, enum wait_kind kind, const char *const 
 enum err_class queue_wake_due(struct db *db, int64_t now_ms, int64_t limit, int64_t *woken,
 			      struct err *err) MUST_CHECK;
 
+/* What failed and waits to be tried again, jobs and wishes alike, is due now: a reason to fail is
+ * gone. At most 500 of each; `moved` counts them, so until it is 0 there are more. */
+enum err_class queue_retry_now(struct db *db, int64_t now_ms, int64_t *moved,
+			       struct err *err) MUST_CHECK;
+
 /* Parked references of a kind after `after_job_id`, in batches of at most 200, for sweeps. Each ref
  * is {job id, repo, wait_ref, namespace}; the callback returns false to stop. Reader. */
 struct queue_ref {

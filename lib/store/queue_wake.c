@@ -34,6 +34,17 @@ enum err_class queue_wake_due(struct db *db, int64_t now_ms, int64_t limit, int6
 	return class;
 }
 
+enum err_class queue_retry_now(struct db *db, int64_t now_ms, int64_t *moved, struct err *err)
+{
+	enum err_class class = store_exec(db, STMT_RETRY_JOBS_NOW, err, B_INT(now_ms));
+
+	*moved = class == ERR_OK ? store_changes(db) : 0;
+	if (class == ERR_OK)
+		class = store_exec(db, STMT_RETRY_WISHES_NOW, err, B_INT(now_ms));
+	*moved += class == ERR_OK ? store_changes(db) : 0;
+	return class;
+}
+
 enum err_class queue_next_due(struct db *db, int64_t *claim_ms, int64_t *parked_ms, struct err *err)
 {
 	enum err_class class = store_number(db, claim_ms, INT64_MAX, STMT_CLAIM_NEXT, NULL, 0, err);

@@ -339,7 +339,7 @@ static struct github *make_github(bool is_app)
 	gh->api_version = str_dup("2022-11-28");
 	gh->limits = (struct github_limits){.writes_per_minute = 64, .writes_per_hour = 64};
 	gh->app_id = is_app ? str_dup("4711") : NULL;
-	gh->token_file = str_dup("/nonexistent/token");
+	gh->secret_file = str_dup("/nonexistent/token");
 	gh->token = str_dup(OWN_TOKEN);
 	return gh;
 }
