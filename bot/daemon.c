@@ -195,7 +195,7 @@ static enum err_class open_world(struct daemon *daemon, struct err *err)
 	if (writer_start(&world->writer, daemon->db,
 			 (size_t)config_int(daemon->config, "limits.queue"), err))
 		return err->class;
-	writer_on_commit(world->writer, world_poke, world);
+	writer_on_commit(world->writer, world_committed, world);
 	limits = (struct disk_limits){.path = world->db_path,
 				      .free_min_bytes =
 					      config_bytes(daemon->config, "limits.free_disk")};

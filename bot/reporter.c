@@ -395,6 +395,10 @@ static bool report_one(struct reporter *rep, int64_t *until_ms)
 	drop_old_pauses(rep, now_ms);
 	if (!pick(rep, now_ms, &row, until_ms))
 		return false;
+	if (world_may_act(rep->hands.world, &err)) {
+		outbox_row_dispose(&row);
+		return false;
+	}
 	CRASH_POINT("reporter.before_send");
 	class = send_row(rep, &row, &outcome, &err);
 	CRASH_POINT("reporter.after_send");

@@ -335,6 +335,10 @@ static void run_effect(struct task *task)
 			return;
 		}
 	}
+	if (effect_mutates(task->effect.kind) && world_may_act(world, &task->result.err)) {
+		task->over = true; /* nothing happened */
+		return;
+	}
 	CRASH_POINT("worker.before_effect");
 	effects_run(task->hands, job, &task->effect, task->in_doubt, &task->result);
 	CRASH_POINT("worker.after_effect");

@@ -428,6 +428,21 @@ enum err_class db_check(struct db *db, struct err *err)
 			db->path, buf_text(&found));
 }
 
+enum err_class db_confirm(struct db *db, int64_t now_ms, struct err *err)
+{
+	char text[32];
+	int64_t owner;
+	enum err_class class = db_meta_get(db, "incarnation", text, sizeof text, err);
+
+	if (class != ERR_OK)
+		return class;
+	if (!str_to_int64(&owner, text) || owner != db->incarnation)
+		return err_code(err, ERR_CORRUPT, "store.broken",
+				"process %.20s has had the database %s since", text, db->path);
+	snprintf(text, sizeof text, "%" PRId64, now_ms);
+	return db_meta_set(db, "confirmed_at", text, err);
+}
+
 enum err_class db_meta_get(struct db *db, const char *key, char *out, size_t size, struct err *err)
 {
 	sqlite3_stmt *row AUTO_ROW = NULL;

@@ -51,6 +51,10 @@ void db_checkpoint(struct db *db, bool idle);
 /* PRAGMA quick_check; CORRUPT with its first lines. */
 enum err_class db_check(struct db *db, struct err *err) MUST_CHECK;
 
+/* Writes that this process is here (a meta value). CORRUPT when another one has had the file since:
+ * then nothing that this one knows holds any more. */
+enum err_class db_confirm(struct db *db, int64_t now_ms, struct err *err) MUST_CHECK;
+
 /* meta table: small named values. */
 enum err_class db_meta_get(struct db *db, const char *key, char *out, size_t size,
 			   struct err *err) MUST_CHECK;

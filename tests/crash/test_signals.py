@@ -12,6 +12,8 @@ import rounds
 IN_TIME_S = 12.0
 AT_ONCE_S = 2.0
 SLOW_S = 60  # longer than any stop may take
+STILL_S = 1.5
+STILL_NIGHTLY_S = 61
 LOCKED = 73
 CRASHES_MAX = 3
 BURIED_AFTER = 6
@@ -222,3 +224,19 @@ def test_a_long_job_survives_being_killed_again_and_again(stage, how):
     stage.until_rest(comment, "the long job")
     assert comment.reactions() == ["rocket"]
     assert len(scene.kubeflow.runs()) == 1
+
+
+def test_a_process_that_stood_still_goes_on_and_does_nothing_twice(stage, nightly):
+    """SIGSTOP in mid-call, then SIGCONT; at night for longer than a commit counts."""
+    scene, bot = stage.scene, stage.bot
+    pull = stage.pull_for("/build_run")
+    scene.github.fault("delay", "GET", rf"/pulls/{pull.number}$", seconds=1)
+    comment = scene.ann.comments("/build_run", on=pull)
+    scene.wait_until(lambda: any(fault["kind"] == "delay" for fault in scene.github.get("faults")["taken"]),
+                     "the call that takes its time")
+    bot.process.send_signal(signal.SIGSTOP)
+    time.sleep(STILL_NIGHTLY_S if nightly else STILL_S)  # this is the fault itself
+    bot.process.send_signal(signal.SIGCONT)
+    stage.until_rest(comment, "the job of the process that stood still")
+    assert comment.reactions() == ["rocket"]
+    assert len(bot.comments(pull)) == 1 and len(scene.kubeflow.runs()) == 1
