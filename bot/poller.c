@@ -179,15 +179,44 @@ static void duty_gauges(struct poller *poller, int64_t now_ms)
 
 /* --- clocks --- */
 
+static enum err_class run_bring_back(struct db *db, void *arg, struct err *err)
+{
+	struct wake_op *op = arg;
+
+	return queue_bring_back(db, op->now_ms, &op->woken, err);
+}
+
+/* The clock was ahead and was put right: what is due by the wrong time is brought back, and the
+ * feed asks again for the time in which it looked too far ahead. */
+static void go_back(struct poller *poller, int64_t now_ms, int64_t by_ms)
+{
+	struct world *world = poller->world;
+	struct wake_op op = {.now_ms = now_ms};
+	int64_t since_ms = now_ms - (by_ms < LOOK_BACK_MS ? by_ms : LOOK_BACK_MS);
+	struct err err;
+
+	if (writer_call(world->writer, run_bring_back, &op, &err))
+		log_warn("wake_failed", LOG_S("message", err.msg));
+	pthread_mutex_lock(&world->mutex);
+	for (size_t i = 0; i < world->namespace_count; i++)
+		if (world->namespaces[i].seen_until_ms > since_ms)
+			world->namespaces[i].seen_until_ms = since_ms;
+	pthread_mutex_unlock(&world->mutex);
+}
+
+/* A jump ahead needs no help: everything falls due at once, and the budgets of the far sides and
+ * the number of workers spread it. */
 static void duty_clock(struct poller *poller, int64_t now_ms)
 {
-	int64_t mono_ms = clock_mono_ms();
+	int64_t mono_ms = clock_boot_ms();
 	int64_t jump = (now_ms - poller->wall_ms) - (mono_ms - poller->mono_ms);
 
 	if (poller->wall_ms && (jump > JUMP_MS || jump < -JUMP_MS)) {
 		metrics_add(METRIC_CLOCK_JUMPS, NULL, 1);
 		log_warn("clock_jump", LOG_I("ms", jump));
 	}
+	if (poller->wall_ms && jump < -JUMP_MS)
+		go_back(poller, now_ms, -jump);
 	poller->wall_ms = now_ms;
 	poller->mono_ms = mono_ms;
 }

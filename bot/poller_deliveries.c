@@ -182,7 +182,8 @@ void poller_deliveries(struct poller *poller, int64_t now_ms)
 	look = mem_new(1, sizeof *look);
 	look->poller = poller;
 	look->since_ms = noted(poller, "deliveries_looked_at", now_ms - KEPT_MS) - OVERLAP_MS;
-	if (look->since_ms < now_ms - KEPT_MS)
+	/* a look in the future was by a wrong clock: nobody knows what it saw */
+	if (look->since_ms < now_ms - KEPT_MS || look->since_ms > now_ms)
 		look->since_ms = now_ms - KEPT_MS;
 	if (github_deliveries(poller->world->github, poller->hands.github_http, collect, look,
 			      &err)) {

@@ -20,7 +20,13 @@
 #include "lib/core/budget.h"
 #include "lib/store/outbox.h"
 
-enum { PAUSES_MAX = 64, NAP_MS = 5000, SEARCH_BACK_MS = 120000, ROUNDING_MS = 1000 };
+enum {
+	PAUSES_MAX = 64,
+	PAUSE_MAX_MS = 2 * 3600000, /* GitHub asks for an hour at most; more is a wrong clock's */
+	NAP_MS = 5000,
+	SEARCH_BACK_MS = 120000,
+	ROUNDING_MS = 1000,
+};
 
 struct reporter {
 	struct hands hands;
@@ -302,7 +308,8 @@ static void drop_old_pauses(struct reporter *rep, int64_t now_ms)
 	size_t kept = 0;
 
 	for (size_t i = 0; i < rep->pause_count; i++)
-		if (rep->pauses[i].until_ms > now_ms)
+		if (rep->pauses[i].until_ms > now_ms &&
+		    rep->pauses[i].until_ms <= now_ms + PAUSE_MAX_MS)
 			rep->pauses[kept++] = rep->pauses[i];
 	rep->pause_count = kept;
 }

@@ -128,8 +128,9 @@ void wishes_make(struct wishes *out, const struct wishes_view *about, struct job
 	digest_of(job, digest);
 	if (str_eq(jval_str(job->data, "shown.digest", ""), digest))
 		return;
-	if (shown_at)
-		not_before = shown_at + world->edit_interval_ms;
+	if (shown_at) /* in the future: by a clock that was wrong */
+		not_before = (shown_at <= now_ms + world->edit_interval_ms ? shown_at : now_ms) +
+			     world->edit_interval_ms;
 	wish_comment(out, &view, OUTBOX_PROGRESS, not_before);
 	wish_checks(out, world, &view, OUTBOX_PROGRESS, not_before);
 	shown = json_object();

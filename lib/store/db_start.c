@@ -14,14 +14,11 @@
 #include "lib/base/log.h"
 #include "lib/base/metrics.h"
 #include "lib/base/str.h"
+#include "lib/store/queue.h"
 #include "lib/store/store_impl.h"
 #include "store_migrations.inc"
 
-enum {
-	APPLICATION_ID = 0x4b464f50, /* "KFOP" */
-	DUE_AHEAD_MAX_MS =
-		2 * 3600 * 1000, /* no back-off is longer; more means the clock was wrong */
-};
+enum { APPLICATION_ID = 0x4b464f50 }; /* "KFOP" */
 
 const size_t store_migration_count = ARRAY_LEN(store_migrations);
 
@@ -185,11 +182,7 @@ static enum err_class free_orphans(struct db *db, int64_t now_ms, struct err *er
 	if (orphans)
 		log_info("store.orphans", LOG_I("jobs", orphans));
 	metrics_add(METRIC_CRASHES, NULL, orphans);
-	do /* in bites: what one statement changes is kept in memory until it ends */
-		class = store_exec(db, STMT_DUE_TOO_FAR, err, B_INT(now_ms),
-				   B_INT(DUE_AHEAD_MAX_MS));
-	while (class == ERR_OK && store_changes(db));
-	return class;
+	return queue_bring_back(db, now_ms, &orphans, err);
 }
 
 static enum err_class count_up(struct db *db, struct err *err)

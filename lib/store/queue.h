@@ -112,6 +112,11 @@ enum err_class queue_wake(struct db *db, enum wait_kind kind, const char *const 
 enum err_class queue_wake_due(struct db *db, int64_t now_ms, int64_t limit, int64_t *woken,
 			      struct err *err) MUST_CHECK;
 
+/* What is due further ahead than anything waits (two hours) is due now: the clock was wrong when it
+ * was written. Done at start, and when the clock has gone back. `moved` counts. */
+enum err_class queue_bring_back(struct db *db, int64_t now_ms, int64_t *moved,
+				struct err *err) MUST_CHECK;
+
 /* What failed and waits to be tried again, jobs and wishes alike, is due now: a reason to fail is
  * gone. At most 500 of each; `moved` counts them, so until it is 0 there are more. */
 enum err_class queue_retry_now(struct db *db, int64_t now_ms, int64_t *moved,

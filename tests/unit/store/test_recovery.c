@@ -212,6 +212,89 @@ static void test_clock_that_was_ahead(void **state)
 	kit_end(&kit);
 }
 
+/* The same at run time, by the clock that is handed in. What waits for a run is left alone: its
+ * time is a deadline, which may lie days ahead. */
+static void test_clock_that_is_put_back(void **state)
+{
+	static const struct {
+		const char *name;
+		enum job_state state;
+		enum wait_kind kind;
+		int64_t ahead_ms;
+		bool moves;
+	} cases[] = {
+		{"a back-off of before", JOB_BACKOFF, WAIT_NONE, 5 * (int64_t)HOUR_MS, true},
+		{"a back-off of now", JOB_BACKOFF, WAIT_NONE, 300000, false},
+		{"the longest wait GitHub asks for", JOB_BACKOFF, WAIT_NONE, HOUR_MS, false},
+		{"a short wait of before", JOB_PARKED, WAIT_NONE, 5 * (int64_t)HOUR_MS, true},
+		{"a run that goes on", JOB_PARKED, WAIT_RUN, 5 * (int64_t)HOUR_MS, false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct kit kit;
+		struct job job;
+		int64_t moved;
+
+		kit_start(&kit);
+		kit_receive(&kit, &(struct kit_event){.pr = 1, .comment_id = 1, .commands = "run"});
+		assert_true(kit_claim(&kit, &job, T0));
+		job.due_at_ms = T0 + cases[i].ahead_ms;
+		job.wait_kind = cases[i].kind;
+		job.wait_ref = str_dup(cases[i].kind ? "a-run" : NULL);
+		kit_move(&kit, &job, cases[i].state, T0);
+		KIT_BEGIN(&kit);
+		assert_ok(&kit, queue_bring_back(kit.db, T0, &moved, &kit.err));
+		KIT_COMMIT(&kit);
+		if ((kit_number(&kit, "SELECT due_at FROM jobs") == T0) != cases[i].moves)
+			fail_msg("%s", cases[i].name);
+		kit_end(&kit);
+	}
+}
+
+static void test_wishes_of_a_clock_that_was_ahead(void **state)
+{
+	struct kit kit;
+	int64_t moved;
+
+	(void)state;
+	kit_start(&kit);
+	kit_receive(&kit, &(struct kit_event){.pr = 1,
+					      .comment_id = 1,
+					      .commands = "run",
+					      .at_ms = T0 + 5 * (int64_t)HOUR_MS});
+	KIT_BEGIN(&kit);
+	assert_ok(&kit, queue_bring_back(kit.db, T0, &moved, &kit.err));
+	KIT_COMMIT(&kit);
+	assert_int_equal(moved, 2); /* the job and its eyes */
+	assert_int_equal(kit_number(&kit, "SELECT due_at FROM outbox"), T0);
+	kit_end(&kit);
+}
+
+/* What was put off because a far side refused us is due when that has changed. */
+static void test_retrying_now(void **state)
+{
+	struct kit kit;
+	struct job job;
+	int64_t moved;
+
+	(void)state;
+	kit_start(&kit);
+	kit_receive(&kit, &(struct kit_event){.pr = 1, .comment_id = 1, .commands = "run"});
+	assert_true(kit_claim(&kit, &job, T0));
+	job.due_at_ms = T0 + 300000;
+	kit_move(&kit, &job, JOB_BACKOFF, T0);
+	KIT_BEGIN(&kit);
+	assert_ok(&kit, outbox_retry(kit.db, 1, T0 + 300000, false, "refused", &kit.err));
+	assert_ok(&kit, queue_retry_now(kit.db, T0, &moved, &kit.err));
+	assert_int_equal(moved, 2);
+	assert_ok(&kit, queue_retry_now(kit.db, T0, &moved, &kit.err));
+	assert_int_equal(moved, 0);
+	KIT_COMMIT(&kit);
+	assert_int_equal(kit_work(&kit, JOB_DONE, T0), 1);
+	kit_end(&kit);
+}
+
 /* --- kill -9 --- */
 
 static void write_all_the_time(const char *path, int ack, unsigned from)
@@ -813,6 +896,9 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_results_and_clean_stops_forgive),
 		cmocka_unit_test(test_open_intent_survives),
 		cmocka_unit_test(test_clock_that_was_ahead),
+		cmocka_unit_test(test_clock_that_is_put_back),
+		cmocka_unit_test(test_wishes_of_a_clock_that_was_ahead),
+		cmocka_unit_test(test_retrying_now),
 		cmocka_unit_test(test_kill_under_load),
 		cmocka_unit_test(test_muddle),
 #if KFOPS_FAULTS
