@@ -486,6 +486,8 @@ enum err_class receive_payload(struct receive *receive, const char *event, const
 		class = err_set(err, ERR_USER, "the payload is larger than 1 MiB");
 	else
 		class = intake_read(intake, receive, event, body, len, &verdict, err);
+	if (class == ERR_OK && verdict == INTAKE_LATER)
+		class = err_set(err, ERR_TRANSIENT, "GitHub has not said yet who we are");
 	if (class == ERR_OK && verdict == INTAKE_STORE) {
 		class = writer_call(receive->writer, intake_run, intake, err);
 		intake_count(intake, class);

@@ -441,6 +441,8 @@ static enum answer judge_body(struct request *request)
 	}
 	if (verdict == INTAKE_PONG)
 		return ANSWER_PONG;
+	if (verdict == INTAKE_LATER)
+		return ANSWER_BUSY;
 	return verdict == INTAKE_IRRELEVANT ? ANSWER_IGNORED : ANSWER_NONE;
 }
 

@@ -30,7 +30,12 @@ enum {
 
 /* --- receive_intake.c: one payload --- */
 
-enum intake_verdict { INTAKE_IRRELEVANT, INTAKE_PONG, INTAKE_STORE };
+enum intake_verdict {
+	INTAKE_IRRELEVANT,
+	INTAKE_PONG,
+	INTAKE_STORE,
+	INTAKE_LATER /* nobody can tell yet: GitHub keeps it until it is asked for */
+};
 
 struct intake {
 	struct event event;
