@@ -2,7 +2,8 @@
  *
  * Each duty is a line of a table: how often, and a function. A duty that fails is tried again at
  * its next time; nothing is lost, because every state it looks at stays where it is. The look at
- * every parked run is in poller_sweep.c, missed deliveries are in poller_deliveries.c. */
+ * every parked run is in poller_sweep.c; what was missed is in poller_deliveries.c and
+ * poller_comments.c. */
 #include "bot/poller.h"
 
 #include <dirent.h>
@@ -14,7 +15,7 @@
 #include "lib/base/log.h"
 #include "lib/base/metrics.h"
 #include "lib/base/str.h"
-#include "lib/store/queue.h"
+#include "lib/store/queue_wake.h"
 
 enum {
 	OVERLAP_MS = 600000, /* the feed looks back: rows appear late on the server */
@@ -291,6 +292,7 @@ static void set_up_duties(struct poller *poller)
 		{"feed", config_ms(config, "poll.finished_interval"), duty_feed},
 		{"sweep", config_ms(config, "poll.sweep_interval"), poller_sweep},
 		{"deliveries", config_ms(config, "poll.deliveries_interval"), poller_deliveries},
+		{"comments", config_ms(config, "poll.comments_interval"), poller_comments},
 		{"gauges", 5000, duty_gauges},
 		{"prune", 3600000, duty_prune},
 	};
@@ -386,6 +388,7 @@ void poller_stop(struct poller *take_poller, int64_t deadline_ms)
 {
 	world_join(take_poller->thread, deadline_ms);
 	poller_sweep_free(take_poller->sweep);
+	poller_repos_free(take_poller);
 	hands_close(&take_poller->hands);
 	mem_free(take_poller);
 }

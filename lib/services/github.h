@@ -136,24 +136,6 @@ enum err_class github_status_create(struct github *gh, struct http *http,
 				    const struct github_target *to, const char *sha,
 				    const json_t *body, struct err *err) MUST_CHECK;
 
-/* --- missed deliveries (App mode; GET /app/hook/deliveries) --- */
-
-struct github_delivery {
-	int64_t id;
-	char guid[64];
-	char event[64];
-	int64_t delivered_at_ms;
-	int status_code;
-	bool ok;
-};
-/* Newest first, until `each` returns false or the list ends. */
-enum err_class github_deliveries(struct github *gh, struct http *http,
-				 bool (*each)(void *arg, const struct github_delivery *delivery),
-				 void *arg, struct err *err) MUST_CHECK;
-/* The whole delivery: its payload as JSON text (the caller frees). */
-enum err_class github_delivery_payload(struct github *gh, struct http *http, int64_t id, char **out,
-				       struct err *err) MUST_CHECK;
-
 /* Until when nothing may be sent for the installation (0: not paused); for the outbox. */
 int64_t github_paused_until_ms(struct github *gh, int64_t installation_id);
 

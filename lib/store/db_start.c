@@ -14,7 +14,7 @@
 #include "lib/base/log.h"
 #include "lib/base/metrics.h"
 #include "lib/base/str.h"
-#include "lib/store/queue.h"
+#include "lib/store/queue_wake.h"
 #include "lib/store/store_impl.h"
 #include "store_migrations.inc"
 

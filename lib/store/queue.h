@@ -101,39 +101,6 @@ enum err_class queue_step_result(struct db *db, const struct queue_result *resul
 enum err_class queue_give_back(struct db *db, int64_t job_id, int64_t due_at_ms,
 			       struct err *err) MUST_CHECK;
 
-/* --- waking --- */
-
-/* Makes parked jobs that wait for these references READY; counts them. */
-enum err_class queue_wake(struct db *db, enum wait_kind kind, const char *const *refs, size_t count,
-			  int64_t now_ms, int64_t *woken, struct err *err) MUST_CHECK;
-
-/* Next batch of parked jobs with a due time up to now_ms becomes READY (at most `limit`). BLOCKED
- * jobs whose deadline has passed do so too, with EXPIRED as their wanted end. */
-enum err_class queue_wake_due(struct db *db, int64_t now_ms, int64_t limit, int64_t *woken,
-			      struct err *err) MUST_CHECK;
-
-/* What is due further ahead than anything waits (two hours) is due now: the clock was wrong when it
- * was written. Done at start, and when the clock has gone back. `moved` counts. */
-enum err_class queue_bring_back(struct db *db, int64_t now_ms, int64_t *moved,
-				struct err *err) MUST_CHECK;
-
-/* What failed and waits to be tried again, jobs and wishes alike, is due now: a reason to fail is
- * gone. At most 500 of each; `moved` counts them, so until it is 0 there are more. */
-enum err_class queue_retry_now(struct db *db, int64_t now_ms, int64_t *moved,
-			       struct err *err) MUST_CHECK;
-
-/* Parked references of a kind after `after_job_id`, in batches of at most 200, for sweeps. Each ref
- * is {job id, repo, wait_ref, namespace}; the callback returns false to stop. Reader. */
-struct queue_ref {
-	int64_t job_id;
-	const char *repo;
-	const char *wait_ref;
-	const char *ns; /* Kubeflow namespace, "" for single-user servers */
-};
-enum err_class queue_parked(struct db *db, enum wait_kind kind, int64_t after_job_id, size_t limit,
-			    bool (*each)(void *arg, const struct queue_ref *ref), void *arg,
-			    struct err *err) MUST_CHECK;
-
 /* --- commands about jobs --- */
 
 /* Marks jobs of the pull request to be cancelled by `by` (job_id 0: all unfinished others). Those
@@ -195,6 +162,19 @@ enum err_class queue_count(struct db *db, int64_t now_ms, struct queue_counts *o
 /* The newest head recorded from pull_request events not newer than `at_ms`; NOT_FOUND: none. */
 enum err_class queue_head(struct db *db, int64_t repo_id, int64_t pr, int64_t at_ms,
 			  char out_sha[65], struct err *err) MUST_CHECK;
+
+/* The repository with the next higher id of which there are jobs, as the newest of them knows it.
+ * NOT_FOUND: no more. */
+struct queue_repo {
+	int64_t id, installation_id;
+	char name[EVENT_TEXT_MAX];
+};
+enum err_class queue_repo_next(struct db *db, int64_t after_id, struct queue_repo *out,
+			       struct err *err) MUST_CHECK;
+
+/* Has a comment led to anything: a job, or a refusal? */
+enum err_class queue_knows_comment(struct db *db, int64_t repo_id, int64_t pr, int64_t comment_id,
+				   bool *out, struct err *err) MUST_CHECK;
 
 /* Deletes old deliveries and final jobs, at most `limit` rows; for idle times. */
 enum err_class queue_prune(struct db *db, int64_t now_ms, int64_t delivery_days, int64_t job_days,

@@ -1,8 +1,8 @@
-/* queue_wake.c - see queue.h. Parked jobs become ready: reported, due, or looked through in
+/* queue_wake.c - see queue_wake.h. Parked jobs become ready: reported, due, or looked through in
  * batches. Waking is an update that asks for the state it changes, so reports may come twice, late
  * or early. */
+#include "lib/store/queue_wake.h"
 #include "lib/base/str.h"
-#include "lib/store/queue.h"
 #include "lib/store/store_impl.h"
 
 enum {

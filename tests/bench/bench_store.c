@@ -19,7 +19,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/base/str.h"
-#include "lib/store/queue.h"
+#include "lib/store/queue_wake.h"
 #include "lib/store/store_impl.h"
 
 enum { REPO = 7, DAY_MS = 24 * 3600 * 1000 };

@@ -222,12 +222,12 @@ static void test_deliveries(void **state)
 	char *payload;
 
 	(void)state;
-	assert_int_equal(github_deliveries(world.gh, world.http, note_delivery, &all, NULL),
+	assert_int_equal(github_deliveries(world.gh, world.http, NULL, note_delivery, &all, NULL),
 			 ERR_OK);
 	assert_int_equal(all.count, 3);
 	assert_int_equal(all.last.id, 3);
 	assert_false(all.last.ok);
-	assert_int_equal(github_deliveries(world.gh, world.http, note_delivery, &one, NULL),
+	assert_int_equal(github_deliveries(world.gh, world.http, NULL, note_delivery, &one, NULL),
 			 ERR_OK);
 	assert_int_equal(one.count, 1);
 	assert_true(one.last.ok);
@@ -235,7 +235,7 @@ static void test_deliveries(void **state)
 	assert_string_equal(one.last.guid, "g1");
 	assert_string_equal(one.last.event, "issue_comment");
 	assert_int_equal(one.last.delivered_at_ms, 1795262400000);
-	assert_int_equal(github_delivery_payload(world.gh, world.http, 2, &payload, &err),
+	assert_int_equal(github_delivery_payload(world.gh, world.http, NULL, 2, &payload, &err),
 			 ERR_NOT_FOUND);
 	assert_null(payload);
 	stop(&world);

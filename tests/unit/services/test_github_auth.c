@@ -235,7 +235,8 @@ static void test_the_clock_is_corrected(void **state)
 
 	(void)state;
 	assert_int_equal(pull(&world, NULL), ERR_OK);
-	assert_int_equal(github_delivery_payload(world.gh, world.http, 1, &payload, NULL), ERR_OK);
+	assert_int_equal(github_delivery_payload(world.gh, world.http, NULL, 1, &payload, NULL),
+			 ERR_OK);
 	assert_string_equal(payload, "{\"zen\":\"x\"}");
 	check_claims(&world, 0, clock_now_ms() / 1000);
 	check_claims(&world, 1, 2362034977);

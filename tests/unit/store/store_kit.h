@@ -20,7 +20,7 @@
 #include "lib/base/jval.h"
 #include "lib/base/log.h"
 #include "lib/base/str.h"
-#include "lib/store/queue.h"
+#include "lib/store/queue_wake.h"
 #include "lib/store/store_impl.h"
 #include "lib/store/vfs_fault.h"
 
