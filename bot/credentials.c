@@ -15,9 +15,14 @@ static const char *name_of(const struct world *world, size_t who)
 		       : config_cluster_text(world->config, who - CREDENTIALS_CLUSTER, "name");
 }
 
-static bool says_nothing(enum err_class class)
+/* That an App's installation refuses its token concerns that installation alone: it was removed, or
+ * the token was withdrawn. */
+static bool says_nothing(const struct world *world, const struct err *err)
 {
-	return class == ERR_TRANSIENT || class == ERR_THROTTLED || class == ERR_CORRUPT ||
+	enum err_class class = err->class;
+
+	return (world->app_mode && str_eq(err->code, "github.token_refused")) ||
+	       class == ERR_TRANSIENT || class == ERR_THROTTLED || class == ERR_CORRUPT ||
 	       class == ERR_BUG;
 }
 
@@ -26,7 +31,7 @@ void credentials_note(const struct world *world, size_t who, const struct err *e
 	bool is_refused = err->class == ERR_CONFIG;
 
 	must(who < ARRAY_LEN(refused));
-	if (says_nothing(err->class) || atomic_exchange(&refused[who], is_refused) == is_refused)
+	if (says_nothing(world, err) || atomic_exchange(&refused[who], is_refused) == is_refused)
 		return;
 	if (is_refused)
 		log_error("credentials_refused", LOG_S("by", name_of(world, who)),

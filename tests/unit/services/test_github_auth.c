@@ -311,7 +311,7 @@ static const struct {
 	{"wrong key",
 	 {JSON(401, "{\"message\":\"A JSON web token could not be decoded\"}")},
 	 ERR_CONFIG,
-	 "github.token_refused",
+	 "github.key_refused",
 	 "could not be decoded"},
 	{"grants less",
 	 {JSON(422, "{\"message\":\"The permissions requested are not granted\"}")},
