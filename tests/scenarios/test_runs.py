@@ -307,7 +307,8 @@ def test_progress_is_shown_while_it_runs(scene, bot, ann):
     scene.kubeflow.task(run["run_id"], "train", "Running")
     said = bot.answer("1 of 2 tasks · `train` running", "next: `/cancel ")
     assert "▶️" in said and comment.reactions() == ["eyes"]
-    assert bot.check("kfops/run", status="in_progress")["output"]["title"].startswith("run: 1 of 2")
+    scene.wait_until(lambda: bot.check("kfops/run", status="in_progress")["output"]["title"].startswith("run: 1 of 2"),
+                     "the check to follow")
     scene.kubeflow.ends(run["run_id"])
     assert bot.ends() == "rocket"
     assert len(bot.comments()) == 1
