@@ -345,6 +345,23 @@ static bool greet_cluster(struct hands *hands, size_t i)
 	return true;
 }
 
+/* What a process that did not end on purpose has left is looked through beside the work, because it
+ * takes seconds for a large file. A damaged one is not written to any more. */
+static void check_database(struct daemon *daemon, struct hands *hands)
+{
+	struct err err = {0};
+
+	if (db_was_clean(daemon->db))
+		return;
+	if (db_check(hands->reader, &err) != ERR_CORRUPT) {
+		log_info("database_checked", LOG_S("found", err.class ? err.msg : "nothing wrong"));
+		return;
+	}
+	log_error("database_damaged", LOG_S("message", err.msg),
+		  LOG_S("effect", "the process ends; put a copy in its place"));
+	_exit(EXIT_CODE_DATA);
+}
+
 static void *greet(void *arg)
 {
 	struct daemon *daemon = arg;
@@ -357,6 +374,7 @@ static void *greet(void *arg)
 		log_error("greeting_failed", LOG_S("message", err.msg));
 		return NULL;
 	}
+	check_database(daemon, &hands);
 	while (!all && !atomic_load(&world->stopping)) {
 		github_done = github_done || greet_github(&hands, daemon);
 		all = github_done;
@@ -427,6 +445,8 @@ static int exit_code_of(const struct err *err)
 {
 	if (str_eq(err->code, "store.locked"))
 		return EXIT_CODE_LOCKED;
+	if (str_eq(err->code, "start.os"))
+		return EXIT_CODE_OS;
 	if (err->class == ERR_CORRUPT)
 		return str_eq(err->code, "store.damaged") ? EXIT_CODE_DATA : EXIT_CODE_TEMP;
 	if (err->class == ERR_TRANSIENT) /* the disk is full, or somebody has the database locked */

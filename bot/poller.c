@@ -380,7 +380,7 @@ enum err_class poller_start(struct poller **out, struct world *world, struct rec
 	poller->next_ms[POLLER_PRUNE] = clock_now_ms() + 60000;
 	poller->next_ms[POLLER_SWEEP] = clock_now_ms() + 60000;
 	if (pthread_create(&poller->thread, NULL, poller_main, poller))
-		return err_set(err, ERR_CONFIG, "cannot start the poller thread");
+		return err_code(err, ERR_CONFIG, "start.os", "cannot start the poller thread");
 	return ERR_OK;
 }
 

@@ -351,8 +351,8 @@ static enum err_class bind_socket(struct receive *receive, const char *listen_at
 	    bind(receive->listen_fd, info->ai_addr, info->ai_addrlen) != 0 ||
 	    listen(receive->listen_fd, BACKLOG) != 0 ||
 	    getsockname(receive->listen_fd, (struct sockaddr *)&bound, &bound_len) != 0)
-		class = err_set(err, ERR_CONFIG, "cannot listen on %s: %s", listen_at,
-				strerror(errno));
+		class = err_code(err, ERR_CONFIG, "start.os", "cannot listen on %s: %s", listen_at,
+				 strerror(errno));
 	freeaddrinfo(info);
 	if (class != ERR_OK)
 		return class;
@@ -370,17 +370,20 @@ static enum err_class open_loop(struct receive *receive, struct err *err)
 	receive->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	receive->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (receive->wake_fd < 0 || receive->epoll_fd < 0)
-		return err_set(err, ERR_CONFIG, "cannot make an event loop: %s", strerror(errno));
+		return err_code(err, ERR_CONFIG, "start.os", "cannot make an event loop: %s",
+				strerror(errno));
 	if (!http_make_answers(receive) || !(receive->http = http_start(receive)))
-		return err_set(err, ERR_CONFIG, "cannot start the HTTP server");
+		return err_code(err, ERR_CONFIG, "start.os", "cannot start the HTTP server");
 	info = MHD_get_daemon_info(receive->http, MHD_DAEMON_INFO_EPOLL_FD);
 	must(info);
 	event.data.fd = info->epoll_fd;
 	if (epoll_ctl(receive->epoll_fd, EPOLL_CTL_ADD, info->epoll_fd, &event) != 0)
-		return err_set(err, ERR_CONFIG, "cannot make an event loop: %s", strerror(errno));
+		return err_code(err, ERR_CONFIG, "start.os", "cannot make an event loop: %s",
+				strerror(errno));
 	event.data.fd = receive->wake_fd;
 	if (epoll_ctl(receive->epoll_fd, EPOLL_CTL_ADD, receive->wake_fd, &event) != 0)
-		return err_set(err, ERR_CONFIG, "cannot make an event loop: %s", strerror(errno));
+		return err_code(err, ERR_CONFIG, "start.os", "cannot make an event loop: %s",
+				strerror(errno));
 	return ERR_OK;
 }
 
@@ -453,8 +456,8 @@ enum err_class receive_start(struct receive *receive, struct err *err)
 	int rc = pthread_create(&receive->thread, NULL, serve, receive);
 
 	if (rc != 0)
-		return err_set(err, ERR_CONFIG, "cannot start the receiver's thread: %s",
-			       strerror(rc));
+		return err_code(err, ERR_CONFIG, "start.os",
+				"cannot start the receiver's thread: %s", strerror(rc));
 	receive->is_running = true;
 	return ERR_OK;
 }

@@ -452,7 +452,7 @@ enum err_class reporter_start(struct reporter **out, struct world *world, struct
 	if (hands_open(&rep->hands, world, err))
 		return err->class;
 	if (pthread_create(&rep->thread, NULL, reporter_main, rep))
-		return err_set(err, ERR_CONFIG, "cannot start the reporter thread");
+		return err_code(err, ERR_CONFIG, "start.os", "cannot start the reporter thread");
 	return ERR_OK;
 }
 

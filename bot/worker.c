@@ -670,7 +670,8 @@ enum err_class workers_start(struct workers **out, struct world *world, int coun
 		if (hands_open(&workers->each[i].hands, world, err))
 			return err->class;
 		if (pthread_create(&workers->each[i].thread, NULL, worker_main, &workers->each[i]))
-			return err_set(err, ERR_CONFIG, "cannot start a worker thread");
+			return err_code(err, ERR_CONFIG, "start.os",
+					"cannot start a worker thread");
 		workers->count++;
 	}
 	return ERR_OK;

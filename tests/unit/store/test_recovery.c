@@ -526,8 +526,9 @@ static void test_failing_disk(void **state)
 		const char *op;
 		const char *kind;
 	} cases[] = {
-		{"write", "ioerr"}, {"write", "full"}, {"write", "short"},    {"sync", "ioerr"},
-		{"sync", "full"},   {"sync", "lie"},   {"truncate", "ioerr"}, {"open", "ioerr"},
+		{"read", "ioerr"},  {"write", "ioerr"},	   {"write", "full"},
+		{"write", "short"}, {"sync", "ioerr"},	   {"sync", "full"},
+		{"sync", "lie"},    {"truncate", "ioerr"}, {"open", "ioerr"},
 	};
 
 	(void)state;
@@ -589,7 +590,7 @@ static void test_fault_specs(void **state)
 		{"write:1", false},
 		{"write:0:full", false},
 		{"write:x:full", false},
-		{"read:1:full", false},
+		{"seek:1:full", false},
 		{"write:1:fire", false},
 		{"write:1:full:often", false},
 		{"write:1:", false},
