@@ -213,7 +213,8 @@ static void turn(struct receive *receive, int timeout_ms)
 	if (MHD_get_timeout(receive->http, &http_ms) == MHD_YES &&
 	    http_ms < (MHD_UNSIGNED_LONG_LONG)timeout_ms)
 		timeout_ms = (int)http_ms;
-	count = epoll_wait(receive->epoll_fd, events, ARRAY_LEN(events), timeout_ms);
+	count = timeout_ms ? epoll_wait(receive->epoll_fd, events, ARRAY_LEN(events), timeout_ms)
+			   : 0;
 	receive->now_ms = clock_mono_ms();
 	for (int i = 0; i < count; i++)
 		if (events[i].data.fd == receive->wake_fd)
