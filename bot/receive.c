@@ -1,7 +1,8 @@
 /* receive.c - see receive.h. One thread, one loop: wait on libmicrohttpd's epoll descriptor and on
  * an eventfd, take what the writer has answered, let libmicrohttpd run, cut who is too slow. The
- * eventfd is rung by the writer's thread when the stack of answered requests was empty, so once for
- * many.
+ * eventfd is rung by the writer's thread once for all requests of a batch. The writer is woken
+ * every few requests: at each one, batches would be small and fsyncs many; only at the end of a
+ * turn, a turn of hundreds would leave the disk idle until the last body is read.
  *
  * Time limits are fixed by kind, so each kind is a list in which new entries go to the end: the
  * first is always the next to expire, and keeping thousands of deadlines costs nothing.
@@ -203,6 +204,12 @@ static int expire(struct receive *receive)
 
 /* --- the thread --- */
 
+void receive_wake_writer(struct receive *receive)
+{
+	receive->unheard = 0;
+	writer_wake(receive->writer);
+}
+
 static void turn(struct receive *receive, int timeout_ms)
 {
 	struct epoll_event events[2];
@@ -213,17 +220,16 @@ static void turn(struct receive *receive, int timeout_ms)
 	if (MHD_get_timeout(receive->http, &http_ms) == MHD_YES &&
 	    http_ms < (MHD_UNSIGNED_LONG_LONG)timeout_ms)
 		timeout_ms = (int)http_ms;
-	count = epoll_wait(receive->epoll_fd, events, ARRAY_LEN(events), timeout_ms);
+	count = timeout_ms ? epoll_wait(receive->epoll_fd, events, ARRAY_LEN(events), timeout_ms)
+			   : 0;
 	receive->now_ms = clock_mono_ms();
 	for (int i = 0; i < count; i++)
 		if (events[i].data.fd == receive->wake_fd)
 			(void)eventfd_read(receive->wake_fd, &unused);
 	take_returned(receive);
 	MHD_run(receive->http);
-	if (receive->has_submitted) {
-		receive->has_submitted = false;
-		writer_wake(receive->writer);
-	}
+	if (receive->unheard)
+		receive_wake_writer(receive);
 }
 
 static void start_leaving(struct receive *receive)

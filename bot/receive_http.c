@@ -21,7 +21,7 @@
 #include "lib/base/str.h"
 #include "lib/core/signature.h"
 
-enum { PAGE_MAX = 4 << 20, BODY_START = 16 << 10, REFUSED_EVERY_MS = 60000 };
+enum { WAKE_EVERY = 16, PAGE_MAX = 4 << 20, BODY_START = 16 << 10, REFUSED_EVERY_MS = 60000 };
 
 #define FIELD(name_)                                                                               \
 	{                                                                                          \
@@ -413,7 +413,8 @@ static enum answer submit(struct request *request)
 	CRASH_POINT("receive.before_queue");
 	request->at_writer = true;
 	if (writer_submit_quietly(receive->writer, &request->op, &err) == ERR_OK) {
-		receive->has_submitted = true;
+		if (++receive->unheard >= WAKE_EVERY)
+			receive_wake_writer(receive);
 		return ANSWER_NONE;
 	}
 	request->at_writer = false;
