@@ -40,7 +40,8 @@ def test_down_for_longer_than_patience(scene, bot, ann):
     scene.kubeflow.goes_away()
     ann.comments("/build_run")
     assert bot.ends() == "-1"
-    bot.answer("annot ask Kubeflow about its namespaces", "`/retry 1`")
+    said = bot.answer("annot ask Kubeflow about its namespaces", "next: `/retry 1` tries the same again")
+    assert "push a fix" not in said
     bot.check("kfops/build", conclusion="failure")
     scene.kubeflow.comes_back()
     ann.comments("/retry")
@@ -110,7 +111,7 @@ def test_a_namespace_that_kubeflow_itself_refuses(scene, bot, ann):
     ann.pushes(texts.settings(namespace="team-zzz"))
     ann.comments("/build_run")
     assert bot.ends() == "-1"
-    bot.answer("`kfp.denied`", "team-zzz")
+    bot.answer("`kfp.denied`", "into the namespace team-zzz", "Look at pipeline.namespace", "next: push a fix")
     assert nothing_was_made(scene)
 
 
