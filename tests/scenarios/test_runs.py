@@ -138,7 +138,7 @@ def test_parameters_of_every_type(scene, bot, ann):
 WRONG = [
     ("run.missing_parameter", "", ["`label` is required", "`rate` is required"]),
     ("run.unknown_parameter", "label=x rate=1 epoch=3", ["no parameter `epoch`", "did you mean `epochs`?"]),
-    ("run.unknown_parameter", "label=x rate=1 zzzzzzzz=3", ["there is `epochs`, `fast`"]),
+    ("run.unknown_parameter", "label=x rate=1 zzzzzzzz=3", ["the pipeline has `epochs`, `fast`"]),
     ("run.parameter_type", "label=x rate=1 epochs=many", ["`epochs` must be a whole number", '"many"']),
     ("run.parameter_type", "label=x rate=1 epochs=1.5", ["`epochs` must be a whole number"]),
     ("run.parameter_type", "label=x rate=inf", ["`rate` must be a number"]),

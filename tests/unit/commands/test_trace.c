@@ -79,6 +79,9 @@ struct trace_case {
 	{                                                                                          \
 		.effect = "kfp.run", .data = state, .advance_ms = ms                               \
 	}
+#define ABSENT(id)                                                                                 \
+	{.effect = "kfp.create_run", .data = "{\"run_id\":\"" id "\",\"absent\":true}"},           \
+		RUN("{\"run_id\":\"" id "\",\"absent\":true}", 200000)
 #define TO_COMPILE ALLOWED, PINNED, CHECKED_OUT, SETTINGS
 #define TO_CREATE  TO_COMPILE, COMPILED, ALLOWED, PIPELINE, UPLOADED, EXPERIMENT
 #define SUCCEEDED                                                                                  \
@@ -157,6 +160,14 @@ static const struct trace_case cases[] = {
 		     {.effect = "github.pull", .data = "{\"open\":false,\"merged\":true}"}},
 	 .want = "authorize asks github.permission\npin asks github.pull\nend failed "
 		 "pull.closed\n"},
+	{.name = "a pull request without a head commit",
+	 .command = "build",
+	 .args = "{}",
+	 .answers = {ALLOWED,
+		     {.effect = "github.pull",
+		      .data = "{\"open\":true,\"head_repo_id\":1,\"base_repo_id\":1}"}},
+	 .want = "authorize asks github.permission\npin asks github.pull\nend failed "
+		 "pin.unknown\n"},
 	{.name = "a sha that is not the head is refused",
 	 .command = "build",
 	 .args = "{\"sha\":\"abcdef1\"}",
@@ -262,6 +273,31 @@ static const struct trace_case cases[] = {
 		 "create_run asks kfp.create_run\nfollow asks kfp.run\nrun part done: 2 of 2 "
 		 "tasks\n"
 		 "end done: the run succeeded\n"},
+	{.name = "a run that is taken three times and never there",
+	 .command = "run",
+	 .args = "{}",
+	 .answers = {TO_COMPILE,
+		     {.effect = "kfp.find_version",
+		      .data = "{\"sha\":\"9f8e7d6a1b2c3d4e5f60718293a4b5c6d7e8f901\",\"version\":{"
+			      "\"id\":"
+			      "\"v1\",\"name\":\"pr-7\"},\"compile\":{\"name\":\"iris\"}}"},
+		     ALLOWED,
+		     EXPERIMENT,
+		     ABSENT("r1"),
+		     ABSENT("r2"),
+		     ABSENT("r3")},
+	 .want = "authorize asks github.permission\npin asks github.pull\ncheckout asks "
+		 "repo.checkout\n"
+		 "settings asks repo.settings\nversion asks kfp.find_version\nversion part done: "
+		 "`pr-7`\n"
+		 "confirm asks github.permission\nexperiment asks kfp.experiment\n"
+		 "create_run asks kfp.create_run\ncreate_run waits 15001 ms for -\ncreate_run asks "
+		 "kfp.run\n"
+		 "create_run asks kfp.create_run\ncreate_run waits 15001 ms for -\ncreate_run asks "
+		 "kfp.run\n"
+		 "create_run asks kfp.create_run\ncreate_run waits 15001 ms for -\ncreate_run asks "
+		 "kfp.run\n"
+		 "run part failed: not created\nend failed run.not_created\n"},
 	{.name = "cancelled while the run goes on: terminated, then cancelled",
 	 .command = "build_run",
 	 .args = "{}",

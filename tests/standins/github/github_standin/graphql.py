@@ -49,7 +49,7 @@ def _handle(app, request):
         request.facts["key"] = credential.key
         if credential.kind in ("anonymous", "jwt"):
             raise ApiError(401, "This endpoint requires you to be authenticated.")
-        app.limits.check_wait(credential.key, request)
+        app.limits.check_wait(credential.key)
         query, variables = _parse(app, request)
         try:
             app.limits.count(credential.key, "graphql", "POST", query.startswith("mutation"), request)
