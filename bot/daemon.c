@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bot/credentials.h"
 #include "bot/health.h"
 #include "bot/poller.h"
 #include "bot/receive.h"
@@ -236,7 +237,8 @@ static enum err_class open_world(struct daemon *daemon, struct err *err)
 	pthread_condattr_destroy(&attr);
 	read_options(world);
 	limit_memory(daemon);
-	if (make_dir(state_dir, err) || db_open(&daemon->db, world->db_path, clock_now_ms(), err))
+	if (make_dir(state_dir, err) || db_open(&daemon->db, world->db_path, clock_now_ms(), err) ||
+	    db_watch_crashes(daemon->db, err))
 		return err->class;
 	if (open_repos(world, state_dir, err) || open_github(world, err) ||
 	    open_clusters(world, err))
@@ -244,7 +246,7 @@ static enum err_class open_world(struct daemon *daemon, struct err *err)
 	if (writer_start(&world->writer, daemon->db,
 			 (size_t)config_int(daemon->config, "limits.queue"), err))
 		return err->class;
-	writer_on_commit(world->writer, world_poke, world);
+	writer_on_commit(world->writer, world_committed, world);
 	limits = (struct disk_limits){.path = world->db_path,
 				      .free_min_bytes =
 					      config_bytes(daemon->config, "limits.free_disk")};
@@ -337,12 +339,14 @@ static bool greet_github(struct hands *hands, struct daemon *daemon)
 	struct err err = {0};
 
 	if (github_identity(hands->world->github, hands->github_http, &who, &err)) {
+		credentials_note(hands->world, CREDENTIALS_GITHUB, &err);
 		if (err_is_retried(err.class))
 			log_info("github_unreachable", LOG_S("message", err.msg));
 		else
 			log_error("github_refuses", LOG_S("message", err.msg));
 		return false;
 	}
+	credentials_note(hands->world, CREDENTIALS_GITHUB, &(struct err){.class = ERR_OK});
 	receive_set_identity(daemon->receive, who.app_id, who.user_id);
 	health_set_identified(true);
 	log_info("identified", LOG_S("login", who.login), LOG_I("app", who.app_id),
@@ -392,6 +396,23 @@ static bool greet_cluster(struct hands *hands, size_t i)
 	return true;
 }
 
+/* What a process that did not end on purpose has left is looked through beside the work, because it
+ * takes seconds for a large file. A damaged one is not written to any more. */
+static void check_database(struct daemon *daemon, struct hands *hands)
+{
+	struct err err = {0};
+
+	if (db_was_clean(daemon->db))
+		return;
+	if (db_check(hands->reader, &err) != ERR_CORRUPT) {
+		log_info("database_checked", LOG_S("found", err.class ? err.msg : "nothing wrong"));
+		return;
+	}
+	log_error("database_damaged", LOG_S("message", err.msg),
+		  LOG_S("effect", "the process ends; put a copy in its place"));
+	_exit(EXIT_CODE_DATA);
+}
+
 static void *greet(void *arg)
 {
 	struct daemon *daemon = arg;
@@ -404,6 +425,7 @@ static void *greet(void *arg)
 		log_error("greeting_failed", LOG_S("message", err.msg));
 		return NULL;
 	}
+	check_database(daemon, &hands);
 	while (!all && !atomic_load(&world->stopping)) {
 		github_done = github_done || greet_github(&hands, daemon);
 		all = github_done;
@@ -476,6 +498,8 @@ static int exit_code_of(const struct err *err)
 {
 	if (str_eq(err->code, "store.locked"))
 		return EXIT_CODE_LOCKED;
+	if (str_eq(err->code, "start.os"))
+		return EXIT_CODE_OS;
 	if (err->class == ERR_CORRUPT)
 		return str_eq(err->code, "store.damaged") ? EXIT_CODE_DATA : EXIT_CODE_TEMP;
 	if (err->class == ERR_TRANSIENT) /* the disk is full, or somebody has the database locked */
@@ -555,10 +579,7 @@ int daemon_run(const struct config *config)
 
 static void print_job(const json_t *row)
 {
-	const struct command *command = command_by_name(&commands, jval_str(row, "command", ""));
-	const char *step = command && !jval_int(row, "finished_at_ms", 0)
-				   ? command->steps[jval_int(row, "step", 0)].name
-				   : "";
+	const char *step = jval_int(row, "finished_at_ms", 0) ? "" : jval_str(row, "step", "");
 	char at[21];
 
 	clock_rfc3339(at, jval_int(row, "created_at_ms", 0));

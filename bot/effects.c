@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "bot/credentials.h"
 #include "bot/effects_impl.h"
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
@@ -88,6 +89,7 @@ void effects_run(struct hands *hands, const struct job *job, const struct effect
 	out->err.class = class;
 	out->data = call.data;
 	out->took_ms = clock_mono_ms() - began;
+	credentials_note_effect(hands->world, job, effect->kind, &out->err);
 	log_debug("effect", LOG_I("job", job->id), LOG_S("effect", effect_name(effect->kind)),
 		  LOG_S("class", err_class_name(out->err.class)), LOG_I("took_ms", out->took_ms),
 		  LOG_S("message", out->err.class ? out->err.msg : ""));

@@ -77,8 +77,10 @@ enum err_class effect_settings(struct effect_call *call, struct err *err)
 	class = repo_read_file(source, settings_path, SETTINGS_MAX, &text, &len, err);
 	if (class == ERR_NOT_FOUND)
 		return err_code(err, ERR_USER, "settings.missing",
-				"%s is not in this commit. It names the pipeline to build; see "
-				"docs/getting-started.md for the smallest one that works",
+				"%s is not in this commit. It names the pipeline to build: "
+				"repository.owner and name, pipeline.name, namespace, "
+				"experiment_name and pipeline_path (kfops' "
+				"docs/getting-started.md has an example)",
 				settings_path);
 	if (class)
 		return class;

@@ -38,6 +38,19 @@ static enum err_class cluster_to_change(struct effect_call *call, struct kfp **k
 	return cluster_of(call, kfp, http, err);
 }
 
+/* Kubeflow refuses a namespace that is not there with the same words as one that is not ours. */
+static enum err_class namespace_refused(const struct effect_call *call, struct err *err)
+{
+	struct err seen = *err;
+
+	return err_code(
+		err, ERR_DENIED, seen.code,
+		"Kubeflow does not let the bot into the namespace %.64s, or there is none of "
+		"that name. Look at pipeline.namespace in config_files/config.yaml; if it is "
+		"right, ask the operator. (%.300s)",
+		jval_str(call->args, "namespace", ""), seen.msg);
+}
+
 enum err_class effect_pipeline_ensure(struct effect_call *call, struct err *err)
 {
 	AUTO_FREE char *source = effect_path(call->hands->world, call->job, "src"), *id = NULL;
@@ -50,7 +63,9 @@ enum err_class effect_pipeline_ensure(struct effect_call *call, struct err *err)
 	if (kfp_pipeline_ensure(kfp, http, jval_str(call->args, "namespace", ""),
 				jval_str(call->args, "name", ""),
 				jval_str(call->args, "description", ""), &id, err))
-		return err_wrap(err, "cannot find or make the pipeline in Kubeflow");
+		return err->class == ERR_DENIED
+			       ? namespace_refused(call, err)
+			       : err_wrap(err, "cannot find or make the pipeline in Kubeflow");
 	jval_set_str(call->data, "pipeline_id", id);
 	return ERR_OK;
 }
@@ -265,7 +280,7 @@ enum err_class effect_version_find(struct effect_call *call, struct err *err)
 	if (!class)
 		class = take_version(call, kfp, pipeline_id, &version, err);
 	kfp_version_dispose(&version);
-	return class;
+	return class == ERR_DENIED ? namespace_refused(call, err) : class;
 }
 
 enum err_class effect_experiment(struct effect_call *call, struct err *err)
@@ -278,7 +293,9 @@ enum err_class effect_experiment(struct effect_call *call, struct err *err)
 		return err->class;
 	if (kfp_experiment_ensure(kfp, http, jval_str(call->args, "namespace", ""),
 				  jval_str(call->args, "name", ""), &id, err))
-		return err_wrap(err, "cannot find or make the experiment in Kubeflow");
+		return err->class == ERR_DENIED
+			       ? namespace_refused(call, err)
+			       : err_wrap(err, "cannot find or make the experiment in Kubeflow");
 	jval_set_str(call->data, "experiment_id", id);
 	return ERR_OK;
 }

@@ -3,6 +3,7 @@
  */
 #include "bot/health.h"
 
+#include "bot/credentials.h"
 #include "lib/base/metrics.h"
 #include "lib/base/str.h"
 
@@ -23,6 +24,8 @@ static int ready(struct world *world, struct buf *body)
 		why = "the database cannot be written (disk full?)";
 	else if (!atomic_load(&identified))
 		why = "GitHub has not said yet who we are (see the log)";
+	else if (credentials_are_refused_by_github())
+		why = "GitHub refuses our credentials (see the log)";
 	metrics_set(METRIC_READY, NULL, why == NULL);
 	buf_printf(body, "%s\n", why ? why : "ready");
 	return why ? 503 : 200;

@@ -2,7 +2,8 @@
  *
  * Each duty is a line of a table: how often, and a function. A duty that fails is tried again at
  * its next time; nothing is lost, because every state it looks at stays where it is. The look at
- * every parked run is in poller_sweep.c, missed deliveries are in poller_deliveries.c. */
+ * every parked run is in poller_sweep.c; what was missed is in poller_deliveries.c and
+ * poller_comments.c. */
 #include "bot/poller.h"
 
 #include <dirent.h>
@@ -14,7 +15,7 @@
 #include "lib/base/log.h"
 #include "lib/base/metrics.h"
 #include "lib/base/str.h"
-#include "lib/store/queue.h"
+#include "lib/store/queue_wake.h"
 
 enum {
 	OVERLAP_MS = 600000, /* the feed looks back: rows appear late on the server */
@@ -135,6 +136,28 @@ static void duty_feed(struct poller *poller, int64_t now_ms)
 	}
 }
 
+/* --- credentials that were refused and are replaced --- */
+
+static enum err_class run_retry_now(struct db *db, void *arg, struct err *err)
+{
+	struct wake_op *op = arg;
+
+	return queue_retry_now(db, op->now_ms, &op->woken, err);
+}
+
+static void duty_credentials(struct poller *poller, int64_t now_ms)
+{
+	struct wake_op op = {.now_ms = now_ms, .woken = 1};
+	struct err err;
+
+	if (!credentials_look(&poller->credentials, poller->world))
+		return;
+	log_info("credentials_replaced", LOG_S("effect", "what waits is tried again"));
+	while (op.woken && !atomic_load(&poller->world->stopping))
+		if (writer_call(poller->world->writer, run_retry_now, &op, &err))
+			return;
+}
+
 /* --- gauges --- */
 
 static void duty_gauges(struct poller *poller, int64_t now_ms)
@@ -157,15 +180,44 @@ static void duty_gauges(struct poller *poller, int64_t now_ms)
 
 /* --- clocks --- */
 
+static enum err_class run_bring_back(struct db *db, void *arg, struct err *err)
+{
+	struct wake_op *op = arg;
+
+	return queue_bring_back(db, op->now_ms, &op->woken, err);
+}
+
+/* The clock was ahead and was put right: what is due by the wrong time is brought back, and the
+ * feed asks again for the time in which it looked too far ahead. */
+static void go_back(struct poller *poller, int64_t now_ms, int64_t by_ms)
+{
+	struct world *world = poller->world;
+	struct wake_op op = {.now_ms = now_ms};
+	int64_t since_ms = now_ms - (by_ms < LOOK_BACK_MS ? by_ms : LOOK_BACK_MS);
+	struct err err;
+
+	if (writer_call(world->writer, run_bring_back, &op, &err))
+		log_warn("wake_failed", LOG_S("message", err.msg));
+	pthread_mutex_lock(&world->mutex);
+	for (size_t i = 0; i < world->namespace_count; i++)
+		if (world->namespaces[i].seen_until_ms > since_ms)
+			world->namespaces[i].seen_until_ms = since_ms;
+	pthread_mutex_unlock(&world->mutex);
+}
+
+/* A jump ahead needs no help: everything falls due at once, and the budgets of the far sides and
+ * the number of workers spread it. */
 static void duty_clock(struct poller *poller, int64_t now_ms)
 {
-	int64_t mono_ms = clock_mono_ms();
+	int64_t mono_ms = clock_boot_ms();
 	int64_t jump = (now_ms - poller->wall_ms) - (mono_ms - poller->mono_ms);
 
 	if (poller->wall_ms && (jump > JUMP_MS || jump < -JUMP_MS)) {
 		metrics_add(METRIC_CLOCK_JUMPS, NULL, 1);
 		log_warn("clock_jump", LOG_I("ms", jump));
 	}
+	if (poller->wall_ms && jump < -JUMP_MS)
+		go_back(poller, now_ms, -jump);
 	poller->wall_ms = now_ms;
 	poller->mono_ms = mono_ms;
 }
@@ -236,9 +288,11 @@ static void set_up_duties(struct poller *poller)
 	const struct poller_duty duties[] = {
 		{"due", 0, duty_due},
 		{"clock", 1000, duty_clock},
+		{"credentials", 1000, duty_credentials},
 		{"feed", config_ms(config, "poll.finished_interval"), duty_feed},
 		{"sweep", config_ms(config, "poll.sweep_interval"), poller_sweep},
 		{"deliveries", config_ms(config, "poll.deliveries_interval"), poller_deliveries},
+		{"comments", config_ms(config, "poll.comments_interval"), poller_comments},
 		{"gauges", 5000, duty_gauges},
 		{"prune", 3600000, duty_prune},
 	};
@@ -326,7 +380,7 @@ enum err_class poller_start(struct poller **out, struct world *world, struct rec
 	poller->next_ms[POLLER_PRUNE] = clock_now_ms() + 60000;
 	poller->next_ms[POLLER_SWEEP] = clock_now_ms() + 60000;
 	if (pthread_create(&poller->thread, NULL, poller_main, poller))
-		return err_set(err, ERR_CONFIG, "cannot start the poller thread");
+		return err_code(err, ERR_CONFIG, "start.os", "cannot start the poller thread");
 	return ERR_OK;
 }
 
@@ -334,6 +388,7 @@ void poller_stop(struct poller *take_poller, int64_t deadline_ms)
 {
 	world_join(take_poller->thread, deadline_ms);
 	poller_sweep_free(take_poller->sweep);
+	poller_repos_free(take_poller);
 	hands_close(&take_poller->hands);
 	mem_free(take_poller);
 }

@@ -1,8 +1,8 @@
 /* poller.h - the thread that wakes parked jobs, and keeps house.
  *
  * Finished runs through one list per namespace, every parked run once an hour, due times,
- * deliveries that GitHub could not bring, gauges, old rows and mirrors. Its cost is per namespace,
- * not per run. */
+ * deliveries that GitHub could not bring, comments that no delivery brought, gauges, old rows and
+ * mirrors. Its cost is per namespace, not per run. */
 #ifndef KF_BOT_POLLER_H
 #define KF_BOT_POLLER_H
 

@@ -1,7 +1,8 @@
 /* poller_deliveries.c - deliveries that were not answered 2xx.
  *
  * GitHub keeps them for three days and never repeats one by itself. Every minute the newest page of
- * the App's deliveries is read back to where the last look began; of each GUID that no attempt
+ * the App's deliveries, or in token mode of the hooks of some repositories, is read back to where
+ * the last look began; of each GUID that no attempt
  * brought, the payload is fetched over our own authenticated connection and taken in like a
  * webhook. The queue's two keys against doubles make a second look harmless. A GUID that failed
  * three times is left alone, so a payload that breaks something cannot come back for ever; that
@@ -9,12 +10,21 @@
  */
 #include <string.h>
 
+#include "bot/credentials.h"
 #include "bot/poller_impl.h"
 #include "lib/base/log.h"
 #include "lib/base/str.h"
 #include "lib/core/event.h"
+#include "lib/services/github_missed.h"
 
-enum { MISSED_MAX = 500, TRIES_MAX = 3, OVERLAP_MS = 600000, KEPT_MS = 3 * 86400000 };
+enum {
+	MISSED_MAX = 500,
+	TRIES_MAX = 3,
+	OVERLAP_MS = 600000,
+	KEPT_MS = 3 * 86400000,
+	HOOKS_A_TURN = 10,	 /* repositories; two calls each */
+	HOOK_AGAIN_MS = 3600000, /* until it is asked again whether we may look */
+};
 
 struct missed {
 	int64_t id;
@@ -23,6 +33,7 @@ struct missed {
 
 struct look {
 	struct poller *poller;
+	const struct github_hook *hook; /* NULL: the App's */
 	int64_t since_ms;
 	bool again; /* not all of it was looked at, or came in */
 	struct missed items[MISSED_MAX];
@@ -39,7 +50,7 @@ static bool is_brought(const struct look *look, const char *guid)
 	return false;
 }
 
-static int64_t noted(struct poller *poller, const char *key, int64_t fallback)
+int64_t poller_noted(struct poller *poller, const char *key, int64_t fallback)
 {
 	char text[64], *at;
 	struct err err;
@@ -57,7 +68,7 @@ static int64_t tries_of(struct poller *poller, const char *guid)
 {
 	AUTO_FREE char *key = str_printf("redeliver:%s", guid);
 
-	return noted(poller, key, 0);
+	return poller_noted(poller, key, 0);
 }
 
 /* It is in, or was given up. */
@@ -118,7 +129,7 @@ static enum err_class run_meta_forget(struct db *db, void *arg, struct err *err)
 }
 
 /* Values are "NUMBER@TIME", so that old ones can be forgotten. */
-static void note(struct poller *poller, const char *key, int64_t value, int64_t now_ms)
+void poller_note(struct poller *poller, const char *key, int64_t value, int64_t now_ms)
 {
 	AUTO_FREE char *text = str_printf("%lld@%lld", (long long)value, (long long)now_ms);
 	struct meta_op op = {.key = key, .value = text};
@@ -130,23 +141,25 @@ static void note(struct poller *poller, const char *key, int64_t value, int64_t 
 
 /* The try is counted before the payload is read, which may be what ends the process. False: not
  * now, for a reason that passes. */
-static bool recover(struct poller *poller, const struct missed *missed, int64_t now_ms)
+static bool recover(struct look *look, const struct missed *missed, int64_t now_ms)
 {
+	struct poller *poller = look->poller;
 	AUTO_FREE char *key = str_printf("redeliver:%s", missed->guid), *payload = NULL;
 	int64_t tries = tries_of(poller, missed->guid);
 	struct err err = {0};
-	enum err_class class = github_delivery_payload(
-		poller->world->github, poller->hands.github_http, missed->id, &payload, &err);
+	enum err_class class =
+		github_delivery_payload(poller->world->github, poller->hands.github_http,
+					look->hook, missed->id, &payload, &err);
 	bool fetched = class == ERR_OK;
 
 	if (err_is_retried(class))
 		return false;
-	note(poller, key, tries + 1, now_ms);
+	poller_note(poller, key, tries + 1, now_ms);
 	if (fetched)
 		class = receive_payload(poller->receive, missed->event, missed->guid, payload,
 					strlen(payload), 1, &err);
 	if (err_is_retried(class)) {
-		note(poller, key, tries, now_ms);
+		poller_note(poller, key, tries, now_ms);
 		return false;
 	}
 	if (class) {
@@ -156,7 +169,7 @@ static bool recover(struct poller *poller, const struct missed *missed, int64_t 
 			log_error("delivery_quarantined", LOG_S("delivery", missed->guid));
 		return tries + 1 >= TRIES_MAX;
 	}
-	note(poller, key, TRIES_MAX, now_ms); /* it is in: not to be fetched again */
+	poller_note(poller, key, TRIES_MAX, now_ms); /* it is in: not to be fetched again */
 	log_info("delivery_recovered", LOG_S("delivery", missed->guid),
 		 LOG_S("kind", missed->event));
 	return true;
@@ -171,29 +184,85 @@ void poller_deliveries_forget(struct poller *poller, int64_t now_ms)
 		log_warn("meta_failed", LOG_S("message", err.msg));
 }
 
-void poller_deliveries(struct poller *poller, int64_t now_ms)
+/* `hook` NULL: the App's. */
+static void look_back(struct poller *poller, const struct github_hook *hook, int64_t now_ms)
 {
-	struct look *look;
+	AUTO_FREE char *key = hook ? str_printf("deliveries_looked_at:%s", hook->repo.repo)
+				   : str_dup("deliveries_looked_at");
+	struct look *look = mem_new(1, sizeof *look);
 	struct err err = {0};
 
-	if (!poller->receive || !poller->world->app_mode)
-		return;
-	look = mem_new(1, sizeof *look);
 	look->poller = poller;
-	look->since_ms = noted(poller, "deliveries_looked_at", now_ms - KEPT_MS) - OVERLAP_MS;
-	if (look->since_ms < now_ms - KEPT_MS)
+	look->hook = hook;
+	look->since_ms = poller_noted(poller, key, now_ms - KEPT_MS) - OVERLAP_MS;
+	/* a look in the future was by a wrong clock: nobody knows what it saw */
+	if (look->since_ms < now_ms - KEPT_MS || look->since_ms > now_ms)
 		look->since_ms = now_ms - KEPT_MS;
-	if (github_deliveries(poller->world->github, poller->hands.github_http, collect, look,
-			      &err)) {
+	err.class = github_deliveries(poller->world->github, poller->hands.github_http, hook,
+				      collect, look, &err);
+	credentials_note(poller->world, CREDENTIALS_GITHUB, &err);
+	if (err.class) {
 		log_info("deliveries_failed", LOG_S("message", err.msg));
 	} else {
 		/* oldest first, as they would have come */
 		for (size_t i = look->count; i > 0 && !atomic_load(&poller->world->stopping); i--)
-			look->again |= !recover(poller, &look->items[i - 1], now_ms);
+			look->again |= !recover(look, &look->items[i - 1], now_ms);
 		look->again |= atomic_load(&poller->world->stopping);
 		if (!look->again)
-			note(poller, "deliveries_looked_at", now_ms, now_ms);
+			poller_note(poller, key, now_ms, now_ms);
 	}
 	mem_free(look->brought);
 	mem_free(look);
+}
+
+/* The webhook of a repository that brings us its events. That we may not look is said once: it
+ * takes more rights than the rest of the work, and the comments are looked at in any case. */
+static bool find_hook(struct poller *poller, struct poller_repo *repo, int64_t now_ms)
+{
+	const struct github_target target = poller_repo_target(repo);
+	struct err err = {0};
+
+	if (repo->hook_id || now_ms < repo->ask_hook_ms)
+		return repo->hook_id != 0;
+	if (!github_hook_find(poller->world->github, poller->hands.github_http, &target,
+			      config_text(poller->world->config, "server.webhook_path"),
+			      &repo->hook_id, &err))
+		return true;
+	if (!err_is_retried(err.class)) {
+		repo->ask_hook_ms = now_ms + HOOK_AGAIN_MS;
+		if (!poller->said_no_hooks)
+			log_info("hook_unread", LOG_S("repo", repo->name),
+				 LOG_S("message", err.msg),
+				 LOG_S("effect", "missed commands are found by their comments"));
+		poller->said_no_hooks = true;
+	}
+	return false;
+}
+
+/* Each repository has a hook of its own, so that a turn looks at some of them only. */
+static void look_at_hooks(struct poller *poller, int64_t now_ms)
+{
+	if (!poller->next_hook)
+		poller_repos_read(poller);
+	for (int i = 0; i < HOOKS_A_TURN && poller->next_hook < poller->repo_count; i++) {
+		struct poller_repo *repo = &poller->repos[poller->next_hook++];
+		struct github_hook hook = {.repo = poller_repo_target(repo)};
+
+		if (atomic_load(&poller->world->stopping) || !find_hook(poller, repo, now_ms))
+			continue;
+		hook.id = repo->hook_id;
+		look_back(poller, &hook, now_ms);
+	}
+	if (poller->next_hook == poller->repo_count)
+		poller->next_hook = 0;
+}
+
+void poller_deliveries(struct poller *poller, int64_t now_ms)
+{
+	if (!poller->receive)
+		return;
+	if (poller->world->app_mode)
+		look_back(poller, NULL, now_ms);
+	else
+		look_at_hooks(poller, now_ms);
 }

@@ -2,9 +2,24 @@
 #ifndef KF_BOT_POLLER_IMPL_H
 #define KF_BOT_POLLER_IMPL_H
 
+#include "bot/credentials.h"
 #include "bot/poller.h"
 
-enum { POLLER_DUTIES = 7, POLLER_SWEEP = 3, POLLER_PRUNE = 6 };
+enum {
+	POLLER_DUTIES = 9,
+	POLLER_SWEEP = 4,
+	POLLER_COMMENTS = 6,
+	POLLER_PRUNE = 8,
+	POLLER_REPOS_MAX = 1000
+};
+
+/* A repository that is asked for what was missed. */
+struct poller_repo {
+	char *name;
+	int64_t id, installation_id; /* 0: not known yet */
+	int64_t hook_id;	     /* token mode; 0: not known */
+	int64_t ask_hook_ms;	     /* not before, after we were refused */
+};
 
 struct poller {
 	struct world *world;
@@ -22,6 +37,11 @@ struct poller {
 	int64_t started_at_ms;
 	int64_t parked; /* jobs, when they were counted last */
 	int64_t sweep_interval_ms;
+	struct credentials_watch credentials;
+	struct poller_repo *repos;
+	size_t repo_count, next_hook, next_comments;
+	int64_t comments_began_ms;
+	bool said_no_hooks;	    /* that the log of a repository's hook is not ours to read */
 	struct poller_sweep *sweep; /* the pass under way */
 };
 
@@ -31,6 +51,18 @@ void poller_wake(struct world *world, char **refs, size_t count);
 /* One turn of the look at every parked run: at most one call. Sets the time of its next turn. */
 void poller_sweep(struct poller *poller, int64_t now_ms);
 void poller_sweep_free(struct poller_sweep *take_sweep);
+
+/* Reads which repositories there are. */
+void poller_repos_read(struct poller *poller);
+void poller_repos_free(struct poller *poller);
+struct github_target poller_repo_target(const struct poller_repo *repo);
+
+/* A number that is kept over restarts, with the time of noting it. */
+int64_t poller_noted(struct poller *poller, const char *key, int64_t fallback);
+void poller_note(struct poller *poller, const char *key, int64_t value, int64_t now_ms);
+
+/* One turn of the look at the comments of the repositories: at most one of these. */
+void poller_comments(struct poller *poller, int64_t now_ms);
 
 /* Takes in the deliveries that GitHub could not bring us. */
 void poller_deliveries(struct poller *poller, int64_t now_ms);

@@ -9,7 +9,7 @@
 #include "bot/poller_impl.h"
 #include "lib/base/log.h"
 #include "lib/base/str.h"
-#include "lib/store/queue.h"
+#include "lib/store/queue_wake.h"
 
 enum {
 	CALL_MAX = 200,	   /* Kubeflow's largest page */

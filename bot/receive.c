@@ -1,7 +1,8 @@
 /* receive.c - see receive.h. One thread, one loop: wait on libmicrohttpd's epoll descriptor and on
  * an eventfd, take what the writer has answered, let libmicrohttpd run, cut who is too slow. The
- * eventfd is rung by the writer's thread when the stack of answered requests was empty, so once for
- * many.
+ * eventfd is rung by the writer's thread once for all requests of a batch. The writer is woken
+ * every few requests: at each one, batches would be small and fsyncs many; only at the end of a
+ * turn, a turn of hundreds would leave the disk idle until the last body is read.
  *
  * Time limits are fixed by kind, so each kind is a list in which new entries go to the end: the
  * first is always the next to expire, and keeping thousands of deadlines costs nothing.
@@ -203,6 +204,12 @@ static int expire(struct receive *receive)
 
 /* --- the thread --- */
 
+void receive_wake_writer(struct receive *receive)
+{
+	receive->unheard = 0;
+	writer_wake(receive->writer);
+}
+
 static void turn(struct receive *receive, int timeout_ms)
 {
 	struct epoll_event events[2];
@@ -213,17 +220,16 @@ static void turn(struct receive *receive, int timeout_ms)
 	if (MHD_get_timeout(receive->http, &http_ms) == MHD_YES &&
 	    http_ms < (MHD_UNSIGNED_LONG_LONG)timeout_ms)
 		timeout_ms = (int)http_ms;
-	count = epoll_wait(receive->epoll_fd, events, ARRAY_LEN(events), timeout_ms);
+	count = timeout_ms ? epoll_wait(receive->epoll_fd, events, ARRAY_LEN(events), timeout_ms)
+			   : 0;
 	receive->now_ms = clock_mono_ms();
 	for (int i = 0; i < count; i++)
 		if (events[i].data.fd == receive->wake_fd)
 			(void)eventfd_read(receive->wake_fd, &unused);
 	take_returned(receive);
 	MHD_run(receive->http);
-	if (receive->has_submitted) {
-		receive->has_submitted = false;
-		writer_wake(receive->writer);
-	}
+	if (receive->unheard)
+		receive_wake_writer(receive);
 }
 
 static void start_leaving(struct receive *receive)
@@ -351,8 +357,8 @@ static enum err_class bind_socket(struct receive *receive, const char *listen_at
 	    bind(receive->listen_fd, info->ai_addr, info->ai_addrlen) != 0 ||
 	    listen(receive->listen_fd, BACKLOG) != 0 ||
 	    getsockname(receive->listen_fd, (struct sockaddr *)&bound, &bound_len) != 0)
-		class = err_set(err, ERR_CONFIG, "cannot listen on %s: %s", listen_at,
-				strerror(errno));
+		class = err_code(err, ERR_CONFIG, "start.os", "cannot listen on %s: %s", listen_at,
+				 strerror(errno));
 	freeaddrinfo(info);
 	if (class != ERR_OK)
 		return class;
@@ -370,17 +376,20 @@ static enum err_class open_loop(struct receive *receive, struct err *err)
 	receive->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	receive->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (receive->wake_fd < 0 || receive->epoll_fd < 0)
-		return err_set(err, ERR_CONFIG, "cannot make an event loop: %s", strerror(errno));
+		return err_code(err, ERR_CONFIG, "start.os", "cannot make an event loop: %s",
+				strerror(errno));
 	if (!http_make_answers(receive) || !(receive->http = http_start(receive)))
-		return err_set(err, ERR_CONFIG, "cannot start the HTTP server");
+		return err_code(err, ERR_CONFIG, "start.os", "cannot start the HTTP server");
 	info = MHD_get_daemon_info(receive->http, MHD_DAEMON_INFO_EPOLL_FD);
 	must(info);
 	event.data.fd = info->epoll_fd;
 	if (epoll_ctl(receive->epoll_fd, EPOLL_CTL_ADD, info->epoll_fd, &event) != 0)
-		return err_set(err, ERR_CONFIG, "cannot make an event loop: %s", strerror(errno));
+		return err_code(err, ERR_CONFIG, "start.os", "cannot make an event loop: %s",
+				strerror(errno));
 	event.data.fd = receive->wake_fd;
 	if (epoll_ctl(receive->epoll_fd, EPOLL_CTL_ADD, receive->wake_fd, &event) != 0)
-		return err_set(err, ERR_CONFIG, "cannot make an event loop: %s", strerror(errno));
+		return err_code(err, ERR_CONFIG, "start.os", "cannot make an event loop: %s",
+				strerror(errno));
 	return ERR_OK;
 }
 
@@ -453,8 +462,8 @@ enum err_class receive_start(struct receive *receive, struct err *err)
 	int rc = pthread_create(&receive->thread, NULL, serve, receive);
 
 	if (rc != 0)
-		return err_set(err, ERR_CONFIG, "cannot start the receiver's thread: %s",
-			       strerror(rc));
+		return err_code(err, ERR_CONFIG, "start.os",
+				"cannot start the receiver's thread: %s", strerror(rc));
 	receive->is_running = true;
 	return ERR_OK;
 }
@@ -486,6 +495,8 @@ enum err_class receive_payload(struct receive *receive, const char *event, const
 		class = err_set(err, ERR_USER, "the payload is larger than 1 MiB");
 	else
 		class = intake_read(intake, receive, event, body, len, &verdict, err);
+	if (class == ERR_OK && verdict == INTAKE_LATER)
+		class = err_set(err, ERR_TRANSIENT, "GitHub has not said yet who we are");
 	if (class == ERR_OK && verdict == INTAKE_STORE) {
 		class = writer_call(receive->writer, intake_run, intake, err);
 		intake_count(intake, class);

@@ -5,10 +5,12 @@
  * libmicrohttpd 0.9.75 takes some things that a proxy in front may read differently: a bare line
  * feed, a folded header, a NUL inside a value, two lengths. It does not tell, but it cuts the lines
  * where they lie, with a zero for CR and for LF. So in a clean request each name begins exactly two
- * bytes after the value before it; anything else is refused (versions from 1.0 on refuse by
- * themselves and lay things out in their own way, so there the layout is not looked at). */
+ * bytes after the value before it, and the head ends four bytes after the last; anything else is
+ * refused (versions from 1.0 on refuse by themselves and lay things out in their own way, so there
+ * the layout is not looked at). */
 #include "bot/receive_impl.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -21,7 +23,7 @@
 #include "lib/base/str.h"
 #include "lib/core/signature.h"
 
-enum { PAGE_MAX = 4 << 20, BODY_START = 16 << 10, REFUSED_EVERY_MS = 60000 };
+enum { WAKE_EVERY = 16, PAGE_MAX = 4 << 20, BODY_START = 16 << 10, REFUSED_EVERY_MS = 60000 };
 
 #define FIELD(name_)                                                                               \
 	{                                                                                          \
@@ -273,6 +275,15 @@ static enum answer judge_webhook(struct request *request, const char *method,
 	return ANSWER_NONE;
 }
 
+/* Did the last line and the empty one behind it end in CR LF each? The size of the head tells. */
+static bool ends_clean(const struct head_reader *reader, const char *method)
+{
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(
+		reader->request->client->connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+
+	return !reader->end || (info && (ptrdiff_t)info->header_size == reader->end + 4 - method);
+}
+
 /* All that can be said before the body is. */
 static enum MHD_Result begin(struct client *client, struct receive *receive, const char *url,
 			     const char *method, const char *version)
@@ -287,7 +298,7 @@ static enum MHD_Result begin(struct client *client, struct receive *receive, con
 	if (receive->checks_layout)
 		reader.end = version + strlen(version);
 	MHD_get_connection_values_n(client->connection, MHD_HEADER_KIND, read_field, &reader);
-	if (reader.is_malformed ||
+	if (reader.is_malformed || !ends_clean(&reader, method) ||
 	    (head[HEAD_TRANSFER] &&
 	     (head[HEAD_LENGTH] || strcasecmp(head[HEAD_TRANSFER], "chunked") != 0)))
 		request->answer = ANSWER_BAD_REQUEST;
@@ -413,7 +424,8 @@ static enum answer submit(struct request *request)
 	CRASH_POINT("receive.before_queue");
 	request->at_writer = true;
 	if (writer_submit_quietly(receive->writer, &request->op, &err) == ERR_OK) {
-		receive->has_submitted = true;
+		if (++receive->unheard >= WAKE_EVERY)
+			receive_wake_writer(receive);
 		return ANSWER_NONE;
 	}
 	request->at_writer = false;
@@ -441,6 +453,8 @@ static enum answer judge_body(struct request *request)
 	}
 	if (verdict == INTAKE_PONG)
 		return ANSWER_PONG;
+	if (verdict == INTAKE_LATER)
+		return ANSWER_BUSY;
 	return verdict == INTAKE_IRRELEVANT ? ANSWER_IGNORED : ANSWER_NONE;
 }
 

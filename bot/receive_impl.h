@@ -30,7 +30,12 @@ enum {
 
 /* --- receive_intake.c: one payload --- */
 
-enum intake_verdict { INTAKE_IRRELEVANT, INTAKE_PONG, INTAKE_STORE };
+enum intake_verdict {
+	INTAKE_IRRELEVANT,
+	INTAKE_PONG,
+	INTAKE_STORE,
+	INTAKE_LATER /* nobody can tell yet: GitHub keeps it until it is asked for */
+};
 
 struct intake {
 	struct event event;
@@ -139,7 +144,7 @@ struct receive {
 	atomic_bool stopping;
 	bool is_leaving; /* the thread has seen `stopping` */
 	bool checks_layout;
-	bool has_submitted; /* in this turn: the writer is to be woken at its end */
+	int unheard; /* requests handed to the writer since it was last woken */
 
 	int64_t now_ms; /* monotonic, of this turn of the loop */
 	struct client_list waits[WAIT_KINDS];
@@ -158,6 +163,7 @@ void request_free(struct request *request);
 void client_wait(struct receive *receive, struct client *client, enum wait wait);
 void client_cut(struct receive *receive, struct client *client);
 void request_returned(struct request *request); /* the writer's thread */
+void receive_wake_writer(struct receive *receive);
 
 /* receive_http.c */
 struct MHD_Daemon *http_start(struct receive *receive);

@@ -9,6 +9,7 @@
 #include "lib/base/log.h"
 #include "lib/base/metrics.h"
 #include "lib/base/str.h"
+#include "lib/core/render.h"
 
 bool intake_guid(unsigned char out[16], const char *text)
 {
@@ -29,12 +30,16 @@ bool intake_guid(unsigned char out[16], const char *text)
 	return str_unhex(out, hex, 16);
 }
 
-/* Our own voice: an answer of ours must never be heard as a command. */
+/* Our own voice: an answer of ours must never be heard as a command. Until GitHub has said who we
+ * are, a comment that begins as all of ours do is taken for one; anybody may write that, and is
+ * only not heard. */
 static bool is_own(const struct receive *receive, const struct event *event)
 {
 	int64_t app_id = atomic_load_explicit(&receive->own_app_id, memory_order_relaxed);
 	int64_t user_id = atomic_load_explicit(&receive->own_user_id, memory_order_relaxed);
 
+	if (!app_id && !user_id && str_starts(event->comment_body, RENDER_MARKER))
+		return true;
 	return (app_id && event->via_app_id == app_id) || (user_id && event->sender_id == user_id);
 }
 
@@ -86,25 +91,37 @@ static bool read_commands(struct intake *intake, const struct receive *receive)
 	return true;
 }
 
-static bool is_wanted(struct intake *intake, const struct receive *receive)
+/* The button on a check belongs to the App that made it. The delivery is not taken as long as
+ * nobody knows whether that is us. */
+static enum intake_verdict judge_rerun(const struct receive *receive, const struct event *event)
+{
+	int64_t app_id = atomic_load_explicit(&receive->own_app_id, memory_order_relaxed);
+	int64_t user_id = atomic_load_explicit(&receive->own_user_id, memory_order_relaxed);
+
+	if (!app_id && !user_id)
+		return INTAKE_LATER;
+	return event->app_id && event->app_id == app_id ? INTAKE_STORE : INTAKE_IRRELEVANT;
+}
+
+static enum intake_verdict judge(struct intake *intake, const struct receive *receive)
 {
 	const struct event *event = &intake->event;
 
 	switch (event->kind) {
 	case EVENT_COMMENT:
-		return !is_own(receive, event) && read_commands(intake, receive);
+		return !is_own(receive, event) && read_commands(intake, receive)
+			       ? INTAKE_STORE
+			       : INTAKE_IRRELEVANT;
 	case EVENT_CHECK_RERUN:
-		return event->app_id != 0 &&
-		       event->app_id ==
-			       atomic_load_explicit(&receive->own_app_id, memory_order_relaxed);
+		return judge_rerun(receive, event);
 	case EVENT_PULL_REQUEST:
 	case EVENT_INSTALLATION:
-		return true;
+		return INTAKE_STORE;
 	case EVENT_IRRELEVANT:
 	case EVENT_PING:
 		break;
 	}
-	return false;
+	return INTAKE_IRRELEVANT;
 }
 
 static bool is_allowed(const struct receive *receive, const struct event *event)
@@ -129,8 +146,8 @@ enum err_class intake_read(struct intake *intake, const struct receive *receive,
 		return class;
 	if (intake->event.kind == EVENT_PING)
 		*out = INTAKE_PONG;
-	else if (is_allowed(receive, &intake->event) && is_wanted(intake, receive))
-		*out = INTAKE_STORE;
+	else if (is_allowed(receive, &intake->event))
+		*out = judge(intake, receive);
 	intake->delivery.event = &intake->event;
 	intake->wish = (struct queue_intake){
 		.delivery = &intake->delivery,

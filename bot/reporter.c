@@ -9,6 +9,7 @@
 
 #include <string.h>
 
+#include "bot/credentials.h"
 #include "lib/base/clock.h"
 #include "lib/base/crash.h"
 #include "lib/base/jval.h"
@@ -19,7 +20,13 @@
 #include "lib/core/budget.h"
 #include "lib/store/outbox.h"
 
-enum { PAUSES_MAX = 64, NAP_MS = 5000, SEARCH_BACK_MS = 120000, ROUNDING_MS = 1000 };
+enum {
+	PAUSES_MAX = 64,
+	PAUSE_MAX_MS = 2 * 3600000, /* GitHub asks for an hour at most; more is a wrong clock's */
+	NAP_MS = 5000,
+	SEARCH_BACK_MS = 120000,
+	ROUNDING_MS = 1000,
+};
 
 struct reporter {
 	struct hands hands;
@@ -301,7 +308,8 @@ static void drop_old_pauses(struct reporter *rep, int64_t now_ms)
 	size_t kept = 0;
 
 	for (size_t i = 0; i < rep->pause_count; i++)
-		if (rep->pauses[i].until_ms > now_ms)
+		if (rep->pauses[i].until_ms > now_ms &&
+		    rep->pauses[i].until_ms <= now_ms + PAUSE_MAX_MS)
 			rep->pauses[kept++] = rep->pauses[i];
 	rep->pause_count = kept;
 }
@@ -394,9 +402,15 @@ static bool report_one(struct reporter *rep, int64_t *until_ms)
 	drop_old_pauses(rep, now_ms);
 	if (!pick(rep, now_ms, &row, until_ms))
 		return false;
+	if (world_may_act(rep->hands.world, &err)) {
+		outbox_row_dispose(&row);
+		return false;
+	}
 	CRASH_POINT("reporter.before_send");
 	class = send_row(rep, &row, &outcome, &err);
 	CRASH_POINT("reporter.after_send");
+	err.class = class;
+	credentials_note(rep->hands.world, CREDENTIALS_GITHUB, &err);
 	if (!class && row.urgency == OUTBOX_PROGRESS)
 		budget_spend(budget_of(rep, row.installation_id),
 			     config_int(rep->hands.world->config, "github.writes_per_hour"),
@@ -438,7 +452,7 @@ enum err_class reporter_start(struct reporter **out, struct world *world, struct
 	if (hands_open(&rep->hands, world, err))
 		return err->class;
 	if (pthread_create(&rep->thread, NULL, reporter_main, rep))
-		return err_set(err, ERR_CONFIG, "cannot start the reporter thread");
+		return err_code(err, ERR_CONFIG, "start.os", "cannot start the reporter thread");
 	return ERR_OK;
 }
 

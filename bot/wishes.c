@@ -100,7 +100,7 @@ static void wish_final(struct wishes *out, const struct wishes_view *about,
 	wish_comment(out, view, OUTBOX_FINAL, 0);
 	if (late)
 		wish_minimize(out, job);
-	if (!view->command->read_only)
+	if (!view->command || !view->command->read_only)
 		wish_checks(out, world, view, OUTBOX_FINAL, 0);
 }
 
@@ -118,18 +118,19 @@ void wishes_make(struct wishes *out, const struct wishes_view *about, struct job
 	json_t *shown;
 
 	*out = (struct wishes){0};
-	must(view.command);
 	if (job_state_is_final(job->state)) {
 		wish_final(out, about, &view, shown_at != 0);
 		return;
 	}
+	must(view.command);
 	if (view.command->read_only || !json_array_size(json_object_get(job->data, "parts")))
 		return;
 	digest_of(job, digest);
 	if (str_eq(jval_str(job->data, "shown.digest", ""), digest))
 		return;
-	if (shown_at)
-		not_before = shown_at + world->edit_interval_ms;
+	if (shown_at) /* in the future: by a clock that was wrong */
+		not_before = (shown_at <= now_ms + world->edit_interval_ms ? shown_at : now_ms) +
+			     world->edit_interval_ms;
 	wish_comment(out, &view, OUTBOX_PROGRESS, not_before);
 	wish_checks(out, world, &view, OUTBOX_PROGRESS, not_before);
 	shown = json_object();

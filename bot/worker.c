@@ -13,6 +13,7 @@
 
 #include "bot/effects.h"
 #include "bot/wishes.h"
+#include "lib/base/blame.h"
 #include "lib/base/clock.h"
 #include "lib/base/crash.h"
 #include "lib/base/jval.h"
@@ -50,7 +51,8 @@ struct task {
 	struct hands *hands;
 	struct job job;
 	const struct command *command;
-	struct effect effect; /* asked for; kind NONE: none */
+	const struct step *step; /* the present one; NULL before the job is begun */
+	struct effect effect;	 /* asked for; kind NONE: none */
 	bool in_doubt;
 	struct effect_result result;
 	bool has_result;
@@ -70,7 +72,7 @@ static void task_dispose(struct task *task)
 		pipeline_free(task->pipeline);
 }
 
-/* --- operations for the writer --- */
+/* --- operations for the writer; a crash in one is the job's, whose thread waits for it --- */
 
 struct claim_op {
 	struct job *job;
@@ -93,13 +95,23 @@ struct intent_op {
 static enum err_class run_intent(struct db *db, void *arg, struct err *err)
 {
 	struct intent_op *op = arg;
+	enum err_class class;
 
-	return queue_step_intent(db, op->job, op->effect, op->now_ms, err);
+	blame_job(op->job->id);
+	class = queue_step_intent(db, op->job, op->effect, op->now_ms, err);
+	blame_job(0);
+	return class;
 }
 
 static enum err_class run_result(struct db *db, void *arg, struct err *err)
 {
-	return queue_step_result(db, arg, err);
+	const struct queue_result *op = arg;
+	enum err_class class;
+
+	blame_job(op->job->id);
+	class = queue_step_result(db, op, err);
+	blame_job(0);
+	return class;
 }
 
 struct give_back_op {
@@ -153,6 +165,7 @@ static enum err_class commit(struct task *task, int64_t now_ms, bool *cancelled,
 
 	if (task->has_result) {
 		op.effect = &task->effect;
+		op.step = task->step->name;
 		op.result = &task->result;
 	}
 	wishes_make(&wishes, &about, &task->job);
@@ -173,10 +186,7 @@ static void log_state(const struct task *task)
 {
 	const struct job *job = &task->job;
 
-	log_info("job_state", LOG_I("job", job->id),
-		 LOG_S("step", task->command->steps[job->step].name
-				       ? task->command->steps[job->step].name
-				       : "end"),
+	log_info("job_state", LOG_I("job", job->id), LOG_S("step", job->step),
 		 LOG_S("repo", job->repo), LOG_I("pr", job->pr),
 		 LOG_S("state", job_state_name(job->state)), LOG_S("command", job->command),
 		 LOG_S("code", job->code ? job->code : ""));
@@ -225,20 +235,23 @@ static void end_job(struct task *task, enum job_state state, const char *code, c
 
 static bool is_patient(const struct task *task)
 {
-	return task->command->steps[task->job.step]
-		.handles_cancel; /* a run is under way: wait for it */
+	return task->step->handles_cancel; /* a run is under way: wait for it */
 }
 
-/* Errors that waiting may cure. While a run is under way, or may be, that is also what the operator
- * has to put right (a token that is refused): to end here would be to forget the run. */
+/* What the operator has to put right at GitHub or Kubeflow: a key or token that is refused, an
+ * address, a certificate. No person on the pull request can do anything about it, and the command
+ * is as good as before once it is mended. That no cluster serves the repository takes another file
+ * of the operator's and a restart, and what compiles is on this machine: both are told at once. */
+static bool is_operators(const struct task *task)
+{
+	return task->result.err.class == ERR_CONFIG && task->effect.kind != EFFECT_COMPILE &&
+	       !str_eq(task->result.err.code, "config.no_cluster");
+}
+
+/* Errors that waiting may cure. */
 static bool is_waited_out(const struct task *task)
 {
-	enum err_class class = task->result.err.class;
-	enum effect_kind kind = task->effect.kind;
-
-	return err_is_retried(class) ||
-	       (class == ERR_CONFIG &&
-		(task->was_in_doubt || kind == EFFECT_RUN_GET || kind == EFFECT_RUN_TERMINATE));
+	return err_is_retried(task->result.err.class) || is_operators(task);
 }
 
 static void note_trouble(struct task *task, int64_t now_ms)
@@ -279,14 +292,13 @@ static bool settle_retry(struct task *task, int64_t now_ms)
 	if (seen->class != ERR_THROTTLED)
 		note_trouble(task, now_ms);
 	since = jval_int(job->data, "trouble.since_ms", now_ms);
-	if (now_ms >= job->deadline_at_ms ||
-	    (!is_patient(task) && now_ms - since > task->hands->world->patience_ms)) {
+	if (now_ms >= job->deadline_at_ms || (!is_patient(task) && !is_operators(task) &&
+					      now_ms - since > task->hands->world->patience_ms)) {
 		end_job(task, JOB_FAILED, seen->code[0] ? seen->code : "gave_up", seen->msg,
 			now_ms);
 		return true;
 	}
-	log_info("step_retry", LOG_I("job", job->id),
-		 LOG_S("step", task->command->steps[job->step].name),
+	log_info("step_retry", LOG_I("job", job->id), LOG_S("step", task->step->name),
 		 LOG_S("class", err_class_name(seen->class)), LOG_I("tries", job->tries),
 		 LOG_S("message", seen->msg));
 	job->due_at_ms = retry_at(task, now_ms);
@@ -308,7 +320,6 @@ static void run_effect(struct task *task)
 	struct world *world = task->hands->world;
 	struct job *job = &task->job;
 	struct intent_op op = {.job = job, .effect = &task->effect};
-	const char *step = task->command->steps[job->step].name;
 
 	json_decref(task->result.data);
 	task->result = (struct effect_result){0};
@@ -324,10 +335,14 @@ static void run_effect(struct task *task)
 			return;
 		}
 	}
+	if (effect_mutates(task->effect.kind) && world_may_act(world, &task->result.err)) {
+		task->over = true; /* nothing happened */
+		return;
+	}
 	CRASH_POINT("worker.before_effect");
 	effects_run(task->hands, job, &task->effect, task->in_doubt, &task->result);
 	CRASH_POINT("worker.after_effect");
-	metrics_observe_ms(METRIC_STEP_SECONDS, step, task->result.took_ms);
+	metrics_observe_ms(METRIC_STEP_SECONDS, task->step->name, task->result.took_ms);
 	task->has_result = true;
 	task->was_in_doubt = task->in_doubt;
 	task->in_doubt = false;
@@ -365,16 +380,17 @@ static void go_on(struct task *task, const struct update *update, int64_t now_ms
 	struct err err = {0};
 	bool cancelled = false;
 
-	job->step = update->step;
+	str_copy(job->step, sizeof job->step, update->step);
 	job->tries = 0;
 	json_object_del(job->data, "trouble");
 	job->state = atomic_load(&task->hands->world->stopping) ? JOB_READY : JOB_RUNNING;
 	job->due_at_ms = now_ms;
 	task->over = job->state == JOB_READY;
-	must(task->command->steps[job->step].name);
 	if (commit(task, now_ms, &cancelled, &err))
 		return;
 	task->has_result = false;
+	task->step = job_step(task->command->steps, job->step);
+	must(task->step);
 	if (!cancelled || task->over)
 		return;
 	/* who asked stands in the row: it is claimed again, with that */
@@ -427,7 +443,7 @@ static void apply(struct task *task, struct update *update)
 /* Asks the present step what to do, with the result of its effect if one has run. */
 static void ask_step(struct task *task)
 {
-	const struct step *step = &task->command->steps[task->job.step];
+	const struct step *step = task->step;
 	int64_t now_ms = clock_now_ms();
 	struct update update = {0};
 
@@ -470,10 +486,10 @@ static bool settle_wanted_end(struct task *task)
 		end_job(task, job->end_state, code, message, now_ms);
 		return true;
 	}
-	if (job->crashes > CRASHES_MAX) {
+	if (job->crashes >= CRASHES_MAX) {
 		log_error("job_dead", LOG_I("job", job->id), LOG_I("crashes", job->crashes));
 		end_job(task, JOB_DEAD, "job.poison",
-			"this command ended the bot three times in a row, so it is not tried "
+			"this command crashed the bot three times in a row, so it is not tried "
 			"again; the "
 			"operator's log says more",
 			now_ms);
@@ -513,18 +529,37 @@ static void give_back(struct task *task)
 			  LOG_S("message", err.msg));
 }
 
+/* Finds what the row names. Another version of the bot may have written it: a command or a step
+ * that this one does not have cannot be gone on with, and to guess would be to do something else.
+ */
+static bool find_step(struct task *task)
+{
+	struct job *job = &task->job;
+
+	task->command = command_by_name(&commands, job->command);
+	task->step = task->command ? job_step(task->command->steps, job->step) : NULL;
+	if (task->step) {
+		str_copy(job->step, sizeof job->step, task->step->name);
+		return true;
+	}
+	log_error("unknown_step", LOG_I("job", job->id), LOG_S("command", job->command),
+		  LOG_S("step", job->step));
+	end_job(task, JOB_FAILED, "job.unknown_step",
+		"the bot was replaced by another version while this command was under way, and "
+		"that "
+		"version does not know the step it had reached, so it stops here. `/retry` does "
+		"the "
+		"command again from its beginning",
+		clock_now_ms());
+	return false;
+}
+
 static void work(struct task *task)
 {
-	task->command = command_by_name(&commands, task->job.command);
-	if (!task->command) {
-		log_error("unknown_command", LOG_I("job", task->job.id),
-			  LOG_S("command", task->job.command));
-		return;
-	}
 	task->job.rules = &task->hands->world->rules;
 	if (!task->job.started_at_ms)
 		task->job.started_at_ms = clock_now_ms();
-	if (settle_wanted_end(task))
+	if (settle_wanted_end(task) || !find_step(task))
 		return;
 	resume_intent(task);
 	for (int i = 0; i < STEPS_MAX && !task->over; i++)
@@ -552,7 +587,9 @@ static bool claim(struct task *task)
 /* Works on the claimed job until it waits or ends. */
 static void work_off(struct task *task)
 {
+	blame_job(task->job.id);
 	work(task);
+	blame_job(0);
 	if (task->leased && !atomic_load(&task->hands->world->stopping))
 		give_back(task);
 }
@@ -607,6 +644,7 @@ static void *worker_main(void *arg)
 	struct worker *worker = arg;
 	bool found = true;
 
+	blame_thread_begin();
 	while (found) {
 		struct task task = {.hands = &worker->hands};
 
@@ -615,6 +653,7 @@ static void *worker_main(void *arg)
 			work_off(&task);
 		task_dispose(&task);
 	}
+	blame_thread_end();
 	return NULL;
 }
 
@@ -631,7 +670,8 @@ enum err_class workers_start(struct workers **out, struct world *world, int coun
 		if (hands_open(&workers->each[i].hands, world, err))
 			return err->class;
 		if (pthread_create(&workers->each[i].thread, NULL, worker_main, &workers->each[i]))
-			return err_set(err, ERR_CONFIG, "cannot start a worker thread");
+			return err_code(err, ERR_CONFIG, "start.os",
+					"cannot start a worker thread");
 		workers->count++;
 	}
 	return ERR_OK;

@@ -7,12 +7,43 @@
 #include <time.h>
 
 #include "lib/base/clock.h"
+#include "lib/base/log.h"
 #include "lib/base/str.h"
 
-void world_poke(void *arg)
+enum { COMMIT_AGE_MAX_MS = 30000, CONFIRM_NAP_MS = 500 };
+
+void world_committed(void *arg)
 {
 	struct world *world = arg;
 
+	atomic_store(&world->committed_boot_ms, clock_boot_ms());
+	world_poke(world);
+}
+
+static enum err_class run_confirm(struct db *db, void *arg, struct err *err)
+{
+	(void)arg;
+	return db_confirm(db, clock_now_ms(), err);
+}
+
+enum err_class world_may_act(struct world *world, struct err *err)
+{
+	enum err_class class = ERR_OK;
+
+	while (clock_boot_ms() - atomic_load(&world->committed_boot_ms) > COMMIT_AGE_MAX_MS) {
+		class = writer_call(world->writer, run_confirm, NULL, err);
+		if (class == ERR_OK)
+			break;
+		log_error("store_unconfirmed", LOG_S("message", err->msg));
+		if (class != ERR_TRANSIENT || atomic_load(&world->stopping))
+			break;
+		world_nap(world, CONFIRM_NAP_MS);
+	}
+	return class;
+}
+
+void world_poke(struct world *world)
+{
 	pthread_mutex_lock(&world->mutex);
 	world->commits++;
 	pthread_cond_broadcast(&world->work);

@@ -44,6 +44,7 @@ struct world {
 	struct job_rules rules;
 	int64_t notify_after_ms, edit_interval_ms, list_lag_ms, patience_ms;
 	atomic_bool stopping;
+	_Atomic int64_t committed_boot_ms; /* the last commit */
 
 	pthread_mutex_t mutex; /* guards what follows */
 	pthread_cond_t work;   /* something was committed; on CLOCK_MONOTONIC */
@@ -56,8 +57,17 @@ struct world {
 	size_t namespace_count;
 };
 
-/* Wakes the threads that wait for committed work; the writer's notify. */
-void world_poke(void *arg);
+/* The writer's notify: something was committed. */
+void world_committed(void *arg);
+
+/* Wakes the threads that wait for committed work. */
+void world_poke(struct world *world);
+
+/* Asked before anything outside is changed. A process that stood still, or whose disk has gone, may
+ * have been replaced meanwhile: when the last commit is older than 30 s, one has to succeed first.
+ * Costs nothing while commits flow. Waits as long as the database cannot write; then not ERR_OK:
+ * the daemon stops. */
+enum err_class world_may_act(struct world *world, struct err *err) MUST_CHECK;
 
 /* Waits until a commit after `seen`, the time `until_ms` (wall clock), or the end; returns the
  * present count of commits. */

@@ -334,8 +334,8 @@ enum err_class writer_start(struct writer **out, struct db *db, size_t queue_max
 		pthread_cond_destroy(&writer->work);
 		pthread_mutex_destroy(&writer->lock);
 		mem_free(writer);
-		return err_set(err, ERR_CONFIG, "cannot start the writer's thread: %s",
-			       strerror(rc));
+		return err_code(err, ERR_CONFIG, "start.os", "cannot start the writer's thread: %s",
+				strerror(rc));
 	}
 	*out = writer;
 	return ERR_OK;

@@ -221,6 +221,21 @@ static bool matches(const char *pattern, const char *repo)
 	return !strncasecmp(pattern, repo, owner) && repo[owner] && !strchr(repo + owner, '/');
 }
 
+const char *config_named_repo(const struct config *config, size_t i)
+{
+	json_t *each;
+	size_t at;
+
+	json_array_foreach(jval_at(config->values, "repositories"), at, each)
+	{
+		const char *pattern = jval_str(each, "match", "");
+
+		if (!str_ends(pattern, "/*") && i-- == 0)
+			return pattern;
+	}
+	return NULL;
+}
+
 /* The first entry that matches; NULL: the repository is not allowed here. Borrowed. */
 static const json_t *entry_of_repo(const struct config *config, const char *repo)
 {

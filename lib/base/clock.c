@@ -22,6 +22,11 @@ int64_t clock_now_ms(void)
 	return read_clock(CLOCK_REALTIME);
 }
 
+int64_t clock_boot_ms(void)
+{
+	return read_clock(CLOCK_BOOTTIME);
+}
+
 int64_t clock_mono_ms(void)
 {
 	return read_clock(CLOCK_MONOTONIC);

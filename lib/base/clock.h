@@ -13,6 +13,9 @@ int64_t clock_now_ms(void);
 /* Milliseconds of a clock that never jumps; only differences mean anything. */
 int64_t clock_mono_ms(void);
 
+/* The same, but it goes on while the machine sleeps. */
+int64_t clock_boot_ms(void);
+
 /* "2026-11-21T10:02:03Z". out: 21 bytes. */
 void clock_rfc3339(char out[21], int64_t ms);
 

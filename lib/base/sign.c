@@ -296,6 +296,22 @@ void sign_secret_free(char *take_secret)
 	mem_free(take_secret);
 }
 
+bool sign_stamp_changed(struct sign_stamp *stamp, const char *path)
+{
+	struct sign_stamp now;
+	struct stat st;
+	bool changed;
+
+	if (!path || stat(path, &st))
+		return false;
+	now = (struct sign_stamp){st.st_mtim.tv_sec, st.st_mtim.tv_nsec, st.st_size,
+				  (int64_t)st.st_ino};
+	changed = now.sec != stamp->sec || now.nsec != stamp->nsec || now.size != stamp->size ||
+		  now.inode != stamp->inode;
+	*stamp = now;
+	return changed;
+}
+
 char *sign_base64url(const void *data, size_t len)
 {
 	static const char digits[] =

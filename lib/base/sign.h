@@ -40,6 +40,13 @@ enum err_class sign_jwt_rs256(char **out, struct sign_key *key, const char *clai
 enum err_class sign_secret_read(char **out, const char *path, struct err *err) MUST_CHECK;
 void sign_secret_free(char *take_secret); /* wipes it first */
 
+/* Tells whether a file is another one than at the look before; begins all zero. A file that is not
+ * there, or a path that is NULL, is none: whoever replaces it may be between two steps. */
+struct sign_stamp {
+	int64_t sec, nsec, size, inode;
+};
+bool sign_stamp_changed(struct sign_stamp *stamp, const char *path);
+
 /* base64url without padding (RFC 4648 section 5); the caller frees. */
 char *sign_base64url(const void *data, size_t len) MUST_CHECK;
 

@@ -18,19 +18,28 @@ void common_ask(struct update *out, enum effect_kind kind, json_t *take_args)
 	out->effect = (struct effect){.kind = kind, .args = take_args};
 }
 
-bool common_is_last(const struct job *job)
+/* The step after the present one; NULL: none follows. */
+static const char *following(const struct job *job)
 {
 	const struct command *command = command_by_name(&commands, job->command);
+	const struct step *step;
 
 	must(command);
-	return !command->steps[job->step + 1].name;
+	step = job_step(command->steps, job->step);
+	must(step);
+	return step[1].name;
+}
+
+bool common_is_last(const struct job *job)
+{
+	return !following(job);
 }
 
 void common_next(const struct job *job, struct update *out)
 {
-	must(!common_is_last(job));
 	out->kind = UPDATE_NEXT;
-	out->step = job->step + 1;
+	out->step = following(job);
+	must(out->step);
 }
 
 void common_wait(struct update *out, enum wait_kind kind, const char *ref, int64_t due_at_ms)

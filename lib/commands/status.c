@@ -23,6 +23,8 @@ static void put_state(struct buf *out, const json_t *row)
 	};
 	const struct command *command = command_by_name(&commands, jval_str(row, "command", ""));
 	const char *state = jval_str(row, "state", "?"), *words = state;
+	const struct step *step =
+		command ? job_step(command->steps, jval_str(row, "step", "")) : NULL;
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++)
 		if (str_eq(names[i].state, state))
@@ -30,8 +32,8 @@ static void put_state(struct buf *out, const json_t *row)
 	if (jval_int(row, "position", 0) > 0)
 		buf_printf(out, "number %" PRId64 " ", jval_int(row, "position", 0));
 	buf_puts(out, words);
-	if (command && !jval_int(row, "finished_at_ms", 0) && !str_eq(state, "blocked"))
-		buf_printf(out, ": %s", command->steps[jval_int(row, "step", 0)].sentence);
+	if (step && !jval_int(row, "finished_at_ms", 0) && !str_eq(state, "blocked"))
+		buf_printf(out, ": %s", step->sentence);
 	if (*jval_str(row, "code", ""))
 		buf_printf(out, " (`%s`)", jval_str(row, "code", ""));
 }

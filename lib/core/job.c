@@ -44,7 +44,7 @@ const struct job_move job_moves[] = {
 	{JOB_RUNNING, JOB_FAILED, "a step failed for good"},
 	{JOB_RUNNING, JOB_CANCELLED, "somebody asked to stop it, or the pull request was closed"},
 	{JOB_RUNNING, JOB_SUPERSEDED, "a newer command took its place before it started"},
-	{JOB_RUNNING, JOB_DEAD, "it killed the process three times, or failed by our own fault"},
+	{JOB_RUNNING, JOB_DEAD, "it crashed the process three times, or failed by our own fault"},
 	{JOB_RUNNING, JOB_EXPIRED, "its deadline passed, or its comment came too late"},
 };
 const size_t job_move_count = ARRAY_LEN(job_moves);
@@ -74,6 +74,16 @@ void update_dispose(struct update *update)
 	mem_free(update->message);
 	json_decref(update->data);
 	*update = (struct update){0};
+}
+
+const struct step *job_step(const struct step *steps, const char *name)
+{
+	if (!*name)
+		return steps;
+	for (const struct step *step = steps; step->name; step++)
+		if (str_eq(step->name, name))
+			return step;
+	return NULL;
 }
 
 const char *effect_name(enum effect_kind kind)

@@ -23,9 +23,11 @@ enum job_state {
 	JOB_FAILED = 11,
 	JOB_CANCELLED = 12,
 	JOB_SUPERSEDED = 13,
-	JOB_DEAD = 14, /* killed the process three times, or gave up on our own fault */
+	JOB_DEAD = 14, /* crashed the process three times, or gave up on our own fault */
 	JOB_EXPIRED = 15,
 };
+
+enum { JOB_STEP_MAX = 32 };
 
 enum wait_kind { WAIT_NONE = 0, WAIT_RUN = 1, WAIT_TURN = 2 };
 
@@ -54,9 +56,9 @@ struct job {
 	json_t *data;	   /* what the steps have found out; see lib/commands/common.h */
 	char head_sha[65]; /* "" until pinned */
 	enum job_state state;
-	int64_t step;	    /* index into the command's steps */
-	int64_t tries;	    /* of the present step */
-	int64_t crashes;    /* claims since the last committed result, the present one counted */
+	char step[JOB_STEP_MAX]; /* its name; "": the first */
+	int64_t tries;		 /* of the present step */
+	int64_t crashes;    /* processes that crashed over it since its last committed result */
 	bool cancel;	    /* somebody asked to stop it */
 	char *cancelled_by; /* login, NULL */
 	enum wait_kind wait_kind;
@@ -78,9 +80,9 @@ struct job {
 
 /* The operator's times that steps need; milliseconds. */
 struct job_rules {
-	int64_t look_first_ms; /* first look at a young run; later looks grow with its age */
-	int64_t look_until_ms; /* age from which only the feed and the sweep look */
-	int64_t doubt_ms;      /* how long a run that was not found may still turn up */
+	int64_t look_first_ms;	 /* first look at a young run; later looks grow with its age */
+	int64_t look_until_ms;	 /* age from which only the feed and the sweep look */
+	int64_t doubt_ms;	 /* how long a run that was not found may still turn up */
 	int64_t look_service_ms; /* first look at an InferenceService; later ones come slower */
 };
 
@@ -99,7 +101,7 @@ struct effect_result {
 
 enum update_kind {
 	UPDATE_EFFECT, /* run `effect`, then ask this step again */
-	UPDATE_NEXT,   /* go on with step number `step` */
+	UPDATE_NEXT,   /* go on with the step named `step` */
 	UPDATE_WAIT,   /* park until due_at_ms or until wait_ref is reported */
 	UPDATE_END,    /* `state`, `code`, `message` */
 };
@@ -107,7 +109,7 @@ enum update_kind {
 struct update {
 	enum update_kind kind;
 	struct effect effect;
-	int64_t step;
+	const char *step; /* a constant of the command's */
 	enum wait_kind wait_kind;
 	char *wait_ref; /* owned */
 	int64_t due_at_ms;
@@ -121,13 +123,20 @@ struct update {
 void update_dispose(struct update *update);
 
 struct step {
-	const char *name;     /* "compile": log key, metric label, --step of /logs */
+	/* "compile": log key, metric label, --step of /logs. It stands in the rows of jobs under
+	 * way, so that steps may be added and moved; a name that is taken away ends those that are
+	 * at it.
+	 */
+	const char *name;
 	const char *sentence; /* what people read while it runs: "compiling the pipeline" */
 	bool handles_errors; /* gets final errors of its effect too; else the job fails with them */
 	bool handles_cancel; /* sees job->cancel itself; else a cancelled job ends before it */
 	void (*decide)(const struct job *job, const struct effect_result *last, int64_t now_ms,
 		       struct update *out);
 };
+
+/* The step among `steps` (ended by a NULL name) that a job is at; NULL: none has this name. */
+const struct step *job_step(const struct step *steps, const char *name) MUST_CHECK;
 
 const char *effect_name(enum effect_kind kind);
 bool effect_mutates(enum effect_kind kind);

@@ -211,7 +211,7 @@ static void fault_unknown(struct faults *faults, const struct pipeline *pipeline
 	} else if (!pipeline->param_count) {
 		buf_puts(&hint, "the pipeline takes none");
 	} else {
-		buf_puts(&hint, "there is ");
+		buf_puts(&hint, "the pipeline has ");
 		for (size_t i = 0; i < pipeline->param_count && hint.len < 250; i++)
 			buf_printf(&hint, "%s`%.*s`", i ? ", " : "", PIPELINE_SHOWN(words[i]));
 	}

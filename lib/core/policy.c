@@ -10,16 +10,25 @@ static const char *missing(enum right needed, const struct policy_person *person
 	case RIGHT_ANYONE:
 		return NULL;
 	case RIGHT_READ:
-		return person->pull ? NULL : "This needs read permission on this repository.";
+		return person->pull ? NULL
+				    : "This needs read permission on this repository, which its "
+				      "maintainers can give.";
 	case RIGHT_TRIAGE:
-		return person->triage ? NULL : "This needs triage permission on this repository.";
+		return person->triage ? NULL
+				      : "This needs triage permission on this repository, which "
+					"its maintainers can give.";
 	case RIGHT_WRITE:
-		return person->push ? NULL : "This needs write permission on this repository.";
+		return person->push ? NULL
+				    : "This needs write permission on this repository, which its "
+				      "maintainers can give.";
 	case RIGHT_MAINTAIN:
 		return person->maintain ? NULL
-					: "This needs maintain permission on this repository.";
+					: "This needs maintain permission on this repository, "
+					  "which its maintainers can give.";
 	case RIGHT_ADMIN:
-		return person->admin ? NULL : "This needs admin permission on this repository.";
+		return person->admin ? NULL
+				     : "This needs admin permission on this repository, which its "
+				       "maintainers can give.";
 	}
 	return "This command asks for a right that does not exist.";
 }

@@ -292,6 +292,50 @@ static void put_links(const struct render_view *view, struct buf *out)
 	buf_puts(out, "\n");
 }
 
+/* What helps after a failure, by the beginning of its code; the first that fits counts. Nothing
+ * fits where others have to act first: then the same commit can be tried again. */
+static const struct {
+	const char *code;
+	bool fix, retry; /* a push; the same commit again */
+} helps[] = {
+	{"settings.", true, false},
+	{"pipeline.", true, false},
+	{"compile.failed", true, false},
+	{"compile.invalid", true, false},
+	{"compile.legacy_source", true, false},
+	{"compile.not_found", true, false},
+	{"compile.output", true, false},
+	{"compile.timeout", true, true},
+	{"compile.memory", true, true},
+	{"compile.killed", true, true},
+	{"repo.bad_path", true, false},
+	{"repo.no_file", true, false},
+	{"repo.too_", true, false},
+	{"repo.sha_not_in_ref", false, false},
+	{"kfp.denied", true, true},
+	{"kfp.invalid", true, false},
+	{"run.failed", true, true},
+	{"", false, true},
+};
+
+static void put_help(const struct job *job, struct buf *out)
+{
+	size_t i = 0;
+
+	while (!str_starts(job->code ? job->code : "", helps[i].code))
+		i++;
+	if (helps[i].fix)
+		buf_printf(out, "\nnext: push a fix and `/%s` again · ", job->command);
+	else if (!helps[i].retry)
+		buf_printf(out, "\nnext: `/%s` again, for the new head · ", job->command);
+	else
+		buf_puts(out, "\nnext: ");
+	if (helps[i].retry)
+		buf_printf(out, "`/retry %" PRId64 "` %s · ", job->id,
+			   helps[i].fix ? "for the same commit" : "tries the same again");
+	buf_printf(out, "`/logs %" PRId64 "`\n", job->id);
+}
+
 static void put_next(const struct render_view *view, struct buf *out)
 {
 	const struct job *job = view->job;
@@ -319,12 +363,12 @@ static void put_next(const struct render_view *view, struct buf *out)
 	else if (str_eq(job->code, "run.unknown_parameter") ||
 		 str_eq(job->code, "run.missing_parameter") ||
 		 str_starts(job->code ? job->code : "", "run.parameter_"))
-		buf_printf(out, "\nnext: `/%s --param NAME=VALUE`\n", job->command);
-	else if (job->head_sha[0])
 		buf_printf(out,
-			   "\nnext: push a fix and `/%s` again · `/retry %" PRId64
-			   "` for the same commit · `/logs %" PRId64 "`\n",
-			   job->command, job->id, job->id);
+			   "\nnext: `/%s --param NAME=VALUE`, or mend `pipeline_args` in "
+			   "`config_files/config.yaml`\n",
+			   job->command);
+	else if (job->head_sha[0])
+		put_help(job, out);
 }
 
 void render_comment(const struct render_view *view, struct buf *out)

@@ -22,6 +22,9 @@ struct render_view {
 	int64_t now_ms;
 };
 
+/* With which every comment of ours begins. */
+#define RENDER_MARKER "<!-- kf:v1 "
+
 /* The hidden first line by which our comment is found again: "<!-- kf:v1 job=ULID slot=status -->".
  */
 void render_marker(const struct job *job, const char *slot, struct buf *out);

@@ -71,7 +71,9 @@ static enum err_class take_compiled(const struct compile_options *options,
 		return compile_documents_read(out, request->pipeline_path, true, err);
 	if (class == ERR_NOT_FOUND)
 		return err_code(err, ERR_USER, "compile.not_found",
-				"There is no file %s at this commit.", request->pipeline_path);
+				"There is no file %s at this commit; pipeline_path in "
+				"config_files/config.yaml names it.",
+				request->pipeline_path);
 	if (class == ERR_USER)
 		return err_code(err, ERR_USER,
 				str_eq(cause.code, "repo.too_large") ? "compile.output"

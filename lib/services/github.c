@@ -39,34 +39,6 @@ static enum err_class check_options(const struct github_options *options, struct
 	return ERR_OK;
 }
 
-static enum err_class load_key(struct github *gh, const char *path, struct err *err)
-{
-	char *pem = NULL;
-	enum err_class class = sign_secret_read(&pem, path, err);
-
-	if (class)
-		return class;
-	class = sign_key_load(&gh->key, pem, strlen(pem), err);
-	sign_secret_free(pem);
-	if (class)
-		err_wrap(err, "%s", path);
-	return class;
-}
-
-static enum err_class load_token(struct github *gh, const char *path, struct err *err)
-{
-	struct stat st;
-	enum err_class class = sign_secret_read(&gh->token, path, err);
-
-	gh->token_file = str_dup(path);
-	if (!class && !stat(path, &st)) {
-		gh->token_mtime = st.st_mtim;
-		gh->token_size = st.st_size;
-		gh->token_inode = (int64_t)st.st_ino;
-	}
-	return class;
-}
-
 /* Without slashes at the end. */
 static char *trimmed(const char *url)
 {
@@ -112,8 +84,10 @@ enum err_class github_new(struct github **out, const struct github_options *opti
 	};
 	gh->fresh_wait_ms = FRESH_WAIT_MS;
 	gh->app_id = str_dup(options->app_id);
-	class = gh->app_id ? load_key(gh, options->private_key_file, err)
-			   : load_token(gh, options->token_file, err);
+	gh->secret_file = str_dup(gh->app_id ? options->private_key_file : options->token_file);
+	sign_stamp_changed(&gh->secret_stamp, gh->secret_file);
+	class = gh->app_id ? github_key_load(gh, err)
+			   : sign_secret_read(&gh->token, gh->secret_file, err);
 	if (class) {
 		github_free(gh);
 		return class;
@@ -145,7 +119,7 @@ void github_free(struct github *take_github)
 	}
 	sign_key_free(gh->key);
 	sign_secret_free(gh->token);
-	mem_free(gh->token_file);
+	mem_free(gh->secret_file);
 	mem_free(gh->app_id);
 	mem_free(gh->api_url);
 	mem_free(gh->graphql_url);

@@ -19,16 +19,16 @@
 struct github;
 
 struct github_options {
-	const char *api_url;	 /* "https://api.github.com", "https://HOST/api/v3" */
-	const char *graphql_url; /* NULL: derived */
-	const char *api_version; /* "2022-11-28" */
-	const char *app_id;	 /* App id or client id; NULL: token mode */
-	const char *private_key_file;
-	const char *token_file; /* token mode; re-read when it changes */
-	int writes_per_minute;	/* content-creating calls; 0: 60 */
-	int writes_per_hour;	/* 0: 450 */
-	int write_gap_ms;	/* between writes of one credential; 0: 1000 */
-	bool deploys;		/* merging and deployments need further permissions of the App */
+	const char *api_url;	      /* "https://api.github.com", "https://HOST/api/v3" */
+	const char *graphql_url;      /* NULL: derived */
+	const char *api_version;      /* "2022-11-28" */
+	const char *app_id;	      /* App id or client id; NULL: token mode */
+	const char *private_key_file; /* re-read when it changes */
+	const char *token_file;	      /* token mode; re-read when it changes */
+	int writes_per_minute;	      /* content-creating calls; 0: 60 */
+	int writes_per_hour;	      /* 0: 450 */
+	int write_gap_ms;	      /* between writes of one credential; 0: 1000 */
+	bool deploys; /* merging and deployments need further permissions of the App */
 };
 
 /* Reads the key or token. CONFIG with what is wrong. No network. */
@@ -136,24 +136,6 @@ enum err_class github_check_find(struct github *gh, struct http *http,
 enum err_class github_status_create(struct github *gh, struct http *http,
 				    const struct github_target *to, const char *sha,
 				    const json_t *body, struct err *err) MUST_CHECK;
-
-/* --- missed deliveries (App mode; GET /app/hook/deliveries) --- */
-
-struct github_delivery {
-	int64_t id;
-	char guid[64];
-	char event[64];
-	int64_t delivered_at_ms;
-	int status_code;
-	bool ok;
-};
-/* Newest first, until `each` returns false or the list ends. */
-enum err_class github_deliveries(struct github *gh, struct http *http,
-				 bool (*each)(void *arg, const struct github_delivery *delivery),
-				 void *arg, struct err *err) MUST_CHECK;
-/* The whole delivery: its payload as JSON text (the caller frees). */
-enum err_class github_delivery_payload(struct github *gh, struct http *http, int64_t id, char **out,
-				       struct err *err) MUST_CHECK;
 
 /* Until when nothing may be sent for the installation (0: not paused); for the outbox. */
 int64_t github_paused_until_ms(struct github *gh, int64_t installation_id);

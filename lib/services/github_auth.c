@@ -10,7 +10,6 @@
  * octokit's auth-app. */
 #include <inttypes.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
@@ -36,15 +35,33 @@ void github_credential_dispose(struct github_credential *credential)
 	credential->text = NULL;
 }
 
+enum err_class github_key_load(struct github *gh, struct err *err)
+{
+	struct sign_key *fresh = NULL;
+	char *pem = NULL;
+	enum err_class class = sign_secret_read(&pem, gh->secret_file, err);
+
+	if (class)
+		return class;
+	class = sign_key_load(&fresh, pem, strlen(pem), err);
+	sign_secret_free(pem);
+	if (class) {
+		err_wrap(err, "%s", gh->secret_file);
+		return class;
+	}
+	sign_key_free(gh->key);
+	gh->key = fresh;
+	return ERR_OK;
+}
+
+/* Under the lock: the key may be replaced. */
 static enum err_class make_jwt(struct github *gh, char **out, struct err *err)
 {
 	AUTO_JSON json_t *claims = json_object();
 	AUTO_FREE char *text = NULL;
 	int64_t now_s;
 
-	pthread_mutex_lock(&gh->lock);
 	now_s = (clock_now_ms() + gh->clock_offset_ms) / 1000;
-	pthread_mutex_unlock(&gh->lock);
 	jval_set_int(claims, "iat", now_s - JWT_BACK_S);
 	jval_set_int(claims, "exp", now_s + JWT_AHEAD_S);
 	jval_set_str(claims, "iss", gh->app_id);
@@ -59,39 +76,45 @@ static bool reload_token(struct github *gh)
 	bool changed = false;
 	struct err err = {0};
 	char *text = NULL;
-	struct stat st;
 
-	if (stat(gh->token_file, &st) ||
-	    (st.st_mtim.tv_sec == gh->token_mtime.tv_sec &&
-	     st.st_mtim.tv_nsec == gh->token_mtime.tv_nsec && st.st_size == gh->token_size &&
-	     (int64_t)st.st_ino == gh->token_inode))
+	if (!sign_stamp_changed(&gh->secret_stamp, gh->secret_file))
 		return false;
-	if (sign_secret_read(&text, gh->token_file, &err)) {
+	if (sign_secret_read(&text, gh->secret_file, &err)) {
 		log_warn("github_token_unreadable", LOG_S("message", err.msg));
 	} else {
 		changed = !str_eq(text, gh->token);
 		sign_secret_free(gh->token);
 		gh->token = text;
 	}
-	gh->token_mtime = st.st_mtim;
-	gh->token_size = st.st_size;
-	gh->token_inode = (int64_t)st.st_ino;
 	return changed;
+}
+
+/* The same for the App's key. */
+static void reload_key(struct github *gh)
+{
+	struct err err = {0};
+
+	if (sign_stamp_changed(&gh->secret_stamp, gh->secret_file) && github_key_load(gh, &err))
+		log_warn("github_key_unreadable", LOG_S("message", err.msg));
 }
 
 enum err_class github_credential_own(struct github *gh, struct github_credential *out,
 				     struct err *err)
 {
-	*out = (struct github_credential){.minted_ms = clock_mono_ms()};
-	if (gh->app_id) {
-		out->is_jwt = true;
-		return make_jwt(gh, &out->text, err);
-	}
+	enum err_class class = ERR_OK;
+
+	*out = (struct github_credential){.minted_ms = clock_mono_ms(),
+					  .is_jwt = gh->app_id != NULL};
 	pthread_mutex_lock(&gh->lock);
-	reload_token(gh);
-	out->text = str_dup(gh->token);
+	if (gh->app_id) {
+		reload_key(gh);
+		class = make_jwt(gh, &out->text, err);
+	} else {
+		reload_token(gh);
+		out->text = str_dup(gh->token);
+	}
 	pthread_mutex_unlock(&gh->lock);
-	return ERR_OK;
+	return class;
 }
 
 /* --- which installation --- */

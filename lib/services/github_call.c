@@ -328,6 +328,9 @@ enum err_class github_call_own(struct github *gh, struct http *http, const struc
 						   credential.text, err);
 		github_credential_dispose(&credential);
 	} while (repeat);
+	/* what is refused here is the App itself, not the token of one installation */
+	if (gh->app_id && class == ERR_CONFIG && err && str_eq(err->code, "github.token_refused"))
+		str_copy(err->code, sizeof err->code, "github.key_refused");
 	return class;
 }
 

@@ -75,16 +75,15 @@ struct github {
 	int fresh_wait_ms; /* first wait after a 401 on a new token */
 
 	bool deploys;
-	char *app_id; /* NULL: token mode */
-	struct sign_key *key;
-	char *token_file;
+	char *app_id;	   /* NULL: token mode */
+	char *secret_file; /* the App's key, or the token */
 
 	pthread_mutex_t lock; /* everything below */
 	pthread_cond_t minted;
 	int64_t clock_offset_ms; /* GitHub's clock minus ours */
+	struct sign_key *key;	 /* App mode */
 	char *token;		 /* token mode */
-	struct timespec token_mtime;
-	int64_t token_size, token_inode;
+	struct sign_stamp secret_stamp;
 	int64_t expiry_warned_ms;
 	struct github_token *tokens;
 	struct github_installation *installations;
@@ -103,6 +102,9 @@ struct github_credential {
 	bool is_jwt;
 };
 void github_credential_dispose(struct github_credential *credential);
+
+/* Reads the App's key; the one before stays when that fails. */
+enum err_class github_key_load(struct github *gh, struct err *err) MUST_CHECK;
 
 /* The App's own (a new JWT), or the token of token mode. */
 enum err_class github_credential_own(struct github *gh, struct github_credential *out,

@@ -89,6 +89,25 @@ static enum err_class class_of(int status, bool is_gateway_not_found)
 	}
 }
 
+/* Of answers that end a job. Others are tried again, and what ends it then is the patience. */
+static const char *code_of(enum err_class class)
+{
+	switch (class) {
+	case ERR_USER:
+		return "kfp.invalid";
+	case ERR_DENIED:
+		return "kfp.denied";
+	case ERR_NOT_FOUND:
+		return "kfp.not_found";
+	case ERR_CONFLICT:
+		return "kfp.conflict";
+	case ERR_CONFIG:
+		return "kfp.refused";
+	default:
+		return "";
+	}
+}
+
 static const char *stock_sentence(int status)
 {
 	if (status >= 300 && status < 400)
@@ -125,8 +144,8 @@ enum err_class kfp_error(struct err *err, int status, const char *body, size_t l
 	/* Older servers wrap what the caller got wrong as if it were their own fault. */
 	if (status == 500 && strstr(sentence, "InvalidInputError"))
 		class = ERR_USER;
-	err_set(err, class, "Kubeflow Pipelines answers %d: %s", status,
-		*sentence && (status < 300 || status >= 400) ? sentence : stock_sentence(status));
+	err_code(err, class, code_of(class), "Kubeflow Pipelines answers %d: %s", status,
+		 *sentence && (status < 300 || status >= 400) ? sentence : stock_sentence(status));
 	if (!err)
 		return class;
 	if (class == ERR_THROTTLED)

@@ -2,9 +2,11 @@
  *
  * One file lock, held for life, makes "leased by an older incarnation" the same as "orphaned", so
  * no lease needs a clock. One connection writes and checkpoints, which Debian 12's SQLite 3.40.1
- * needs (its WAL-reset bug takes two) and which keeps checkpoints out of the way of commits: they
- * run when the writer is idle, or when the log has grown to 64 MiB. The log is not folded in at
- * start, so a start after kill -9 costs reading it once. */
+ * needs (its WAL-reset bug takes two) and which keeps checkpoints out of the way of commits. They
+ * run when the writer has been quiet for a second; a longer log is folded in as soon as nothing
+ * waits, because a checkpoint costs two fsyncs and under a steady trickle the next request is
+ * always a moment away; a log of 64 MiB is folded in regardless. It is not folded in at start, so a
+ * start after kill -9 costs reading it once. */
 #include "lib/store/db.h"
 
 #include <errno.h>
@@ -19,6 +21,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "lib/base/blame.h"
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/base/str.h"
@@ -27,8 +30,10 @@
 
 enum {
 	BUSY_TIMEOUT_MS = 5000,
-	WAL_PAGES_IDLE = 1000, /* folded in when idle */
-	WAL_PAGES_MAX = 16000, /* 64 MiB: folded in regardless */
+	WAL_PAGES_IDLE = 1000,	/* folded in when nothing was committed for a while */
+	WAL_PAGES_PAUSE = 4000, /* 16 MiB: folded in when nothing waits at the moment */
+	WAL_PAGES_MAX = 16000,	/* 64 MiB: folded in regardless */
+	QUIET_AFTER_MS = 1000,
 	TRUNCATE_AFTER_MS = 60000,
 };
 
@@ -286,6 +291,18 @@ void db_close(struct db *take_db)
 	mem_free(take_db);
 }
 
+char *store_note_path(const struct db *db)
+{
+	return str_printf("%s.crash", db->path);
+}
+
+enum err_class db_watch_crashes(struct db *db, struct err *err)
+{
+	char *path AUTO_FREE = store_note_path(db);
+
+	return blame_watch(path, db->incarnation, err);
+}
+
 int64_t db_incarnation(const struct db *db)
 {
 	return db->incarnation;
@@ -383,12 +400,16 @@ static void checkpoint(struct db *db, int mode)
 
 void db_checkpoint(struct db *db, bool idle)
 {
+	int64_t quiet_ms = idle ? clock_mono_ms() - db->committed_mono_ms : 0;
+	int limit = !idle			? WAL_PAGES_MAX
+		    : quiet_ms < QUIET_AFTER_MS ? WAL_PAGES_PAUSE
+						: WAL_PAGES_IDLE;
+
 	if (db->broken)
 		return;
-	if (db->wal_pages > (idle ? WAL_PAGES_IDLE : WAL_PAGES_MAX))
+	if (db->wal_pages > limit)
 		checkpoint(db, SQLITE_CHECKPOINT_PASSIVE);
-	else if (idle && db->wal_grown &&
-		 clock_mono_ms() - db->committed_mono_ms > TRUNCATE_AFTER_MS) {
+	else if (db->wal_grown && quiet_ms > TRUNCATE_AFTER_MS) {
 		checkpoint(db, SQLITE_CHECKPOINT_TRUNCATE);
 		sqlite3_db_release_memory(db->sql);
 	}
@@ -413,6 +434,21 @@ enum err_class db_check(struct db *db, struct err *err)
 		return ERR_OK;
 	return err_code(err, ERR_CORRUPT, "store.damaged", "the database %s is damaged: %s",
 			db->path, buf_text(&found));
+}
+
+enum err_class db_confirm(struct db *db, int64_t now_ms, struct err *err)
+{
+	char text[32];
+	int64_t owner;
+	enum err_class class = db_meta_get(db, "incarnation", text, sizeof text, err);
+
+	if (class != ERR_OK)
+		return class;
+	if (!str_to_int64(&owner, text) || owner != db->incarnation)
+		return err_code(err, ERR_CORRUPT, "store.broken",
+				"process %.20s has had the database %s since", text, db->path);
+	snprintf(text, sizeof text, "%" PRId64, now_ms);
+	return db_meta_set(db, "confirmed_at", text, err);
 }
 
 enum err_class db_meta_get(struct db *db, const char *key, char *out, size_t size, struct err *err)

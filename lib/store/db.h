@@ -14,14 +14,20 @@
 struct db;
 
 /* Opens or creates the file, takes the lock, migrates (after a copy to <file>.v<N>.bak), counts the
- * incarnation up, makes every leased job READY again. Such a job keeps counting its claims since
- * its last committed result in `crashes`; from the fourth on the worker ends it as DEAD. CONFIG:
- * held by another process (with its pid), network file system, not writable, newer than this
- * program or not ours. CORRUPT: damaged. */
+ * incarnation up, makes every leased job READY again. Unless the last process stopped on purpose,
+ * the job that it noted as the one it crashed over gets one more in `crashes`, of which the worker
+ * allows three; any other that was under way gets one more in `deaths`, which delays it from the
+ * third on and never ends it. Both start again with its next committed result. CONFIG: held by
+ * another process (with its pid), network file system, not writable, newer than this program or not
+ * ours. CORRUPT: damaged. */
 enum err_class db_open(struct db **out, const char *path, int64_t now_ms,
 		       struct err *err) MUST_CHECK;
 enum err_class db_open_reader(struct db **out, const char *path, struct err *err) MUST_CHECK;
 void db_close(struct db *take_db);
+
+/* From now on a crash of this process is noted beside the file with the job of its thread (see
+ * blame_job), for the next db_open. Once in a process. */
+enum err_class db_watch_crashes(struct db *db, struct err *err) MUST_CHECK;
 
 int64_t db_incarnation(const struct db *db);
 
@@ -44,6 +50,10 @@ void db_checkpoint(struct db *db, bool idle);
 
 /* PRAGMA quick_check; CORRUPT with its first lines. */
 enum err_class db_check(struct db *db, struct err *err) MUST_CHECK;
+
+/* Writes that this process is here (a meta value). CORRUPT when another one has had the file since:
+ * then nothing that this one knows holds any more. */
+enum err_class db_confirm(struct db *db, int64_t now_ms, struct err *err) MUST_CHECK;
 
 /* meta table: small named values. */
 enum err_class db_meta_get(struct db *db, const char *key, char *out, size_t size,

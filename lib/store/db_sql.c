@@ -227,7 +227,7 @@ void store_job_read(struct job *out, sqlite3_stmt *row)
 	out->data = object_at(row, at++);
 	copy_text(out->head_sha, sizeof out->head_sha, row, at++);
 	out->state = (enum job_state)sqlite3_column_int(row, at++);
-	out->step = sqlite3_column_int64(row, at++);
+	copy_text(out->step, sizeof out->step, row, at++);
 	out->tries = sqlite3_column_int64(row, at++);
 	out->crashes = sqlite3_column_int64(row, at++);
 	out->cancel = sqlite3_column_int(row, at++) != 0;

@@ -8,19 +8,17 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "lib/base/blame.h"
 #include "lib/base/crash.h"
 #include "lib/base/jval.h"
 #include "lib/base/log.h"
 #include "lib/base/metrics.h"
 #include "lib/base/str.h"
+#include "lib/store/queue_wake.h"
 #include "lib/store/store_impl.h"
 #include "store_migrations.inc"
 
-enum {
-	APPLICATION_ID = 0x4b464f50, /* "KFOP" */
-	DUE_AHEAD_MAX_MS =
-		2 * 3600 * 1000, /* no back-off is longer; more means the clock was wrong */
-};
+enum { APPLICATION_ID = 0x4b464f50 }; /* "KFOP" */
 
 const size_t store_migration_count = ARRAY_LEN(store_migrations);
 
@@ -139,16 +137,13 @@ static enum err_class bury(struct db *db, sqlite3_stmt *row, int64_t now_ms, con
 	return store_arrange(db, home.repo_id, home.pr, now_ms, err);
 }
 
-/* `forgiven`: 1 when the last process stopped on purpose, so that its claims are no crashes. */
-static enum err_class bury_hopeless(struct db *db, int64_t now_ms, int64_t forgiven,
-				    struct err *err)
+static enum err_class bury_hopeless(struct db *db, int64_t now_ms, struct err *err)
 {
 	static const char message[] =
 		"it stopped kfops again and again and was given up; the operator's log says more.";
 	sqlite3_stmt *row AUTO_ROW = NULL;
-	enum err_class class =
-		store_query(db, &row, STMT_ORPHANS_HOPELESS, err, B_INT(now_ms), B_TEXT(message),
-			    B_INT(STORE_CRASHES_MAX), B_INT(forgiven));
+	enum err_class class = store_query(db, &row, STMT_ORPHANS_HOPELESS, err, B_INT(now_ms),
+					   B_TEXT(message), B_INT(STORE_CRASHES_MAX));
 
 	while (class == ERR_OK) {
 		class = bury(db, row, now_ms, message, err);
@@ -158,25 +153,36 @@ static enum err_class bury_hopeless(struct db *db, int64_t now_ms, int64_t forgi
 	return class == ERR_NOT_FOUND ? ERR_OK : class;
 }
 
+/* Who is to blame that the last process ended other than on purpose. */
+static enum err_class count_crash(struct db *db, struct err *err)
+{
+	char *path AUTO_FREE = store_note_path(db);
+	struct blame note;
+
+	if (db->was_clean)
+		return ERR_OK;
+	if (!blame_read(path, &note) || note.process != db->incarnation - 1)
+		note = (struct blame){0};
+	if (note.signal)
+		log_error("store.crashed", LOG_I("signal", note.signal), LOG_I("job", note.job));
+	return store_exec(db, STMT_ORPHANS_COUNT, err, B_INT(note.job));
+}
+
 static enum err_class free_orphans(struct db *db, int64_t now_ms, struct err *err)
 {
-	int64_t forgiven = db->was_clean ? 1 : 0, orphans;
-	enum err_class class = bury_hopeless(db, now_ms, forgiven, err);
+	enum err_class class = count_crash(db, err);
+	int64_t orphans;
 
-	if (class != ERR_OK)
+	if (class != ERR_OK || (class = bury_hopeless(db, now_ms, err)) != ERR_OK)
 		return class;
-	class = store_exec(db, STMT_ORPHANS_FREE, err, B_INT(now_ms), B_INT(forgiven));
+	class = store_exec(db, STMT_ORPHANS_FREE, err, B_INT(now_ms));
 	orphans = store_changes(db);
 	if (class != ERR_OK)
 		return class;
 	if (orphans)
 		log_info("store.orphans", LOG_I("jobs", orphans));
 	metrics_add(METRIC_CRASHES, NULL, orphans);
-	do /* in bites: what one statement changes is kept in memory until it ends */
-		class = store_exec(db, STMT_DUE_TOO_FAR, err, B_INT(now_ms),
-				   B_INT(DUE_AHEAD_MAX_MS));
-	while (class == ERR_OK && store_changes(db));
-	return class;
+	return queue_bring_back(db, now_ms, &orphans, err);
 }
 
 static enum err_class count_up(struct db *db, struct err *err)

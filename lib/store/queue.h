@@ -54,10 +54,9 @@ enum err_class queue_receive(struct db *db, const struct queue_intake *intake,
 
 /* Leases the job that has been due longest, fills *out; NOT_FOUND when none is due, then
  * *next_due_ms is the time of the next one (INT64_MAX: none). The caller disposes of the job.
- * `crashes` counts claims since the last committed result, this one included: more than three
- * means that three processes ended over this step. A job over which two have ended is claimed
- * only while no other is leased, and no other while it is: NOT_FOUND, though *next_due_ms has
- * passed. */
+ * `crashes` counts the processes that crashed over it since its last committed result. A job over
+ * which two have crashed is claimed only while no other is leased, and no other while it is:
+ * NOT_FOUND, though *next_due_ms has passed. */
 enum err_class queue_claim(struct db *db, int64_t now_ms, struct job *out, int64_t *next_due_ms,
 			   struct err *err) MUST_CHECK;
 
@@ -86,6 +85,7 @@ enum err_class queue_step_open(struct db *db, const struct job *job, struct effe
 struct queue_result {
 	const struct job *job;
 	const struct effect *effect;	    /* what ran, NULL */
+	const char *step;		    /* that asked for it; NULL: the job's present one */
 	const struct effect_result *result; /* NULL */
 	const struct outbox_wish *wishes;
 	size_t wish_count;
@@ -96,33 +96,10 @@ enum err_class queue_step_result(struct db *db, const struct queue_result *resul
 				 struct err *err) MUST_CHECK;
 
 /* Gives the lease of a job back whose result could not be stored: READY again at due_at_ms, with
- * its count of crashes, so that one whose every try ends like this is given up. Nothing happens
+ * one more crash, so that one whose every try ends like this is given up. Nothing happens
  * when this incarnation does not hold the lease. */
 enum err_class queue_give_back(struct db *db, int64_t job_id, int64_t due_at_ms,
 			       struct err *err) MUST_CHECK;
-
-/* --- waking --- */
-
-/* Makes parked jobs that wait for these references READY; counts them. */
-enum err_class queue_wake(struct db *db, enum wait_kind kind, const char *const *refs, size_t count,
-			  int64_t now_ms, int64_t *woken, struct err *err) MUST_CHECK;
-
-/* Next batch of parked jobs with a due time up to now_ms becomes READY (at most `limit`). BLOCKED
- * jobs whose deadline has passed do so too, with EXPIRED as their wanted end. */
-enum err_class queue_wake_due(struct db *db, int64_t now_ms, int64_t limit, int64_t *woken,
-			      struct err *err) MUST_CHECK;
-
-/* Parked references of a kind after `after_job_id`, in batches of at most 200, for sweeps. Each ref
- * is {job id, repo, wait_ref, namespace}; the callback returns false to stop. Reader. */
-struct queue_ref {
-	int64_t job_id;
-	const char *repo;
-	const char *wait_ref;
-	const char *ns; /* Kubeflow namespace, "" for single-user servers */
-};
-enum err_class queue_parked(struct db *db, enum wait_kind kind, int64_t after_job_id, size_t limit,
-			    bool (*each)(void *arg, const struct queue_ref *ref), void *arg,
-			    struct err *err) MUST_CHECK;
 
 /* --- commands about jobs --- */
 
@@ -166,9 +143,9 @@ enum err_class queue_find_upload(struct db *db, int64_t repo_id, int64_t pr, con
 /* Is the job of this uid there and not ended? */
 enum err_class queue_is_open(struct db *db, const char *uid, bool *out, struct err *err) MUST_CHECK;
 
-/* Effects of a job's steps with times and results: [{"no": index of the step, "name": of the
- * effect, "phase": "open" | "done" | "failed",
- * "started_at_ms","ended_at_ms","tries","error","result"}]. A result of more than 16 KiB is kept as
+/* Effects of a job's steps with times and results: [{"step": its name, "name": of the effect,
+ * "phase": "open" | "done" | "failed", "started_at_ms","ended_at_ms","tries","error","result"}]. A
+ * result of more than 16 KiB is kept as
  * {"left_out_bytes"}. */
 enum err_class queue_steps(struct db *db, int64_t job_id, json_t **out, struct err *err) MUST_CHECK;
 
@@ -187,9 +164,22 @@ enum err_class queue_head(struct db *db, int64_t repo_id, int64_t pr, int64_t at
 			  char out_sha[65], struct err *err) MUST_CHECK;
 
 /* A run that we made: the one of that id in this repository, else (run_id NULL) the newest that
- * succeeded at `sha` on the pull request. {"id","link","pr","sha","state","job","digest" of its model if it was recorded}; NOT_FOUND. */
+ * succeeded at `sha` on the pull request. {"id","link","pr","sha","state","job","digest" of its
+ * model if it was recorded}; NOT_FOUND. */
 enum err_class queue_find_run(struct db *db, int64_t repo_id, int64_t pr, const char *sha,
 			      const char *run_id, json_t **out, struct err *err) MUST_CHECK;
+/* The repository with the next higher id of which there are jobs, as the newest of them knows it.
+ * NOT_FOUND: no more. */
+struct queue_repo {
+	int64_t id, installation_id;
+	char name[EVENT_TEXT_MAX];
+};
+enum err_class queue_repo_next(struct db *db, int64_t after_id, struct queue_repo *out,
+			       struct err *err) MUST_CHECK;
+
+/* Has a comment led to anything: a job, or a refusal? */
+enum err_class queue_knows_comment(struct db *db, int64_t repo_id, int64_t pr, int64_t comment_id,
+				   bool *out, struct err *err) MUST_CHECK;
 
 /* Deletes old deliveries and final jobs, at most `limit` rows; for idle times. */
 enum err_class queue_prune(struct db *db, int64_t now_ms, int64_t delivery_days, int64_t job_days,

@@ -71,7 +71,9 @@ static enum err_class find_one(struct db *db, int64_t repo_id, int64_t pr, int64
 
 	if (class == ERR_NOT_FOUND)
 		return err_code(err, class, "job.unknown",
-				"there is no job %" PRId64 " on this pull request", job_id);
+				"there is no job %" PRId64
+				" on this pull request; `/status` lists them",
+				job_id);
 	if (class != ERR_OK)
 		return class;
 	read_target(out, row);
@@ -159,7 +161,8 @@ static enum err_class find_origin(struct db *db, int64_t job_id, const struct jo
 	}
 	if (class == ERR_NOT_FOUND)
 		err_code(err, class, "job.unknown",
-			 "there is no job %" PRId64 " on this pull request", job_id);
+			 "there is no job %" PRId64 " on this pull request; `/status` lists them",
+			 job_id);
 	return class;
 }
 

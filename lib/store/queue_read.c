@@ -4,6 +4,7 @@
  * a statement keeps the log from being folded in. Nothing here walks a whole table: counts come
  * from partial indexes and from the table of ended jobs, pruning takes a bounded bite each time. */
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "lib/base/jval.h"
@@ -35,7 +36,7 @@ static json_t *describe(const struct job *job, int64_t position)
 	jval_set_int(out, "pr", job->pr);
 	jval_set_str(out, "command", job->command);
 	jval_set_str(out, "state", job_state_name(job->state));
-	jval_set_int(out, "step", job->step);
+	jval_set_str(out, "step", job->step);
 	jval_set_str(out, "actor", job->actor);
 	jval_set_str(out, "sha", job->head_sha);
 	jval_set_int(out, "created_at_ms", job->created_at_ms);
@@ -108,7 +109,7 @@ enum err_class queue_steps(struct db *db, int64_t job_id, json_t **out, struct e
 	while (class == ERR_OK) {
 		json_t *step = json_object(), *result = store_json(row, 6);
 
-		jval_set_int(step, "no", sqlite3_column_int64(row, 0));
+		jval_set_str(step, "step", (const char *)sqlite3_column_text(row, 0));
 		jval_set_str(step, "name", (const char *)sqlite3_column_text(row, 1));
 		jval_set_str(step, "phase", phases[sqlite3_column_int(row, 2)]);
 		jval_set_int(step, "tries", sqlite3_column_int64(row, 3));
@@ -195,6 +196,38 @@ enum err_class queue_find_upload(struct db *db, int64_t repo_id, int64_t pr, con
 	str_copy(out->sha256, sizeof out->sha256, (const char *)sqlite3_column_text(row, 1));
 	str_copy(out->content, sizeof out->content, (const char *)sqlite3_column_text(row, 2));
 	return ERR_OK;
+}
+
+enum err_class queue_repo_next(struct db *db, int64_t after_id, struct queue_repo *out,
+			       struct err *err)
+{
+	sqlite3_stmt *row AUTO_ROW = NULL;
+	enum err_class class = store_query(db, &row, STMT_REPO_NEXT, err, B_INT(after_id));
+
+	*out = (struct queue_repo){0};
+	if (class != ERR_OK)
+		return class == ERR_NOT_FOUND ? err_set(err, class, "no more repositories") : class;
+	out->id = sqlite3_column_int64(row, 0);
+	str_copy(out->name, sizeof out->name, (const char *)sqlite3_column_text(row, 1));
+	out->installation_id = sqlite3_column_int64(row, 2);
+	return ERR_OK;
+}
+
+enum err_class queue_knows_comment(struct db *db, int64_t repo_id, int64_t pr, int64_t comment_id,
+				   bool *out, struct err *err)
+{
+	char slot[64];
+	int64_t known;
+	enum err_class class =
+		store_number(db, &known, 0, STMT_COMMENT_KNOWN,
+			     STORE_BINDS(B_INT(repo_id), B_INT(pr), B_INT(comment_id)), err);
+
+	snprintf(slot, sizeof slot, "refusal:%" PRId64, comment_id);
+	if (class == ERR_OK && !known)
+		class = store_number(db, &known, 0, STMT_OUTBOX_SLOT, STORE_BINDS(B_TEXT(slot)),
+				     err);
+	*out = known != 0;
+	return class;
 }
 
 /* The ledger has no index by age: it is walked in the order of its GUIDs, a bite a call, round and

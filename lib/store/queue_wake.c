@@ -1,11 +1,14 @@
-/* queue_wake.c - see queue.h. Parked jobs become ready: reported, due, or looked through in
+/* queue_wake.c - see queue_wake.h. Parked jobs become ready: reported, due, or looked through in
  * batches. Waking is an update that asks for the state it changes, so reports may come twice, late
  * or early. */
+#include "lib/store/queue_wake.h"
 #include "lib/base/str.h"
-#include "lib/store/queue.h"
 #include "lib/store/store_impl.h"
 
-enum { PARKED_BATCH_MAX = 200 };
+enum {
+	PARKED_BATCH_MAX = 200,
+	DUE_AHEAD_MAX_MS = 2 * 3600 * 1000, /* no back-off is longer */
+};
 
 enum err_class queue_wake(struct db *db, enum wait_kind kind, const char *const *refs, size_t count,
 			  int64_t now_ms, int64_t *woken, struct err *err)
@@ -31,6 +34,32 @@ enum err_class queue_wake_due(struct db *db, int64_t now_ms, int64_t limit, int6
 			   B_TEXT("Its deadline passed while it waited for an earlier job."));
 
 	*woken = class == ERR_OK ? store_changes(db) : 0;
+	return class;
+}
+
+/* In bites: what one statement changes is kept in memory until it ends. */
+enum err_class queue_bring_back(struct db *db, int64_t now_ms, int64_t *moved, struct err *err)
+{
+	static const enum stmt all[] = {STMT_DUE_TOO_FAR, STMT_PARKED_TOO_FAR, STMT_WISHES_TOO_FAR};
+	enum err_class class = ERR_OK;
+
+	*moved = 0;
+	for (size_t i = 0; class == ERR_OK && i < ARRAY_LEN(all); i++)
+		do {
+			class = store_exec(db, all[i], err, B_INT(now_ms), B_INT(DUE_AHEAD_MAX_MS));
+			*moved += class == ERR_OK ? store_changes(db) : 0;
+		} while (class == ERR_OK && store_changes(db));
+	return class;
+}
+
+enum err_class queue_retry_now(struct db *db, int64_t now_ms, int64_t *moved, struct err *err)
+{
+	enum err_class class = store_exec(db, STMT_RETRY_JOBS_NOW, err, B_INT(now_ms));
+
+	*moved = class == ERR_OK ? store_changes(db) : 0;
+	if (class == ERR_OK)
+		class = store_exec(db, STMT_RETRY_WISHES_NOW, err, B_INT(now_ms));
+	*moved += class == ERR_OK ? store_changes(db) : 0;
 	return class;
 }
 

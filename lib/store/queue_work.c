@@ -74,7 +74,7 @@ enum err_class queue_step_intent(struct db *db, const struct job *job, const str
 		return class;
 	if (!leased)
 		return lost_lease(db, job, err);
-	return store_exec(db, STMT_STEP_INTENT, err, B_INT(job->id), B_INT(job->step),
+	return store_exec(db, STMT_STEP_INTENT, err, B_INT(job->id), B_TEXT(job->step),
 			  B_TEXT(effect_name(effect->kind)), B_INT(now_ms), B_TEXT(args));
 }
 
@@ -83,7 +83,7 @@ enum err_class queue_step_open(struct db *db, const struct job *job, struct effe
 {
 	sqlite3_stmt *row AUTO_ROW = NULL;
 	enum err_class class =
-		store_query(db, &row, STMT_STEP_OPEN, err, B_INT(job->id), B_INT(job->step));
+		store_query(db, &row, STMT_STEP_OPEN, err, B_INT(job->id), B_TEXT(job->step));
 
 	if (class == ERR_NOT_FOUND)
 		return err_set(err, class, "no effect of job %" PRId64 " is open", job->id);
@@ -111,16 +111,17 @@ static char *result_text(const json_t *data)
 	return text;
 }
 
-static enum err_class store_result(struct db *db, const struct queue_result *result, int64_t step,
+static enum err_class store_result(struct db *db, const struct queue_result *result,
 				   struct err *err)
 {
 	const struct effect_result *got = result->result;
+	const char *step = result->step ? result->step : result->job->step;
 	char *text AUTO_FREE = got ? result_text(got->data) : NULL;
 	bool failed = got && got->err.class != ERR_OK;
 	int phase = !failed ? PHASE_DONE : got->err.in_doubt ? PHASE_OPEN : PHASE_FAILED;
 	int64_t started = result->now_ms - (got && got->took_ms > 0 ? got->took_ms : 0);
 
-	return store_exec(db, STMT_STEP_RESULT, err, B_INT(result->job->id), B_INT(step),
+	return store_exec(db, STMT_STEP_RESULT, err, B_INT(result->job->id), B_TEXT(step),
 			  B_TEXT(effect_name(result->effect->kind)), B_INT(phase), B_INT(started),
 			  B_INT(result->now_ms), B_TEXT(text),
 			  B_TEXT(failed ? got->err.msg : NULL));
@@ -129,7 +130,7 @@ static enum err_class store_result(struct db *db, const struct queue_result *res
 /* The row as it is now, beside the worker's copy. */
 struct present {
 	bool cancel, keep_going, read_only, is_repeat;
-	int64_t step, deadline_at_ms;
+	int64_t deadline_at_ms;
 };
 
 static enum err_class look(struct db *db, const struct job *job, struct present *out,
@@ -148,7 +149,6 @@ static enum err_class look(struct db *db, const struct job *job, struct present 
 	out->read_only = sqlite3_column_int(row, 2) != 0;
 	out->is_repeat = sqlite3_column_type(row, 3) != SQLITE_NULL;
 	out->deadline_at_ms = sqlite3_column_int64(row, 4);
-	out->step = sqlite3_column_int64(row, 5);
 	return ERR_OK;
 }
 
@@ -178,15 +178,15 @@ static enum err_class update_job(struct db *db, const struct queue_result *resul
 
 	if (job->state == JOB_RUNNING)
 		return store_exec(db, STMT_JOB_GO_ON, err, B_INT(job->id), B_INT(db->incarnation),
-				  B_INT(job->step), B_INT(job->tries), B_TEXT(data),
+				  B_TEXT(job->step), B_INT(job->tries), B_TEXT(data),
 				  B_TEXT_OR_NULL(job->head_sha));
 	if (job_state_is_final(job->state))
 		return store_exec(db, STMT_JOB_FINISH, err, B_INT(job->id), B_INT(db->incarnation),
-				  B_INT(job->state), B_INT(job->step), B_INT(job->tries),
+				  B_INT(job->state), B_TEXT(job->step), B_INT(job->tries),
 				  B_TEXT(data), B_TEXT_OR_NULL(job->head_sha),
 				  B_INT(result->now_ms), B_TEXT(job->code), B_TEXT(job->message));
 	return store_exec(db, STMT_JOB_UPDATE, err, B_INT(job->id), B_INT(db->incarnation),
-			  B_INT(job->state), B_INT(job->step), B_INT(job->tries), B_INT(stop),
+			  B_INT(job->state), B_TEXT(job->step), B_INT(job->tries), B_INT(stop),
 			  B_INT(due_of(job, now, stop, result->now_ms)), B_TEXT(data),
 			  B_TEXT_OR_NULL(job->head_sha), B_INT(job->wait_kind),
 			  B_TEXT(job->wait_ref));
@@ -236,7 +236,7 @@ enum err_class queue_step_result(struct db *db, const struct queue_result *resul
 	if (result->cancelled)
 		*result->cancelled = now.cancel && !job->cancel;
 	if (result->effect && result->effect->kind != EFFECT_NONE &&
-	    (class = store_result(db, result, now.step, err)) != ERR_OK)
+	    (class = store_result(db, result, err)) != ERR_OK)
 		return class;
 	if ((class = update_job(db, result, &now, err)) != ERR_OK)
 		return class;

@@ -126,6 +126,9 @@ enum err_class store_open(struct db **out, const char *path, int64_t now_ms,
 enum err_class store_migrate(struct db *db, const struct migration *list, size_t count,
 			     struct err *err) MUST_CHECK;
 
+/* The file beside the database in which a crash is noted; the caller frees. */
+char *store_note_path(const struct db *db) MUST_CHECK;
+
 /* Finds orphans, counts the incarnation up; inside its own transaction. */
 enum err_class store_recover(struct db *db, int64_t now_ms, struct err *err) MUST_CHECK;
 

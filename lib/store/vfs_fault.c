@@ -20,7 +20,7 @@
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
 
-enum op { OP_WRITE, OP_SYNC, OP_TRUNCATE, OP_OPEN, OP_COUNT };
+enum op { OP_WRITE, OP_SYNC, OP_TRUNCATE, OP_OPEN, OP_READ, OP_COUNT };
 enum kind { KIND_NONE, KIND_IOERR, KIND_FULL, KIND_SHORT, KIND_LIE };
 
 enum { SECTOR = 512, NOTES_MAX = 1 << 20 };
@@ -120,6 +120,8 @@ static int file_close(sqlite3_file *file)
 
 static int file_read(sqlite3_file *file, void *bytes, int len, sqlite3_int64 offset)
 {
+	if (strike(OP_READ) != KIND_NONE)
+		return SQLITE_IOERR_READ;
 	return real_of(file)->pMethods->xRead(real_of(file), bytes, len, offset);
 }
 
@@ -298,7 +300,7 @@ static int word_index(const char *word, size_t len, const char *const *words, in
 
 bool vfs_fault_arm(const char *spec)
 {
-	static const char *const ops[] = {"write", "sync", "truncate", "open"};
+	static const char *const ops[] = {"write", "sync", "truncate", "open", "read"};
 	static const char *const kinds[] = {"", "ioerr", "full", "short", "lie"};
 	char number[24] = "";
 	const char *first, *second, *third;

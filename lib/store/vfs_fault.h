@@ -1,9 +1,9 @@
 /* vfs_fault.h - a disk that fails when told to; for tests of the store.
  *
  * A layer between SQLite and its usual VFS. The environment variable KFOPS_VFS_FAULT, or a test,
- * gives "op:n:kind[:persistent]": the n-th `op` (write sync truncate open) fails as `kind`: ioerr
- * (an I/O error), full (no space), short (half of it written, then no space), lie (reported done,
- * not done). With "persistent" all later ones of that op fail too. Only in builds with
+ * gives "op:n:kind[:persistent]": the n-th `op` (write sync truncate open read) fails as `kind`:
+ * ioerr (an I/O error), full (no space), short (half of it written, then no space), lie (reported
+ * done, not done). With "persistent" all later ones of that op fail too. Only in builds with
  * KFOPS_FAULTS; otherwise the functions do nothing. Set up before the first database is opened;
  * counting is safe from any thread. */
 #ifndef KF_STORE_VFS_FAULT_H

@@ -35,7 +35,6 @@ static struct err failure;
 struct plan {
 	int64_t parked, done, namespaces, now_ms;
 	const struct command *command;
-	int64_t follow; /* number of the step that waits for the run */
 };
 
 static bool receive_one(struct db *db, const struct plan *plan, int64_t no)
@@ -106,7 +105,7 @@ static bool bring_to_rest(struct db *db, const struct plan *plan, int64_t no)
 		 (uint64_t)no * 2654435761u & 0xffffffff, (uint64_t)no);
 	json_decref(job.data);
 	job.data = data_of(plan, no, run_id);
-	job.step = plan->follow;
+	str_copy(job.step, sizeof job.step, "follow");
 	job.started_at_ms = job.created_at_ms;
 	memcpy(job.head_sha, sha, sizeof sha);
 	if (no < plan->parked) {
@@ -159,12 +158,7 @@ static bool find_step(struct plan *plan)
 {
 	plan->command = command_by_name(&commands, "build_run");
 	must(plan->command);
-	for (int64_t i = 0; plan->command->steps[i].name; i++)
-		if (str_eq(plan->command->steps[i].name, "follow")) {
-			plan->follow = i;
-			return true;
-		}
-	return false;
+	return job_step(plan->command->steps, "follow") != NULL;
 }
 
 int main(int argc, char **argv)

@@ -159,7 +159,7 @@ static void make_request(struct wire *wire)
 		"\"user\":{\"login\":\"ann\",\"id\":1001,\"type\":\"User\"},\"created_at\":\"%s\","
 		"\"author_association\":\"MEMBER\",\"performed_via_github_app\":null,"
 		"\"body\":\"/build_run --experiment churn\"}}",
-		(unsigned long long)(id % 1000000 + 1),
+		(unsigned long long)((salt + id) % 1000000007 + 1),
 		(unsigned long long)(salt % 1000000007 + id), now_text);
 	sign_hmac_stream_start(mac);
 	sign_hmac_stream_add(mac, prefix.data, prefix.len);

@@ -12,6 +12,8 @@ import rounds
 IN_TIME_S = 12.0
 AT_ONCE_S = 2.0
 SLOW_S = 60  # longer than any stop may take
+STILL_S = 1.5
+STILL_NIGHTLY_S = 61
 LOCKED = 73
 CRASHES_MAX = 3
 BURIED_AFTER = 6
@@ -126,14 +128,14 @@ def test_a_second_process_leaves_the_first_alone(stage, elsewhere, tmp_path):
     assert end["reactions"] == ["rocket"] and end["trouble"] == []
 
 
-def test_a_job_that_ends_the_process_three_times_is_dead_and_others_go_on(stage):
+def test_a_job_that_crashes_the_process_three_times_is_dead_and_others_go_on(stage):
     scene, bot = stage.scene, stage.bot
     bad, good = stage.pull_for("/build_run"), stage.pull_for("/build_run")
     bot.stop(kill=True)
     poison = scene.ann.comments("/build_run", on=bad)
     for crash in range(CRASHES_MAX):
-        rounds.launch(bot, KFOPS_CRASH_AT="kfp.before_write:1")
-        assert bot.process.wait(rounds.PATIENCE_S) == rounds.CRASHED, f"start {crash}"
+        rounds.launch(bot, KFOPS_CRASH_AT="kfp.before_write:1", **rounds.REAL_CRASH)
+        assert bot.process.wait(rounds.PATIENCE_S) == rounds.CRASHED_BY_SIGNAL, f"start {crash}"
     log_from = bot.log_file.stat().st_size
     other = scene.ann.comments("/build_run", on=good)
     rounds.launch(bot)
@@ -142,11 +144,11 @@ def test_a_job_that_ends_the_process_three_times_is_dead_and_others_go_on(stage)
     job = bot.rows("SELECT state, code, crashes FROM jobs WHERE comment_id = ?", poison.id)[0]
     assert (job["state"], job["code"]) == (DEAD, "job.poison")
     said = bot.comments(bad)
-    assert len(said) == 1 and "ended the bot three times" in said[0]["body"]
+    assert len(said) == 1 and "crashed the bot three times" in said[0]["body"]
     assert poison.reactions() == ["-1"]
     assert other.reactions() == ["rocket"]
     errors = [line for line in stage.trouble(log_from) if "level=error" in line]
-    assert len(errors) == 1 and "event=job_dead" in errors[0]
+    assert len(errors) == 2 and "event=store.crashed signal=11" in errors[0] and "event=job_dead" in errors[1]
 
 
 def test_a_job_that_ends_the_process_even_while_it_is_being_ended_is_buried(stage):
@@ -172,7 +174,7 @@ def test_a_job_that_ends_the_process_even_while_it_is_being_ended_is_buried(stag
 
 
 def test_jobs_in_hand_beside_a_poisonous_one_do_not_die_with_it(stage):
-    """Nobody sees which of the jobs in hand ended the process, so those under suspicion work alone."""
+    """The crash notes whose it is, and what it is the third time works alone."""
     scene, bot = stage.scene, stage.bot
     bad, slow = stage.pull_for("/build_run"), stage.pull_for("/build_run")
     scene.github.fault("delay", "GET", rf"/pulls/{slow.number}$", times=-1, seconds=1.5)
@@ -183,7 +185,7 @@ def test_jobs_in_hand_beside_a_poisonous_one_do_not_die_with_it(stage):
     while not bot.rows("SELECT 1 FROM jobs WHERE comment_id = ? AND state = ?", poison.id, DEAD):
         starts += 1
         assert starts < 10
-        if rounds.launch(bot, KFOPS_CRASH_AT="kfp.before_write:1"):
+        if rounds.launch(bot, KFOPS_CRASH_AT="kfp.before_write:1", **rounds.REAL_CRASH):
             stage.until_rest(poison, f"start {starts}", may_crash=True)
     bot.stop(kill=True)
     scene.github.send("DELETE", "faults")
@@ -192,3 +194,49 @@ def test_jobs_in_hand_beside_a_poisonous_one_do_not_die_with_it(stage):
     assert [job["code"] for comment in (innocent, poison) for job in
             bot.rows("SELECT code FROM jobs WHERE comment_id = ?", comment.id)] == \
         ["run.no_version", "job.poison"]
+
+
+def claimed_again_and_killed(stage, comment, end) -> None:
+    """Lets the bot come to work on the job, then ends it."""
+    bot = stage.bot
+    rounds.launch(bot)
+    stage.scene.wait_until(lambda: bot.rows("SELECT 1 FROM jobs WHERE comment_id = ? AND lease IS NOT NULL",
+                                            comment.id), "the job to be claimed")
+    end()
+
+
+@pytest.mark.parametrize("how", ["kill", "signal"])
+def test_a_long_job_survives_being_killed_again_and_again(stage, how):
+    """kill -9, the kernel short of memory, and a signal from outside say nothing about the job in hand."""
+    scene, bot = stage.scene, stage.bot
+    pull = stage.pull_for("/build_run")
+    bot.stop(kill=True)
+    scene.github.fault("delay", "GET", rf"/pulls/{pull.number}$", times=-1, seconds=SLOW_S)
+    comment = scene.ann.comments("/build_run", on=pull)
+    for _ in range(2 * CRASHES_MAX):
+        claimed_again_and_killed(stage, comment, lambda: (
+            bot.process.send_signal(signal.SIGKILL if how == "kill" else signal.SIGSEGV),
+            bot.process.wait(IN_TIME_S)))
+    row = bot.rows("SELECT state, crashes, deaths FROM jobs WHERE comment_id = ?", comment.id)[0]
+    assert (row["crashes"], row["deaths"]) == (0, 2 * CRASHES_MAX - 1), "the last start has not counted yet"
+    scene.github.send("DELETE", "faults")
+    rounds.launch(bot)
+    stage.until_rest(comment, "the long job")
+    assert comment.reactions() == ["rocket"]
+    assert len(scene.kubeflow.runs()) == 1
+
+
+def test_a_process_that_stood_still_goes_on_and_does_nothing_twice(stage, nightly):
+    """SIGSTOP in mid-call, then SIGCONT; at night for longer than a commit counts."""
+    scene, bot = stage.scene, stage.bot
+    pull = stage.pull_for("/build_run")
+    scene.github.fault("delay", "GET", rf"/pulls/{pull.number}$", seconds=1)
+    comment = scene.ann.comments("/build_run", on=pull)
+    scene.wait_until(lambda: any(fault["kind"] == "delay" for fault in scene.github.get("faults")["taken"]),
+                     "the call that takes its time")
+    bot.process.send_signal(signal.SIGSTOP)
+    time.sleep(STILL_NIGHTLY_S if nightly else STILL_S)  # this is the fault itself
+    bot.process.send_signal(signal.SIGCONT)
+    stage.until_rest(comment, "the job of the process that stood still")
+    assert comment.reactions() == ["rocket"]
+    assert len(bot.comments(pull)) == 1 and len(scene.kubeflow.runs()) == 1

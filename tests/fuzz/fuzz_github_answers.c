@@ -12,6 +12,7 @@
 #include "lib/base/log.h"
 #include "lib/base/str.h"
 #include "lib/services/github_impl.h"
+#include "lib/services/github_missed.h"
 #include "tests/unit/core/event_sound.h"
 
 #define API	  "https://api.test"
@@ -246,19 +247,61 @@ static enum err_class list_deliveries(struct github *gh, struct err *err)
 {
 	int count = 0;
 
-	return github_deliveries(gh, NULL, see_delivery, &count, err);
+	return github_deliveries(gh, NULL, NULL, see_delivery, &count, err);
 }
 
 static enum err_class get_payload(struct github *gh, struct err *err)
 {
 	AUTO_JSON json_t *json = NULL;
 	char *payload = NULL;
-	enum err_class class = github_delivery_payload(gh, NULL, 5, &payload, err);
+	enum err_class class = github_delivery_payload(gh, NULL, NULL, 5, &payload, err);
 
 	must(!class == (payload != NULL));
 	if (payload)
 		must(!jval_parse(&json, payload, strlen(payload), NULL) && json_is_object(json));
 	mem_free(payload);
+	return class;
+}
+
+static enum err_class find_hook(struct github *gh, struct err *err)
+{
+	int64_t id = -1;
+	enum err_class class = github_hook_find(gh, NULL, &target, "/webhook", &id, err);
+
+	must(!class == (id != 0));
+	return class;
+}
+
+static bool see_comment(void *arg, const json_t *comment)
+{
+	int *count = arg;
+
+	(void)comment;
+	return ++*count < 1000;
+}
+
+static enum err_class list_comments(struct github *gh, struct err *err)
+{
+	int count = 0;
+
+	return github_comments_since(gh, NULL, &target, 1700000000000, see_comment, &count, err);
+}
+
+static enum err_class ask_edited(struct github *gh, struct err *err)
+{
+	bool edited = false;
+	enum err_class class = github_comment_was_edited(gh, NULL, &target, "IC_kw", &edited, err);
+
+	must(!class || edited);
+	return class;
+}
+
+static enum err_class find_reaction(struct github *gh, struct err *err)
+{
+	bool ours = true;
+	enum err_class class = github_comment_has_our_reaction(gh, NULL, &target, 5, &ours, err);
+
+	must(!class || !ours);
 	return class;
 }
 
@@ -325,7 +368,8 @@ static const struct {
 	{'p', ask_pull},	{'u', ask_permission}, {'i', ask_identity}, {'f', find_comment},
 	{'c', create_comment},	{'k', find_check},     {'n', create_check}, {'s', create_status},
 	{'d', list_deliveries}, {'y', get_payload},    {'t', get_token},    {'r', add_reaction},
-	{'m', minimize},	{'x', parse_parts},
+	{'m', minimize},	{'x', parse_parts},    {'h', find_hook},    {'l', list_comments},
+	{'e', ask_edited},	{'o', find_reaction},
 };
 
 static struct github *make_github(bool is_app)
@@ -339,7 +383,7 @@ static struct github *make_github(bool is_app)
 	gh->api_version = str_dup("2022-11-28");
 	gh->limits = (struct github_limits){.writes_per_minute = 64, .writes_per_hour = 64};
 	gh->app_id = is_app ? str_dup("4711") : NULL;
-	gh->token_file = str_dup("/nonexistent/token");
+	gh->secret_file = str_dup("/nonexistent/token");
 	gh->token = str_dup(OWN_TOKEN);
 	return gh;
 }

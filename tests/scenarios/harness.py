@@ -3,7 +3,7 @@
 A scene is one GitHub stand-in, one Kubeflow stand-in and one kfopsd with its own state, all on loopback.
 Nothing here sleeps to synchronise: `wait_until` looks again whenever a stand-in reports a change. At its
 end a scene must be clean: no request that the real services would refuse, no unexpected warning in the
-bot's log, every job at rest and everything said that was to be said.
+bot's log, every job at rest, everything said that was to be said, and every scripted fault met.
 """
 
 import concurrent.futures
@@ -81,6 +81,9 @@ class Kubeflow(StandinProcess):
 
     def violations(self) -> list:
         return self.get("violations")
+
+    def unmet_faults(self) -> list:
+        return [rule for rule in self.get("faults") if not rule["hits"]]
 
     def take_violations(self) -> list:
         found = self.violations()
@@ -666,6 +669,7 @@ class Scene:
         faults = self.leaks()
         faults += [] if code == 0 or not ran else [f"kfopsd ended with exit code {code}"]
         for name, standin in (("GitHub", self.github), ("Kubeflow", self.kubeflow), ("the cluster", self.cluster)):
+            faults += [f"never met at {name}: {fault}" for fault in (standin.unmet_faults() if standin else [])]
             faults += [f"{name} would have refused: {item}" for item in (standin.violations() if standin else [])
                        if not _any(self.expected_violations, json.dumps(item))]
         gaps = self.github.get("violations")["gaps"]

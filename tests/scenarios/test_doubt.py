@@ -17,6 +17,7 @@ def test_a_lost_answer_and_then_an_outage_make_one_run(scene, bot, ann):
 
 
 def test_a_lost_answer_and_then_a_refused_token_make_one_run(scene, bot, ann):
+    scene.expects_log("event=credentials_refused")
     scene.kubeflow.fault("lost_answer", "POST", r"/apis/v2beta1/runs$")
     scene.kubeflow.fault("status", "GET", r"/apis/v2beta1/runs/[0-9a-f-]+$", times=2, status=401)
     ann.comments("/build_run")
@@ -25,6 +26,7 @@ def test_a_lost_answer_and_then_a_refused_token_make_one_run(scene, bot, ann):
 
 
 def test_a_run_outlives_a_token_that_is_refused_for_a_while(scene, bot, ann):
+    scene.expects_log("event=credentials_refused")
     scene.kubeflow.holds_runs()
     ann.comments("/build_run")
     run = scene.wait_until(scene.kubeflow.runs, "the run to be made")[0]

@@ -72,6 +72,7 @@ NOT_COMMANDS = [
     "`/build_run`",
     "<!--\n/build_run\n-->",
     "- a list\n  /build_run",
+    "[/build_run](https://example.org)",
     "> quoted\n/build_run",  # a lazy continuation belongs to the quote
     "/approve",
     "/lgtm\n/assign @ben",

@@ -1,6 +1,7 @@
 """The operator's side: starting, refusing to start, asking, stopping, changing secrets."""
 
 import json
+import sqlite3
 import subprocess
 
 import pytest
@@ -24,6 +25,45 @@ def test_a_stop_in_mid_job_and_a_start_go_on_where_it_was(scene, bot, ann):
     assert bot.ends() == "rocket"
     assert len(scene.kubeflow.runs()) == 1 and len(bot.comments()) == 1
     assert bot.log_lines()[-1].get("level") in ("info", "debug")
+
+
+def as_left_by_another_version(bot, **columns) -> None:
+    """The row of the one job, as a version with other commands or steps would have left it."""
+    assert bot.stop() == 0
+    with sqlite3.connect(bot.state_dir / "kfops.db") as database:
+        for column, value in columns.items():
+            database.execute(f"UPDATE jobs SET {column} = ?", (value,))
+    bot.start()
+
+
+@pytest.mark.parametrize("column", ["step", "command"])
+def test_a_job_at_a_step_that_this_version_does_not_know_ends_visibly(scene, bot, ann, column):
+    scene.expects_log("event=unknown_step")
+    scene.kubeflow.holds_runs()
+    comment = ann.comments("/build_run")
+    run = scene.wait_until(scene.kubeflow.runs, "the run to be made")[0]
+    scene.wait_until(lambda: bot.rows("SELECT 1 FROM jobs WHERE state = 2"), "the job to be parked")
+    as_left_by_another_version(bot, **{column: "smelt"})
+    scene.kubeflow.ends(run["run_id"])
+    assert bot.ends(to=comment) == "-1"
+    said = bot.answer("`job.unknown_step`", to=comment)
+    assert "`/retry` does the command again" in said
+    assert bot.rows("SELECT step FROM jobs") == [{"step": "smelt" if column == "step" else "follow"}]
+
+
+def test_a_job_that_another_version_ended_can_be_retried(scene, bot, ann):
+    scene.expects_log("event=unknown_step")
+    scene.kubeflow.holds_runs()
+    ann.comments("/build_run")
+    run = scene.wait_until(scene.kubeflow.runs, "the run to be made")[0]
+    scene.wait_until(lambda: bot.rows("SELECT 1 FROM jobs WHERE state = 2"), "the job to be parked")
+    as_left_by_another_version(bot, step="smelt")
+    scene.kubeflow.holds_runs(False)
+    scene.kubeflow.ends(run["run_id"])
+    assert bot.ends() == "-1"
+    ann.comments("/retry")
+    assert bot.ends() == "rocket"
+    assert len(scene.kubeflow.runs()) == 2
 
 
 def test_the_webhook_secret_is_changed_without_a_gap(scene, bot, ann):

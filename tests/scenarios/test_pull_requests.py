@@ -84,6 +84,25 @@ def test_a_push_between_comment_and_handling_is_not_what_was_meant(scene, bot, a
     assert f"commit `{old[:7]}`" in said or f"moved from `{old[:7]}` to `{new[:7]}`" in said
 
 
+def test_github_still_shows_the_old_head(scene, bot, ann):
+    """A read that is behind: the push that was heard of counts, and is what is built."""
+    head = ann.pushes({"b.md": "b\n"})
+    scene.webhooks_are_idle()
+    scene.github.fault("stale_read", "GET", r"/pulls/1$", times=2, seconds=3600)
+    ann.comments("/build")
+    assert bot.ends() == "rocket"
+    bot.answer(head[:7])
+    assert bot.jobs()[0]["head_sha"] == head and scene.github.get("faults")["pending"] == []
+
+
+def test_a_pull_request_that_github_does_not_know_yet(scene, bot, ann):
+    """Told of by a webhook, not yet to be read."""
+    scene.github.fault("stale_read", "GET", r"/pulls/2$", times=2, seconds=3600)
+    scene.pull = ann.opens("Quick", "quick", {"quick.md": "x\n"})
+    ann.comments("/build")
+    assert bot.ends() == "rocket" and scene.github.get("faults")["pending"] == []
+
+
 def test_a_push_in_mid_job_changes_nothing(scene, bot, ann):
     scene.kubeflow.holds_runs()
     old = scene.pull.head

@@ -49,7 +49,8 @@ def test_settings_that_are_broken_are_marked_at_their_place(scene, bot, ann):
 
 @pytest.mark.scene(files={texts.SETTINGS: None})
 def test_no_settings(scene, bot, ann):
-    refused(scene, bot, ann, "settings.missing", "is not in this commit", "getting-started.md")
+    refused(scene, bot, ann, "settings.missing", "is not in this commit", "pipeline.name", "getting-started.md",
+            "next: push a fix and `/build_run` again · `/logs")
     refused(scene, bot, ann, "settings.missing", command="/run", check="kfops/run")
 
 

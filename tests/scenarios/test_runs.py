@@ -138,7 +138,7 @@ def test_parameters_of_every_type(scene, bot, ann):
 WRONG = [
     ("run.missing_parameter", "", ["`label` is required", "`rate` is required"]),
     ("run.unknown_parameter", "label=x rate=1 epoch=3", ["no parameter `epoch`", "did you mean `epochs`?"]),
-    ("run.unknown_parameter", "label=x rate=1 zzzzzzzz=3", ["there is `epochs`, `fast`"]),
+    ("run.unknown_parameter", "label=x rate=1 zzzzzzzz=3", ["the pipeline has `epochs`, `fast`"]),
     ("run.parameter_type", "label=x rate=1 epochs=many", ["`epochs` must be a whole number", '"many"']),
     ("run.parameter_type", "label=x rate=1 epochs=1.5", ["`epochs` must be a whole number"]),
     ("run.parameter_type", "label=x rate=inf", ["`rate` must be a number"]),
@@ -307,7 +307,8 @@ def test_progress_is_shown_while_it_runs(scene, bot, ann):
     scene.kubeflow.task(run["run_id"], "train", "Running")
     said = bot.answer("1 of 2 tasks · `train` running", "next: `/cancel ")
     assert "▶️" in said and comment.reactions() == ["eyes"]
-    assert bot.check("kfops/run", status="in_progress")["output"]["title"].startswith("run: 1 of 2")
+    scene.wait_until(lambda: bot.check("kfops/run", status="in_progress")["output"]["title"].startswith("run: 1 of 2"),
+                     "the check to follow")
     scene.kubeflow.ends(run["run_id"])
     assert bot.ends() == "rocket"
     assert len(bot.comments()) == 1

@@ -340,6 +340,11 @@ def test_violations_are_noted(play, change, status, kind):
         {"label": "l", "description": "d", "identifier": "i"}] * 4}, "3"),
     ("check-runs", {"name": "x", "head_sha": "SHA", "actions": [
         {"label": "l" * 21, "description": "d", "identifier": "i"}]}, "20"),
+    ("check-runs", {"name": "x", "head_sha": "SHA", "output": {"title": "t", "summary": "s", "annotations": [
+        {"path": "a", "start_line": 2, "end_line": 1, "annotation_level": "notice", "message": "m"}]}}, "end_line"),
+    ("check-runs", {"name": "x", "head_sha": "SHA", "output": {"title": "t", "summary": "s", "annotations": [
+        {"path": "a", "start_line": 1, "end_line": 1, "annotation_level": "notice", "message": "m",
+         "raw_details": "r" * 65537}]}}, "too long"),
     ("statuses/SHA", {"state": "running"}, ""),
     ("statuses/SHA", {"state": "pending", "description": "d" * 141}, "140"),
 ])
@@ -583,6 +588,14 @@ def test_the_content_budget_bites_and_waiting_is_watched(play, status, with_head
     assert play.call("GET", R).status == 200
 
 
+def test_waiting_is_watched_also_when_a_fault_is_met_instead(play):
+    play.standin.fault("sample", path="/pulls/1$", times=-1, name="secondary-limit")
+    for _ in range(3):
+        assert play.call("GET", f"{R}/pulls/1").status == 403
+        time.sleep(0.15)
+    assert play.violations() == ["told_to_wait"] * 2
+
+
 def test_the_primary_limit_names_its_end(play):
     play.standin.post("limits", primary_per_hour=3, reset=True)
     answers = [play.call("GET", R) for _ in range(4)]
@@ -715,8 +728,12 @@ def test_random_faults_follow_their_seed(play):
 
 
 def test_bad_faults_are_refused(play):
+    for bad in ({"kind": "meteor"}, {"kind": "drop"}, {"kind": "lost_answer", "match": {"on": "webhook"}},
+                {"kind": "delay", "match": {"on": "the moon"}}):
+        with pytest.raises(Exception, match="unknown fault kind"):
+            play.standin.post("faults", **bad)
     with pytest.raises(Exception, match="unknown fault kind"):
-        play.standin.post("faults", kind="meteor")
+        play.standin.post("faults/random", rate=1, kinds=["drop"])
 
 
 # webhooks
@@ -803,6 +820,8 @@ def test_deliveries_are_paged_by_cursor(play):
     for index in range(4):
         play.comment(f"c{index}")
     play.receiver.wait("issue_comment", "created", count=4)
+    assert play.call("GET", "/api/v3/app/hook/deliveries?per_page=1000", token=play.jwt()).status == 200
+    assert play.violations() == ["per_page"]
     path, seen = "/api/v3/app/hook/deliveries?per_page=3", []
     while path:
         answer = play.call("GET", path, token=play.jwt())

@@ -384,6 +384,14 @@ def test_callers_mistakes_have_the_servers_codes(standin, change, status):
     assert standin.run(standin.version(), **change)[0] == status
 
 
+def test_what_the_cluster_cannot_keep_is_500_when_it_is_to_run(standin):
+    """An upload may be larger than one object may be."""
+    version = standin.version(SPEC.replace('"true"', '"' + "x" * (3 << 19) + '"'))
+    status, value = standin.run(version)
+    assert status == 500 and "etcdserver: request is too large" in value["message"]
+    assert standin.ok("GET", "/_standin/workflows") == []
+
+
 def test_terminated_run_is_canceling_then_failed(standin):
     run = standin.run(standin.version())[1]["run_id"]
     assert standin.ok("POST", f"{V2}/runs/{run}:terminate", {}) == {}
@@ -531,6 +539,12 @@ def test_lost_answers_follow_the_deed(standin):
         assert standin.call("POST", V2 + "/experiments", body)[0] == 409
 
 
+def test_faults_that_would_do_nothing_are_refused(standin):
+    for bad in ({"kind": "meteor"}, {"kind": "drop_row", "match": {"method": "GET"}}, {"kind": "drop_row"},
+                {"kind": "stale_read", "match": {"method": "POST"}}):
+        assert standin.call("POST", "/_standin/faults", bad)[0] == 400
+
+
 def test_reset_before_does_nothing(standin):
     fault(standin, "reset_before", "POST", "/experiments")
     with pytest.raises((ConnectionError, urllib.error.URLError, socket.error)):
@@ -591,6 +605,7 @@ def test_requests_against_the_specification_are_noted(make, monkeypatch):
     standin.get(V2 + "/runs", limit=3)
     standin.get(V2 + "/nonesuch")
     standin.get(V2 + "/runs", page_size="many")
+    standin.call("POST", V2 + "/runs", b"")
     words = [v["violation"] for v in standin.ok("GET", "/_standin/violations")]
     assert words == ["unknown member .name", "unknown query parameter limit",
                      "no such operation in the specification",
@@ -731,3 +746,4 @@ def test_metadata_comes_in_pages_and_errors_in_headers(standin):
                                         ("Nonesuch", b"", None, "12")):
         headers, answer = mlmd(standin, method, message, body)
         assert answer is None and headers["grpc-status"] == code
+                     "query parameter page_size is not an integer", "the body is missing"]

@@ -49,7 +49,7 @@ def resolve(source, path):
     if inside(source, full) is None:
         raise CompileError("not_found", f"{path} leaves the repository")
     if not os.path.isfile(full):
-        raise CompileError("not_found", f"there is no file {path} at this commit")
+        raise CompileError("not_found", f"there is no file {path} at this commit; pipeline_path in config_files/config.yaml names it")
     if not path.endswith(".py"):
         raise CompileError("not_found", f"{path} is not a Python file")
     return full

@@ -43,9 +43,10 @@ CREATE TABLE jobs (
   comment_id      INTEGER NOT NULL,
   cmd_no          INTEGER NOT NULL CHECK (cmd_no >= 0),
   state           INTEGER NOT NULL CHECK (state BETWEEN 0 AND 4 OR state BETWEEN 10 AND 15),
-  step            INTEGER NOT NULL DEFAULT 0 CHECK (step >= 0),
+  step            TEXT NOT NULL DEFAULT '' CHECK (length(step) < 32),
   tries           INTEGER NOT NULL DEFAULT 0 CHECK (tries >= 0),
   crashes         INTEGER NOT NULL DEFAULT 0 CHECK (crashes >= 0),
+  deaths          INTEGER NOT NULL DEFAULT 0 CHECK (deaths >= 0),
   lease           INTEGER,
   cancel          INTEGER NOT NULL DEFAULT 0 CHECK (cancel IN (0, 1)),
   read_only       INTEGER NOT NULL CHECK (read_only IN (0, 1)),
@@ -98,10 +99,11 @@ CREATE TABLE ended (
   count INTEGER NOT NULL
 ) STRICT;
 
--- What a step asked of the world: the intent before it happens, the result after it.
+-- What a step asked of the world: the intent before it happens, the result after it. Steps stand
+-- here and in jobs by their names, because an upgrade may put one before another.
 CREATE TABLE steps (
   job_id     INTEGER NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
-  no         INTEGER NOT NULL,
+  step       TEXT NOT NULL,
   effect     TEXT NOT NULL,
   phase      INTEGER NOT NULL CHECK (phase IN (1, 2, 3)),
   tries      INTEGER NOT NULL DEFAULT 0,
@@ -110,7 +112,7 @@ CREATE TABLE steps (
   args       TEXT,
   result     TEXT,
   error      TEXT,
-  PRIMARY KEY (job_id, no, effect),
+  PRIMARY KEY (job_id, step, effect),
   CHECK (phase = 1 OR ended_at IS NOT NULL)
 ) STRICT, WITHOUT ROWID;
 

@@ -44,9 +44,10 @@ CREATE TABLE jobs (
   comment_id      INTEGER NOT NULL,
   cmd_no          INTEGER NOT NULL CHECK (cmd_no >= 0),
   state           INTEGER NOT NULL CHECK (state BETWEEN 0 AND 4 OR state BETWEEN 10 AND 15),
-  step            INTEGER NOT NULL DEFAULT 0 CHECK (step >= 0),
+  step            TEXT NOT NULL DEFAULT '' CHECK (length(step) < 32),
   tries           INTEGER NOT NULL DEFAULT 0 CHECK (tries >= 0),
   crashes         INTEGER NOT NULL DEFAULT 0 CHECK (crashes >= 0),
+  deaths          INTEGER NOT NULL DEFAULT 0 CHECK (deaths >= 0),
   lease           INTEGER,
   cancel          INTEGER NOT NULL DEFAULT 0 CHECK (cancel IN (0, 1)),
   read_only       INTEGER NOT NULL CHECK (read_only IN (0, 1)),
@@ -78,10 +79,10 @@ CREATE TABLE jobs (
   CHECK ((finished_at IS NOT NULL) = (state >= 10)),
   CHECK (end_state = 0 OR state NOT IN (2, 4))
 ) STRICT;
-INSERT INTO "jobs" VALUES(1,'000000YGJ000000001BN411RNY',3,77,7,100,0,10,0,0,0,NULL,0,0,0,0,0,1000000,87400000,1000000,1000000,1000000,1000000,NULL,5,'acme/iris','ann','build','/build','{"arg":"build"}','{}',NULL,NULL,NULL,NULL,NULL,NULL,NULL);
-INSERT INTO "jobs" VALUES(2,'000000YGJ000000002A9XC685G',3,77,7,101,0,2,0,0,0,NULL,0,0,0,0,1,4600000,87400000,1000000,1000000,1000000,NULL,NULL,5,'acme/iris','ann','run','/run','{"arg":"run"}','{}','9f8e7d6c5b4a39281706f5e4d3c2b1a098765432','0b8e7a52',NULL,NULL,NULL,NULL,NULL);
-INSERT INTO "jobs" VALUES(3,'000000YGJ00000000339RAMKRY',3,77,7,101,1,4,0,0,0,NULL,0,0,0,0,0,87400000,87400000,1000000,1000000,NULL,NULL,NULL,5,'acme/iris','ann','build','/build','{"arg":"build"}','{}',NULL,NULL,NULL,NULL,NULL,NULL,NULL);
-INSERT INTO "jobs" VALUES(4,'000000YGJ000000004YNJY3ZRN',3,77,8,102,0,1,0,0,1,3,0,0,0,0,0,1000000,87400000,1000000,1000000,1000000,NULL,NULL,5,'acme/iris','ann','build_run','/build_run','{"arg":"build_run"}','{}',NULL,NULL,NULL,NULL,NULL,NULL,NULL);
+INSERT INTO "jobs" VALUES(1,'000000YGJ000000001BN411RNY',3,77,7,100,0,10,'upload',0,0,0,NULL,0,0,0,0,0,1000000,87400000,1000000,1000000,1000000,1000000,NULL,5,'acme/iris','ann','build','/build','{"arg":"build"}','{}',NULL,NULL,NULL,NULL,NULL,NULL,NULL);
+INSERT INTO "jobs" VALUES(2,'000000YGJ000000002A9XC685G',3,77,7,101,0,2,'create_run',0,0,0,NULL,0,0,0,0,1,4600000,87400000,1000000,1000000,1000000,NULL,NULL,5,'acme/iris','ann','run','/run','{"arg":"run"}','{}','9f8e7d6c5b4a39281706f5e4d3c2b1a098765432','0b8e7a52',NULL,NULL,NULL,NULL,NULL);
+INSERT INTO "jobs" VALUES(3,'000000YGJ00000000339RAMKRY',3,77,7,101,1,4,'',0,0,0,NULL,0,0,0,0,0,87400000,87400000,1000000,1000000,NULL,NULL,NULL,5,'acme/iris','ann','build','/build','{"arg":"build"}','{}',NULL,NULL,NULL,NULL,NULL,NULL,NULL);
+INSERT INTO "jobs" VALUES(4,'000000YGJ000000004YNJY3ZRN',3,77,8,102,0,1,'',0,0,0,3,0,0,0,0,0,1000000,87400000,1000000,1000000,1000000,NULL,NULL,5,'acme/iris','ann','build_run','/build_run','{"arg":"build_run"}','{}',NULL,NULL,NULL,NULL,NULL,NULL,NULL);
 CREATE TABLE meta (
   key   TEXT PRIMARY KEY,
   value TEXT NOT NULL
@@ -117,7 +118,7 @@ INSERT INTO "outbox" VALUES(4,'end:103',1,0,0,3,77,8,1,0,0,0,0,1000000,1000000,N
 INSERT INTO "outbox" VALUES(5,'refusal:103',2,0,0,3,77,8,1,0,0,0,0,1000000,1000000,NULL,'acme/iris','{"body":"<!-- kf:v1 refusal=103 -->\nUnknown command `/biuld`.","marker":"<!-- kf:v1 refusal=103 -->"}',NULL,NULL);
 CREATE TABLE steps (
   job_id     INTEGER NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
-  no         INTEGER NOT NULL,
+  step       TEXT NOT NULL,
   effect     TEXT NOT NULL,
   phase      INTEGER NOT NULL CHECK (phase IN (1, 2, 3)),
   tries      INTEGER NOT NULL DEFAULT 0,
@@ -126,10 +127,10 @@ CREATE TABLE steps (
   args       TEXT,
   result     TEXT,
   error      TEXT,
-  PRIMARY KEY (job_id, no, effect),
+  PRIMARY KEY (job_id, step, effect),
   CHECK (phase = 1 OR ended_at IS NOT NULL)
 ) STRICT, WITHOUT ROWID;
-INSERT INTO "steps" VALUES(2,0,'kfp.create_run',2,1,1000000,1000000,NULL,'{"run_id":"0b8e7a52"}',NULL);
+INSERT INTO "steps" VALUES(2,'create_run','kfp.create_run',2,1,1000000,1000000,NULL,'{"run_id":"0b8e7a52"}',NULL);
 CREATE UNIQUE INDEX jobs_once ON jobs (repo_id, pr, comment_id, cmd_no);
 CREATE INDEX jobs_live ON jobs (repo_id, pr, end_state, read_only, comment_id, cmd_no)
   WHERE finished_at IS NULL;

@@ -266,6 +266,9 @@ static void test_smuggling(void **state)
 		{"NUL in header", RAW(HEAD "X-A: b\0c\r\nContent-Length: 0\r\n\r\n"), 400},
 		{"NUL in a header's name", RAW(HEAD "X-\0A: b\r\nContent-Length: 0\r\n\r\n"), 400},
 		{"bare LF", RAW(HEAD "X-A: b\nContent-Length: 0\r\n\r\n"), 400},
+		{"bare LF at the end", RAW(HEAD "Content-Length: 0\n\n"), 400},
+		{"an empty line of LF", RAW(HEAD "Content-Length: 0\r\n\n"), 400},
+		{"bare LF before the empty line", RAW(HEAD "Content-Length: 0\n\r\n"), 400},
 		{"bare LF after the first line",
 		 RAW("POST /webhook HTTP/1.1\nHost: bot\r\nContent-Length: 0\r\n\r\n"), 400},
 		{"bare CR", RAW(HEAD "X-A: b\rX-C: d\r\nContent-Length: 0\r\n\r\n"), 400},
@@ -679,6 +682,64 @@ static void test_identity_learnt_later(void **state)
 	assert_int_equal(bot_job_count(), 1);
 }
 
+static int rerun_send(int64_t app_id)
+{
+	char *body = str_printf(
+		"{\"action\":\"rerequested\",\"check_run\":{\"id\":5,\"external_id\":"
+		"\"01J00000000000000000000000\",\"head_sha\":"
+		"\"9f8e7d6c5b4a39281706f5e4d3c2b1a098765432\",\"app\":{\"id\":%lld}},"
+		"\"repository\":{\"id\":%d,\"full_name\":\"octo/iris\",\"default_branch\":"
+		"\"main\"},\"sender\":{\"login\":\"ann\",\"id\":%d,\"type\":\"User\"},"
+		"\"installation\":{\"id\":99}}",
+		(long long)app_id, HOOK_REPO, HOOK_ANN);
+	int status = hook_send(&(struct hook){.event = "check_run", .body = body}, &reply);
+
+	mem_free(body);
+	return status;
+}
+
+/* Whose button was pressed cannot be told yet: GitHub keeps the delivery. */
+static void test_rerun_before_identity(void **state)
+{
+	int64_t stored = deliveries("stored");
+
+	(void)state;
+	receive_set_identity(bot.receive, 0, 0);
+	assert_int_equal(rerun_send(HOOK_APP), 503);
+	assert_int_equal(deliveries("stored"), stored);
+	receive_set_identity(bot.receive, HOOK_APP, HOOK_BOT);
+	assert_int_equal(rerun_send(HOOK_APP), 202);
+	assert_int_equal(deliveries("stored"), stored + 1);
+	assert_int_equal(rerun_send(HOOK_APP + 1), 202);
+	assert_int_equal(deliveries("stored"), stored + 1);
+}
+
+/* In token mode we are a user like others, and which one GitHub says only later. */
+static void test_own_comments_before_identity(void **state)
+{
+	static const struct {
+		const char *name, *text;
+		bool heard;
+	} cases[] = {
+		{"our answer", "<!-- kf:v1 job=01J00000000000000000000000 slot=status -->\\n/build",
+		 false},
+		{"our refusal", "<!-- kf:v1 refusal=5 -->\\n\\n/build", false},
+		{"a quotation of it", "> <!-- kf:v1 refusal=5 -->\\n\\n/build", true},
+		{"a person", "/build", true},
+	};
+
+	(void)state;
+	receive_set_identity(bot.receive, 0, 0);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		int64_t before = bot_job_count();
+
+		print_message("  %s\n", cases[i].name);
+		assert_int_equal(comment_send(&(struct comment_spec){.text = cases[i].text}, NULL),
+				 202);
+		assert_int_equal(bot_job_count() - before, cases[i].heard);
+	}
+}
+
 static void test_doubles(void **state)
 {
 	struct comment_spec spec = {.text = "/build", .id = 555, .pr = 7};
@@ -783,6 +844,8 @@ static const struct CMUnitTest receive_cases[] = {
 	CASE(test_comments),
 	CASE(test_refusals_are_answered),
 	CASE(test_identity_learnt_later),
+	CASE(test_rerun_before_identity),
+	CASE(test_own_comments_before_identity),
 	CASE(test_doubles),
 	CASE(test_recovered_deliveries),
 	CASE(test_all_published_payloads),

@@ -79,6 +79,9 @@ struct trace_case {
 	{                                                                                          \
 		.effect = "kfp.run", .data = state, .advance_ms = ms                               \
 	}
+#define ABSENT(id)                                                                                 \
+	{.effect = "kfp.create_run", .data = "{\"run_id\":\"" id "\",\"absent\":true}"},           \
+		RUN("{\"run_id\":\"" id "\",\"absent\":true}", 200000)
 #define TO_COMPILE ALLOWED, PINNED, CHECKED_OUT, SETTINGS
 #define TO_CREATE  TO_COMPILE, COMPILED, ALLOWED, PIPELINE, UPLOADED, EXPERIMENT
 #define SUCCEEDED                                                                                  \
@@ -157,6 +160,14 @@ static const struct trace_case cases[] = {
 		     {.effect = "github.pull", .data = "{\"open\":false,\"merged\":true}"}},
 	 .want = "authorize asks github.permission\npin asks github.pull\nend failed "
 		 "pull.closed\n"},
+	{.name = "a pull request without a head commit",
+	 .command = "build",
+	 .args = "{}",
+	 .answers = {ALLOWED,
+		     {.effect = "github.pull",
+		      .data = "{\"open\":true,\"head_repo_id\":1,\"base_repo_id\":1}"}},
+	 .want = "authorize asks github.permission\npin asks github.pull\nend failed "
+		 "pin.unknown\n"},
 	{.name = "a sha that is not the head is refused",
 	 .command = "build",
 	 .args = "{\"sha\":\"abcdef1\"}",
@@ -262,6 +273,31 @@ static const struct trace_case cases[] = {
 		 "create_run asks kfp.create_run\nfollow asks kfp.run\nrun part done: 2 of 2 "
 		 "tasks\n"
 		 "end done: the run succeeded\n"},
+	{.name = "a run that is taken three times and never there",
+	 .command = "run",
+	 .args = "{}",
+	 .answers = {TO_COMPILE,
+		     {.effect = "kfp.find_version",
+		      .data = "{\"sha\":\"9f8e7d6a1b2c3d4e5f60718293a4b5c6d7e8f901\",\"version\":{"
+			      "\"id\":"
+			      "\"v1\",\"name\":\"pr-7\"},\"compile\":{\"name\":\"iris\"}}"},
+		     ALLOWED,
+		     EXPERIMENT,
+		     ABSENT("r1"),
+		     ABSENT("r2"),
+		     ABSENT("r3")},
+	 .want = "authorize asks github.permission\npin asks github.pull\ncheckout asks "
+		 "repo.checkout\n"
+		 "settings asks repo.settings\nversion asks kfp.find_version\nversion part done: "
+		 "`pr-7`\n"
+		 "confirm asks github.permission\nexperiment asks kfp.experiment\n"
+		 "create_run asks kfp.create_run\ncreate_run waits 15001 ms for -\ncreate_run asks "
+		 "kfp.run\n"
+		 "create_run asks kfp.create_run\ncreate_run waits 15001 ms for -\ncreate_run asks "
+		 "kfp.run\n"
+		 "create_run asks kfp.create_run\ncreate_run waits 15001 ms for -\ncreate_run asks "
+		 "kfp.run\n"
+		 "run part failed: not created\nend failed run.not_created\n"},
 	{.name = "cancelled while the run goes on: terminated, then cancelled",
 	 .command = "build_run",
 	 .args = "{}",
@@ -396,6 +432,7 @@ static const struct trace_case cases[] = {
 
 struct player {
 	struct job job;
+	const struct step *step; /* the one that was asked last */
 	const struct trace_case *script;
 	size_t next_answer;
 	int64_t now_ms;
@@ -437,10 +474,8 @@ static void take_answer(struct player *player, const struct effect *effect)
 	const char *name = jval_str(effect->args, "name", "");
 	struct err err;
 
-	buf_printf(&player->said, "%s asks %s%s%s\n",
-		   command_by_name(&commands, player->job.command)->steps[player->job.step].name,
-		   effect_name(effect->kind), strstr(name, "-2") ? " named " : "",
-		   strstr(name, "-2") ? name : "");
+	buf_printf(&player->said, "%s asks %s%s%s\n", player->step->name, effect_name(effect->kind),
+		   strstr(name, "-2") ? " named " : "", strstr(name, "-2") ? name : "");
 	if (!answer->effect || strcmp(answer->effect, effect_name(effect->kind)))
 		fail_msg("%s: unexpected %s after:\n%s", player->script->name,
 			 effect_name(effect->kind), buf_text(&player->said));
@@ -466,12 +501,12 @@ static void take_answer(struct player *player, const struct effect *effect)
 static bool play_step(struct player *player)
 {
 	const struct command *command = command_by_name(&commands, player->job.command);
-	const struct step *step = &command->steps[player->job.step];
+	const struct step *step = player->step = job_step(command->steps, player->job.step);
 	json_t *before = json_deep_copy(player->job.data);
 	struct update update = {0};
 	bool go_on = true;
 
-	assert_non_null(step->name);
+	assert_non_null(step);
 	if (player->has_result && player->result.err.class)
 		assert_true(step->handles_errors);
 	step->decide(&player->job, player->has_result ? &player->result : NULL, player->now_ms,
@@ -485,7 +520,7 @@ static bool play_step(struct player *player)
 	if (update.kind == UPDATE_EFFECT) {
 		take_answer(player, &update.effect);
 	} else if (update.kind == UPDATE_NEXT) {
-		player->job.step = update.step;
+		str_copy(player->job.step, sizeof player->job.step, update.step);
 	} else if (update.kind == UPDATE_WAIT) {
 		buf_printf(&player->said, "%s waits %" PRId64 " ms for %s\n", step->name,
 			   update.due_at_ms - player->now_ms,
@@ -542,8 +577,11 @@ static void tables_are_whole(void **state)
 		assert_true(str_starts(usage, "/"));
 		assert_non_null(command->summary);
 		assert_non_null(command->steps[0].name);
-		for (const struct step *step = command->steps; step->name; step++)
+		for (const struct step *step = command->steps; step->name; step++) {
 			assert_true(step->decide && step->sentence);
+			assert_true(*step->name && strlen(step->name) < JOB_STEP_MAX);
+			assert_ptr_equal(job_step(command->steps, step->name), step); /* once */
+		}
 		assert_ptr_equal(command_by_name(&commands, command->name), command);
 	}
 }

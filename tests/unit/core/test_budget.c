@@ -35,6 +35,21 @@ static void a_burst_goes_at_once_then_evenly(void **state)
 	assert_int_equal(budget_due_ms(&budget, 450, now_ms), now_ms);
 }
 
+/* The clock was ahead when the burst was spent and is put right: no hour of silence follows. */
+static void a_clock_put_back_costs_one_filling(void **state)
+{
+	struct budget budget = {0};
+	int64_t now_ms = 1000000000, ahead_ms = now_ms + 5 * 3600000;
+
+	(void)state;
+	for (int i = 0; i < BUDGET_BURST; i++)
+		budget_spend(&budget, 450, ahead_ms);
+	assert_int_equal(budget_due_ms(&budget, 450, now_ms), now_ms + budget_cost_ms(450));
+	now_ms += budget_cost_ms(450);
+	budget_spend(&budget, 450, now_ms);
+	assert_in_range(budget_due_ms(&budget, 450, now_ms), now_ms, now_ms + budget_cost_ms(450));
+}
+
 /* Whatever is asked in whichever rhythm, an hour never has more than the burst and the even share.
  */
 static void an_hour_keeps_the_reserve(void **state)
@@ -59,6 +74,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(costs_follow_the_allowance),
 		cmocka_unit_test(a_burst_goes_at_once_then_evenly),
 		cmocka_unit_test(an_hour_keeps_the_reserve),
+		cmocka_unit_test(a_clock_put_back_costs_one_filling),
 	};
 
 	if (argc > 1)

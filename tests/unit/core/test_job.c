@@ -102,6 +102,25 @@ static void test_effects(void **state)
 	assert_false(effect_mutates(EFFECT_COUNT));
 }
 
+/* A job goes on at the step it names, wherever an upgrade has moved it. */
+static void test_steps_by_name(void **state)
+{
+	static const struct step before[] = {{.name = "pin"}, {.name = "run"}, {.name = NULL}};
+	static const struct step after[] = {{.name = "ask"},
+					    {.name = "pin"},
+					    {.name = "check"},
+					    {.name = "run"},
+					    {.name = NULL}};
+
+	(void)state;
+	assert_ptr_equal(job_step(before, ""), &before[0]);
+	assert_ptr_equal(job_step(before, "run"), &before[1]);
+	assert_ptr_equal(job_step(after, "run"), &after[3]);
+	assert_ptr_equal(job_step(after, ""), &after[0]);
+	assert_null(job_step(before, "check"));
+	assert_null(job_step(before, "ru"));
+}
+
 static void test_disposing_twice(void **state)
 {
 	struct job job = {.repo = str_dup("a/b"), .args = json_object(), .end_code = str_dup("x")};
@@ -118,9 +137,10 @@ static void test_disposing_twice(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_states),	     cmocka_unit_test(test_moves),
-		cmocka_unit_test(test_no_dead_ends), cmocka_unit_test(test_moves_are_said_once),
-		cmocka_unit_test(test_effects),	     cmocka_unit_test(test_disposing_twice),
+		cmocka_unit_test(test_states),	      cmocka_unit_test(test_moves),
+		cmocka_unit_test(test_no_dead_ends),  cmocka_unit_test(test_moves_are_said_once),
+		cmocka_unit_test(test_effects),	      cmocka_unit_test(test_disposing_twice),
+		cmocka_unit_test(test_steps_by_name),
 	};
 
 	if (argc > 1)

@@ -47,7 +47,8 @@ static const struct {
 	{"far name",
 	 "{\"label\": \"x\", \"rate\": 1, \"zzzzzzzz\": 1}",
 	 "run.unknown_parameter",
-	 {"`zzzzzzzz` (there is `epochs`, `fast`, `folds`, `kind`, `label`, `options`, `rate`, "
+	 {"`zzzzzzzz` (the pipeline has `epochs`, `fast`, `folds`, `kind`, `label`, `options`, "
+	  "`rate`, "
 	  "`status`)"}},
 	{"integer is text",
 	 "{\"label\": \"x\", \"rate\": 1, \"epochs\": \"many\"}",

@@ -65,7 +65,9 @@ static void test_says_why(void **state)
 
 	(void)state;
 	assert_false(policy_allows(RIGHT_WRITE, &reader, ME, &why));
-	assert_string_equal(why, "This needs write permission on this repository.");
+	assert_string_equal(
+		why,
+		"This needs write permission on this repository, which its maintainers can give.");
 	assert_false(policy_allows(RIGHT_READ, &reader, ME + 1, &why));
 	assert_non_null(strstr(why, "account"));
 }

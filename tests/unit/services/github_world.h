@@ -12,6 +12,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/services/github_impl.h"
+#include "lib/services/github_missed.h"
 #include "tests/unit/cases.h"
 #include "tests/unit/scripted_server.h"
 

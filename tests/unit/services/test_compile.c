@@ -420,6 +420,24 @@ static void test_broken_setup_is_the_operators_matter(void **state)
 	}
 }
 
+static void test_an_interpreter_without_kfp_is_the_operators_matter(void **state)
+{
+	(void)state;
+	if (!checkout_can_compile() || access("/usr/bin/python3", X_OK) != 0)
+		skip();
+	struct checkout checkout;
+	struct compile_options options = checkout_options();
+	struct compile_result result;
+	struct err err;
+	options.python = "/usr/bin/python3";
+	checkout_make(&checkout, (const struct checkout_file[]){{"p.py", ""}, {NULL, NULL}});
+	struct compile_request request = {checkout.dir, "p.py", NULL};
+	assert_int_equal(compile_run(&options, &request, &result, &err), ERR_CONFIG);
+	assert_string_equal(err.code, "compile.no_kfp");
+	compile_result_dispose(&result);
+	checkout_remove(&checkout);
+}
+
 static void take_folder(const char *folder)
 {
 	char dir[PATH_MAX];
@@ -467,6 +485,7 @@ int main(void)
 		cmocka_unit_test(test_precompiled),
 		cmocka_unit_test(test_log_has_the_traceback),
 		cmocka_unit_test(test_broken_setup_is_the_operators_matter),
+		cmocka_unit_test(test_an_interpreter_without_kfp_is_the_operators_matter),
 		cmocka_unit_test(test_samples_are_taken),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -41,6 +41,29 @@ static void test_permission(void **state)
 	}
 }
 
+static void test_a_branch_name_without_end(void **state)
+{
+	AUTO_FREE char *name = mem_new(1, 300), *body = NULL;
+
+	(void)state;
+	memset(name, 'x', 299);
+	body = str_printf(
+		"{\"number\":7,\"state\":\"open\",\"head\":{\"ref\":\"%s\",\"sha\":\"%040d\","
+		"\"repo\":{\"id\":1}},\"base\":{\"ref\":\"main\",\"repo\":{\"id\":1}}}",
+		name, 1);
+	{
+		struct scripted_answer script[] = {
+			{.expect = "GET /repos/o/r/pulls/7 ", JSON(200, body)}};
+		struct world world = START(script, false);
+		struct github_pull got;
+		struct err err = {0};
+
+		assert_int_equal(github_pull(world.gh, world.http, &repo, 7, &got, &err), ERR_USER);
+		assert_string_equal(err.code, "github.name_too_long");
+		stop(&world);
+	}
+}
+
 static void test_identity_lists_what_is_missing(void **state)
 {
 	static const struct scripted_answer script[] = {
@@ -55,6 +78,7 @@ static void test_identity_lists_what_is_missing(void **state)
 
 	(void)state;
 	assert_int_equal(github_identity(world.gh, world.http, &self, &err), ERR_DENIED);
+	assert_string_equal(err.code, "github.app_permissions");
 	assert_non_null(strstr(err.msg, "issues: write, pull_requests: write, checks: write;"));
 	for (int i = 0; i < 3; i++) {
 		assert_int_equal(github_identity(world.gh, world.http, &self, &err), ERR_OK);
@@ -222,12 +246,12 @@ static void test_deliveries(void **state)
 	char *payload;
 
 	(void)state;
-	assert_int_equal(github_deliveries(world.gh, world.http, note_delivery, &all, NULL),
+	assert_int_equal(github_deliveries(world.gh, world.http, NULL, note_delivery, &all, NULL),
 			 ERR_OK);
 	assert_int_equal(all.count, 3);
 	assert_int_equal(all.last.id, 3);
 	assert_false(all.last.ok);
-	assert_int_equal(github_deliveries(world.gh, world.http, note_delivery, &one, NULL),
+	assert_int_equal(github_deliveries(world.gh, world.http, NULL, note_delivery, &one, NULL),
 			 ERR_OK);
 	assert_int_equal(one.count, 1);
 	assert_true(one.last.ok);
@@ -235,7 +259,7 @@ static void test_deliveries(void **state)
 	assert_string_equal(one.last.guid, "g1");
 	assert_string_equal(one.last.event, "issue_comment");
 	assert_int_equal(one.last.delivered_at_ms, 1795262400000);
-	assert_int_equal(github_delivery_payload(world.gh, world.http, 2, &payload, &err),
+	assert_int_equal(github_delivery_payload(world.gh, world.http, NULL, 2, &payload, &err),
 			 ERR_NOT_FOUND);
 	assert_null(payload);
 	stop(&world);
@@ -354,6 +378,7 @@ static void test_the_log_holds_no_secret(void **state)
 
 static const struct CMUnitTest github_tests[] = {
 	cmocka_unit_test(test_permission),
+	cmocka_unit_test(test_a_branch_name_without_end),
 	cmocka_unit_test(test_identity_lists_what_is_missing),
 	cmocka_unit_test(test_annotations_go_in_parts),
 	cmocka_unit_test(test_check_find),

@@ -242,6 +242,37 @@ static void test_answers(void **state)
 	}
 }
 
+/* Codes that none of the collected answers has. */
+static void test_other_codes(void **state)
+{
+	static const struct {
+		int status;
+		const char *body, *code;
+	} cases[] = {
+		{403, "{\"message\":\"Repository was archived so is read-only.\"}",
+		 "github.archived"},
+		{451, "{}", "github.blocked"},
+		{201, "half of a JS", "github.not_json"},
+		{100, "{}", "github.odd"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		AUTO_RESPONSE struct http_response response = {.status = cases[i].status,
+							       .body = buf_make(4000),
+							       .headers = buf_make(4000)};
+		AUTO_ANSWER struct github_answer answer = {0};
+		struct err err = {0};
+
+		buf_puts(&response.headers, "content-type: application/json\n");
+		buf_puts(&response.body, cases[i].body);
+		assert_int_not_equal(github_answer_read(&answer, &response, GITHUB_WRITE,
+							GITHUB_CORE, "ghs_abc.DEF", &err),
+				     ERR_OK);
+		assert_string_equal(err.code, cases[i].code);
+	}
+}
+
 static void test_a_long_message_is_cut(void **state)
 {
 	AUTO_RESPONSE struct http_response response = {
@@ -335,6 +366,7 @@ static void test_origins(void **state)
 static const struct CMUnitTest github_answer_tests[] = {
 	cmocka_unit_test(test_collected_answers),
 	cmocka_unit_test(test_answers),
+	cmocka_unit_test(test_other_codes),
 	cmocka_unit_test(test_long_secret_is_struck_out),
 	cmocka_unit_test(test_a_long_message_is_cut),
 	cmocka_unit_test(test_links),

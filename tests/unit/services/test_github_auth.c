@@ -235,7 +235,8 @@ static void test_the_clock_is_corrected(void **state)
 
 	(void)state;
 	assert_int_equal(pull(&world, NULL), ERR_OK);
-	assert_int_equal(github_delivery_payload(world.gh, world.http, 1, &payload, NULL), ERR_OK);
+	assert_int_equal(github_delivery_payload(world.gh, world.http, NULL, 1, &payload, NULL),
+			 ERR_OK);
 	assert_string_equal(payload, "{\"zen\":\"x\"}");
 	check_claims(&world, 0, clock_now_ms() / 1000);
 	check_claims(&world, 1, 2362034977);
@@ -310,7 +311,7 @@ static const struct {
 	{"wrong key",
 	 {JSON(401, "{\"message\":\"A JSON web token could not be decoded\"}")},
 	 ERR_CONFIG,
-	 "github.token_refused",
+	 "github.key_refused",
 	 "could not be decoded"},
 	{"grants less",
 	 {JSON(422, "{\"message\":\"The permissions requested are not granted\"}")},

@@ -185,6 +185,7 @@ static void test_nothing_goes_out_while_waiting(void **state)
 	waits = metrics_get(METRIC_RATE_WAITS, "retry_after");
 	assert_int_equal(github_paused_until_ms(world.gh, 5), 0);
 	assert_int_equal(pull(&world, &err), ERR_THROTTLED);
+	assert_string_equal(err.code, "github.wait");
 	assert_true(err.retry_at_ms >= now_ms + 119000 && err.retry_at_ms <= now_ms + 125000);
 	assert_false(err.in_doubt);
 	assert_int_equal(metrics_get(METRIC_RATE_WAITS, "retry_after"), waits + 1);

@@ -39,6 +39,7 @@ static void test_probe(void **state)
 		enum err_class class;
 		const char *version, *says;
 		bool multi_user;
+		const char *code;
 	} cases[] = {
 		{"2.17",
 		 {{"GET /apis/v2beta1/healthz ", 200, NULL,
@@ -64,7 +65,8 @@ static void test_probe(void **state)
 		 ERR_CONFIG,
 		 "unknown",
 		 "1.8.22, which has only the v1beta1 API; version 2.0",
-		 false},
+		 false,
+		 "kfp.too_old"},
 		{"no server of ours",
 		 {{"GET /apis/v2beta1/healthz ", 404, NULL, "<html>"},
 		  {"GET /apis/v1beta1/healthz ", 404, NULL, "<html>"}},
@@ -72,14 +74,16 @@ static void test_probe(void **state)
 		 ERR_CONFIG,
 		 "unknown",
 		 "there is no Kubeflow Pipelines API at",
-		 false},
+		 false,
+		 "kfp.not_there"},
 		{"login page",
 		 {{"GET /apis/v2beta1/healthz ", 200, NULL, "<html>log in"}},
 		 1,
 		 ERR_CONFIG,
 		 "unknown",
 		 "a login page?",
-		 false},
+		 false,
+		 "kfp.not_there"},
 		{"redirect to a login page",
 		 {{"GET /apis/v2beta1/healthz ", 302, "Location: https://dex/\r\n", ""}},
 		 1,
@@ -107,6 +111,8 @@ static void test_probe(void **state)
 		assert_int_equal(seen.multi_user, cases[i].multi_user);
 		if (cases[i].says)
 			assert_non_null(strstr(kit.err.msg, cases[i].says));
+		if (cases[i].code)
+			assert_string_equal(kit.err.code, cases[i].code);
 		kit_stop(&kit, cases[i].requests);
 	}
 }
@@ -385,6 +391,8 @@ static void test_version_upload(void **state)
 		}
 		if (c->says)
 			assert_non_null(strstr(kit.err.msg, c->says));
+		if (c->class == ERR_CONFLICT)
+			assert_string_equal(kit.err.code, "kfp.version_differs");
 		kfp_version_dispose(&version);
 		kit_stop(&kit, c->requests);
 	}
@@ -561,6 +569,11 @@ static void test_errors(void **state)
 		 ERR_USER, false, "does not say why"},
 	};
 
+	static const char *const codes[] = {
+		[ERR_USER] = "kfp.invalid",	   [ERR_DENIED] = "kfp.denied",
+		[ERR_NOT_FOUND] = "kfp.not_found", [ERR_CONFLICT] = "kfp.conflict",
+		[ERR_CONFIG] = "kfp.refused",	   [ERR_BUG] = NULL};
+
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		struct err err = {0};
@@ -570,6 +583,7 @@ static void test_errors(void **state)
 					   strlen(cases[i].body), 0, cases[i].mutates),
 				 cases[i].class);
 		assert_int_equal(err.in_doubt, cases[i].in_doubt);
+		assert_string_equal(err.code, codes[cases[i].class] ? codes[cases[i].class] : "");
 		assert_non_null(strstr(err.msg, cases[i].says));
 	}
 }

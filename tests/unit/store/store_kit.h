@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -15,10 +16,11 @@
 
 #include <cmocka.h>
 
+#include "lib/base/blame.h"
 #include "lib/base/jval.h"
 #include "lib/base/log.h"
 #include "lib/base/str.h"
-#include "lib/store/queue.h"
+#include "lib/store/queue_wake.h"
 #include "lib/store/store_impl.h"
 #include "lib/store/vfs_fault.h"
 
@@ -193,6 +195,21 @@ static inline enum queue_outcome kit_receive(struct kit *kit, const struct kit_e
 	assert_ok(kit, kit_receive_raw(kit, in, &out));
 	KIT_COMMIT(kit);
 	return out;
+}
+
+/* The process is gone; its crash, if it was one, is noted as that of a job. */
+static inline void kit_crash_over(struct kit *kit, int64_t job_id)
+{
+	char path[sizeof kit->path + 8];
+	struct blame note = {.process = db_incarnation(kit->db), .job = job_id, .signal = SIGSEGV};
+	FILE *file;
+
+	snprintf(path, sizeof path, "%s.crash", kit->path);
+	file = fopen(path, "w");
+	assert_non_null(file);
+	assert_int_equal(fwrite(&note, sizeof note, 1, file), 1);
+	fclose(file);
+	kit_crash(kit);
 }
 
 /* Claims; false: nothing due. */

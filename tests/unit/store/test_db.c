@@ -250,11 +250,44 @@ static void test_log_is_folded_in(void **state)
 					  .pr = i + 1, .comment_id = i + 1, .commands = "build"});
 	assert_true(kit.db->wal_pages > 1000);
 	db_checkpoint(kit.db, true);
+	assert_true(kit.db->wal_pages > 1000); /* the next request may be on its way */
+	kit.db->committed_mono_ms -= 1000;
+	db_checkpoint(kit.db, true);
 	assert_int_equal(kit.db->wal_pages, 0);
 	kit.db->committed_mono_ms -= 61000;
 	db_checkpoint(kit.db, true);
 	assert_int_equal(stat(wal, &info), 0);
 	assert_int_equal(info.st_size, 0);
+	kit_end(&kit);
+}
+
+static void test_when_the_log_is_folded_in(void **state)
+{
+	static const struct {
+		const char *name;
+		int pages;
+		bool idle;
+		int64_t quiet_ms;
+		bool folded;
+	} cases[] = {
+		{"short log", 1000, true, 5000, false},
+		{"quiet for a while", 1001, true, 1000, true},
+		{"quiet for a moment", 4000, true, 0, false},
+		{"quiet for a moment, longer log", 4001, true, 0, true},
+		{"busy", 16000, false, 0, false},
+		{"busy, log at its limit", 16001, false, 0, true},
+	};
+	struct kit kit;
+
+	(void)state;
+	kit_start(&kit);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		kit.db->wal_pages = cases[i].pages;
+		kit.db->committed_mono_ms = clock_mono_ms() - cases[i].quiet_ms;
+		db_checkpoint(kit.db, cases[i].idle);
+		if ((kit.db->wal_pages == 0) != cases[i].folded)
+			fail_msg("%s", cases[i].name);
+	}
 	kit_end(&kit);
 }
 
@@ -362,6 +395,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_one_bad_operation_fails_alone),
 		cmocka_unit_test(test_meta),
 		cmocka_unit_test(test_log_is_folded_in),
+		cmocka_unit_test(test_when_the_log_is_folded_in),
 		cmocka_unit_test(test_upgrade),
 		cmocka_unit_test(test_fixture_of_first_release),
 	};

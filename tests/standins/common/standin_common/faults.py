@@ -29,8 +29,9 @@ class Fault(dict):
 
 
 class FaultScript:
-    def __init__(self, kinds: set[str]):
-        self._kinds = set(kinds)
+    def __init__(self, kinds: dict[str, set[str]]):
+        """`kinds` that exist, by what they happen on ("request", ...)."""
+        self._kinds = kinds
         self._lock = threading.Lock()
         self._faults: list[dict] = []
         self._random = None
@@ -43,10 +44,8 @@ class FaultScript:
     def add(self, fault: dict) -> int:
         """Adds a fault to the end of the script; ValueError says what is wrong with it."""
         fault = dict(fault)
-        kind = fault.get("kind")
-        if kind not in self._kinds:
-            raise ValueError(f"unknown fault kind {kind!r}; known: {', '.join(sorted(self._kinds))}")
         match = fault.setdefault("match", {})
+        self._check_kind(fault.get("kind"), match)
         unknown = set(match) - MATCH_KEYS
         if unknown:
             raise ValueError(f"unknown match key {sorted(unknown)[0]!r}")
@@ -54,6 +53,7 @@ class FaultScript:
             re.compile(match["path_regex"])
         fault.setdefault("times", 1)
         fault.setdefault("skip", 0)
+        fault["hits"] = 0
         with self._lock:
             fault["id"] = self._next_id
             self._next_id += 1
@@ -65,13 +65,18 @@ class FaultScript:
         `rate`; rate 0 ends it."""
         chosen = [{"kind": kind} if isinstance(kind, str) else dict(kind) for kind in kinds]
         for kind in chosen:
-            if kind["kind"] not in self._kinds:
-                raise ValueError(f"unknown fault kind {kind['kind']!r}")
+            self._check_kind(kind["kind"], match or {})
         with self._lock:
             self._random = random.Random(seed)
             self._rate = rate
             self._random_kinds = chosen
             self._random_match = match or {}
+
+    def _check_kind(self, kind, match: dict) -> None:
+        """A kind that nothing here can play would make a test that proves nothing."""
+        known = self._kinds.get(match.get("on", "request"), set())
+        if kind not in known:
+            raise ValueError(f"unknown fault kind {kind!r}; known: {', '.join(sorted(known))}")
 
     def clear(self) -> None:
         with self._lock:
@@ -94,6 +99,7 @@ class FaultScript:
                     continue
                 if fault["times"] > 0:
                     fault["times"] -= 1
+                fault["hits"] += 1
                 return self._note(fault, facts)
             if self._random is not None and self._random_kinds and \
                _matches(self._random_match, on, facts) and self._random.random() < self._rate:

@@ -60,6 +60,10 @@ class StandinClient:
             match["path_regex"] = path
         self.post("faults", kind=kind, match=match, times=times, skip=skip, **parameters)
 
+    def unmet_faults(self) -> list[dict]:
+        """Faults that are scripted and that nothing has met so far: a test that ends with one proves less than it says."""
+        return [fault for fault in self.get("faults")["pending"] if not fault["hits"]]
+
     def advance(self, seconds: float) -> None:
         self.post("time", advance=seconds)
 
@@ -75,6 +79,7 @@ class StandinClient:
 
     def requests(self) -> list[dict]:
         return self.get("requests")
+
 
 class StandinProcess(StandinClient):
     """One running stand-in. `name` is "github", "kubeflow" or "cluster"; `state` a folder of its own."""

@@ -47,7 +47,7 @@ class Standin:
         self.clock = Clock()
         self.record = Recorder(self.clock)
         self.dice = random.Random(options.seed)
-        self.faults = FaultScript(FAULT_KINDS | WEBHOOK_FAULTS)
+        self.faults = FaultScript({"request": FAULT_KINDS, "webhook": WEBHOOK_FAULTS})
         self.world = World(self.clock, options.seed)
         self.git = GitStore(str(pathlib.Path(options.state) / "git"))
         self.limits = Limits(self.clock, self.record)
@@ -157,6 +157,7 @@ class Standin:
         request.facts["key"] = key
         request.facts["on_abandon"] = leave
         self.limits.enter(key, request)
+        self.limits.note_impatience(key, request)
 
     def end(self, request) -> None:
         if "on_abandon" in request.facts:

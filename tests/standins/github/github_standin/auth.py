@@ -58,7 +58,13 @@ class Tokens:
         self._clock = clock
         self._tokens: dict[str, dict] = {}
         self.fresh_lag_s = 0.0  # a new installation token is answered 401 for so long
-        self._key = load_public_key(public_key_pem) if public_key_pem else None
+        self._key = None
+        if public_key_pem:
+            self.set_key(public_key_pem)
+
+    def set_key(self, pem: bytes) -> None:
+        """The App's only key from now on."""
+        self._key = load_public_key(pem)
 
     # making
 

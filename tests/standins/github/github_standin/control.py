@@ -398,13 +398,16 @@ def uninstall(c):
 @command("POST", "tokens")
 def tokens(c):
     """{user, token}: one more valid personal token; {revoke: token}; {revoke_installations: true};
-    {fresh_lag_s: seconds}: new installation tokens answer 401 for so long."""
+    {fresh_lag_s: seconds}: new installation tokens answer 401 for so long; {app_key: PEM}: the App's key is
+    this one, the one before is deleted."""
     if "token" in c.data:
         c.app.tokens.add_user_token(c.data["token"], c.user())
     if "revoke" in c.data:
         c.app.tokens.revoke(c.data["revoke"])
     if c.data.get("revoke_installations"):
         c.app.tokens.revoke_all()
+    if "app_key" in c.data:
+        c.app.tokens.set_key(c.data["app_key"].encode())
     c.app.tokens.fresh_lag_s = float(c.data.get("fresh_lag_s", c.app.tokens.fresh_lag_s))
 
 

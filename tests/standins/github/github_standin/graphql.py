@@ -7,6 +7,7 @@ the bot changed its query, and this table has to follow, or it sends something b
 import json
 import re
 
+from standin_common.clock import iso
 from standin_common.http import Answer
 
 from .auth import ApiError
@@ -14,6 +15,9 @@ from . import rest
 
 MINIMIZE = """mutation($id: ID!) { minimizeComment(input: {subjectId: $id, classifier: OUTDATED})
               { minimizedComment { isMinimized } } }"""
+
+
+EDITED = "query($id: ID!) { node(id: $id) { ... on IssueComment { lastEditedAt } } }"
 
 
 def fold(text: str) -> str:
@@ -45,7 +49,7 @@ def _handle(app, request):
         request.facts["key"] = credential.key
         if credential.kind in ("anonymous", "jwt"):
             raise ApiError(401, "This endpoint requires you to be authenticated.")
-        app.limits.check_wait(credential.key, request)
+        app.limits.check_wait(credential.key)
         query, variables = _parse(app, request)
         try:
             app.limits.count(credential.key, "graphql", "POST", query.startswith("mutation"), request)
@@ -55,6 +59,8 @@ def _handle(app, request):
             return _errors(None, "RATE_LIMITED", None, error.body["message"], error.headers)
         if query == fold(MINIMIZE):
             return _minimize(app, credential, variables)
+        if query == fold(EDITED):
+            return _last_edited(app, credential, variables)
         app.record.violation("graphql", f"unknown query: {query[:200]}", request)
         return _errors(None, None, None, "Parse error on an unknown query of the stand-in")
 
@@ -70,6 +76,16 @@ def _parse(app, request):
     if extra:
         app.record.violation("description", f"unknown member '{sorted(extra)[0]}'", request)
     return fold(query), variables
+
+
+def _last_edited(app, credential, variables):
+    comment = app.world.by_node_id(variables.get("id"))
+    repo = app.world.repos.get(comment.repo_id) if comment else None
+    if repo is None or not rest._sees(app, credential, repo):
+        return _errors({"node": None}, "NOT_FOUND", ["node"],
+                       f"Could not resolve to a node with the global id of '{variables.get('id')}'.")
+    at = iso(comment.updated) if comment.editor else None
+    return Answer.json({"data": {"node": {"lastEditedAt": at}}})
 
 
 def _minimize(app, credential, variables):

@@ -13,6 +13,7 @@ SECONDARY = "You have exceeded a secondary rate limit. Please wait a few minutes
 CONTENT = ("You have exceeded a secondary rate limit and have been temporarily blocked from content "
            "creation. Please retry your request again later.")
 GRACE_S = 0.1  # requests that were on their way when the wait was announced
+CLOCKS_S = 0.05  # what two clocks, one of the wall and one that counts, may differ over a wait
 
 
 class Bucket:
@@ -67,16 +68,20 @@ class Limits:
         with self._lock:
             self._bucket(key).in_flight -= 1
 
-    def check_wait(self, key: str, request) -> None:
-        """Refuses, and notes a violation, when the credential was told to wait."""
-        now = self._clock.now()
+    def note_impatience(self, key: str, request) -> None:
+        """Notes a violation when the credential was told to wait, whatever the request meets then."""
         with self._lock:
             bucket = self._bucket(key)
-            left = bucket.wait_until - now
+            left = bucket.wait_until - self._clock.now()
             late = request.started > bucket.told_at + GRACE_S
+        if left > CLOCKS_S and late:
+            self._record.violation("told_to_wait", f"{key} has to wait {left:.1f} s more", request)
+
+    def check_wait(self, key: str) -> None:
+        """Refuses while the credential has to wait."""
+        with self._lock:
+            left = self._bucket(key).wait_until - self._clock.now()
         if left > 0:
-            if late:
-                self._record.violation("told_to_wait", f"{key} has to wait {left:.1f} s more", request)
             self._refuse(key, SECONDARY, left)
 
     def tell_to_wait(self, key: str, until: float) -> None:

@@ -132,7 +132,7 @@ def page_deliveries(c, found):
         if not cursor.startswith("v1_") or not cursor[3:].isdigit():
             raise ApiError(400, "Invalid cursor.")
         found = [d for d in found if d["id"] <= int(cursor[3:])]
-    per_page = min(100, int(c.arg("per_page") or 30))
+    per_page = c.per_page()
     if len(found) > per_page:
         query = f"?per_page={per_page}&cursor=v1_{found[per_page]['id']}"
         query += f"&status={wanted}" if wanted else ""

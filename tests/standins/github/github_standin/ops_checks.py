@@ -56,7 +56,10 @@ def _check_output(output):
             raise _bad(f"'{item['annotation_level']}' is not an annotation level.")
         if "start_column" in item and item["start_line"] != item["end_line"]:
             raise _bad("start_column is allowed only when start_line equals end_line.")
-        if len(item["message"].encode()) > 65536 or len(item.get("title") or "") > 255:
+        if item["start_line"] > item["end_line"]:
+            raise _bad("end_line is before start_line.")
+        if max(len((item.get(key) or "").encode()) for key in ("message", "raw_details")) > 65536 or \
+           len(item.get("title") or "") > 255:
             raise _bad("annotation too long.")
 
 

@@ -129,10 +129,7 @@ class Context:
     def page(self, items: list, show, wrap: str | None = None):
         """One page of a list with its Link header; `wrap` names the list inside an object with
         total_count."""
-        per_page = self._positive("per_page", 30)
-        if per_page > PER_PAGE_MAX:
-            self.app.record.violation("per_page", f"per_page={per_page} is more than 100", self.request)
-            per_page = PER_PAGE_MAX
+        per_page = self.per_page()
         page = self._positive("page", 1)
         last = max(1, -(-len(items) // per_page))
         shown = [show(item) for item in items[(page - 1) * per_page:page * per_page]]
@@ -143,6 +140,13 @@ class Context:
             self.links["prev"] = self._page_url(min(page - 1, last))
             self.links["first"] = self._page_url(1)
         return 200, ({"total_count": len(items), wrap: shown} if wrap else shown)
+
+    def per_page(self) -> int:
+        """What was asked for, silently cut at 100 as GitHub does; but nobody should ask for more."""
+        asked = self._positive("per_page", 30)
+        if asked > PER_PAGE_MAX:
+            self.app.record.violation("per_page", f"per_page={asked} is more than 100", self.request)
+        return min(asked, PER_PAGE_MAX)
 
     def _positive(self, name, default) -> int:
         text = self.arg(name)
@@ -195,7 +199,7 @@ def _handle(app, request, path):
     with app.world.lock:
         credential = app.tokens.credential(request.headers.get("Authorization"))
         request.facts["key"] = credential.key
-        app.limits.check_wait(credential.key, request)
+        app.limits.check_wait(credential.key)
         if credential.kind == "installation":
             request.facts["installation"] = credential.installation.id
         path = _by_name(app, path)

@@ -6,6 +6,7 @@ work, then the row is written. A script can stop the server in between (`drop_ro
 
 import copy
 import datetime
+import json
 
 import yaml
 
@@ -14,6 +15,7 @@ from .api import Api, plain
 from .errors import ApiError, INTERNAL, bad_request, invalid_input, not_found
 from .store import new_id, now, rfc3339
 
+OBJECT_BYTES_MAX = 3 << 19  # what etcd takes in one request
 _ACTIVE = ("RUNTIME_STATE_UNSPECIFIED", "PENDING", "RUNNING", "PAUSED")
 
 
@@ -150,7 +152,12 @@ class RunApi(Api):
                 "history": [[now(), "PENDING"]], "workflow": "", "recurring_run_id": ""}
 
     def _submit(self, request, row, template, experiment):
-        """Workflow first, row second; what may go wrong between is asked of the script."""
+        """Workflow first, row second; what may go wrong between is asked of the script. An upload may
+        hold more than the cluster can keep as one object: that shows here only."""
+        if len(json.dumps(template.as_struct())) > OBJECT_BYTES_MAX:
+            raise ApiError(INTERNAL, "Failed to create a run: InternalServerError: Failed to create "
+                           f"a workflow for ({row['id']}): etcdserver: request is too large",
+                           "Internal Server Error")
         workflow = wf.new(row, template.name)
         row["workflow"] = workflow["id"]
         self.store.put("workflows", workflow)

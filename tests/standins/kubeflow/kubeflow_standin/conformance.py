@@ -62,7 +62,9 @@ class Conformance:
         elif any(p["in"] == "formData" for p in parameters):
             if not content_type.startswith("multipart/form-data"):
                 self._note(method, path, f"content type {content_type!r} instead of multipart")
-        elif body.strip() not in (b"", b"{}") and not bodies:
+        elif bodies and bodies[0].get("required"):
+            self._note(method, path, "the body is missing")
+        elif body.strip() not in (b"", b"{}"):
             self._note(method, path, "a body where none is known")
 
     def _note(self, method, path, what):

@@ -19,6 +19,7 @@ import re
 
 KINDS = {"delay", "status", "html_502", "reset_before", "reset_after", "lost_answer", "half_body",
          "stale_read", "drop_row"}
+METHODS = {"stale_read": "GET", "drop_row": "POST"}  # elsewhere these would do nothing and prove nothing
 
 
 class Faults:
@@ -31,6 +32,8 @@ class Faults:
         if rule.get("kind") not in KINDS:
             raise ValueError(f"unknown kind of fault: {rule.get('kind')}")
         match = rule.get("match", {})
+        if match.get("method") != METHODS.get(rule["kind"], match.get("method")):
+            raise ValueError(f"{rule['kind']} is for {METHODS[rule['kind']]} only")
         self.count += 1
         entry = {"id": self.count, "times": 1, "skip": 0, "probability": 1.0, "hits": 0,
                  "delay_ms": 0, **rule,

@@ -1,0 +1,76 @@
+/* credentials.c - see credentials.h. A refusal is a state, not an event: it is logged when it
+ * begins and when it ends, however many calls meet it. That a file was replaced is only looked for
+ * by its stamp; whether the new content is any better the next call finds out. */
+#include "bot/credentials.h"
+
+#include "lib/base/log.h"
+#include "lib/base/str.h"
+
+static atomic_bool refused[CREDENTIALS_CLUSTER + WORLD_CLUSTERS_MAX];
+
+static const char *name_of(const struct world *world, size_t who)
+{
+	return who == CREDENTIALS_GITHUB
+		       ? "GitHub"
+		       : config_cluster_text(world->config, who - CREDENTIALS_CLUSTER, "name");
+}
+
+/* That an App's installation refuses its token concerns that installation alone: it was removed, or
+ * the token was withdrawn. */
+static bool says_nothing(const struct world *world, const struct err *err)
+{
+	enum err_class class = err->class;
+
+	return (world->app_mode && str_eq(err->code, "github.token_refused")) ||
+	       class == ERR_TRANSIENT || class == ERR_THROTTLED || class == ERR_CORRUPT ||
+	       class == ERR_BUG;
+}
+
+void credentials_note(const struct world *world, size_t who, const struct err *err)
+{
+	bool is_refused = err->class == ERR_CONFIG;
+
+	must(who < ARRAY_LEN(refused));
+	if (says_nothing(world, err) || atomic_exchange(&refused[who], is_refused) == is_refused)
+		return;
+	if (is_refused)
+		log_error("credentials_refused", LOG_S("by", name_of(world, who)),
+			  LOG_S("message", err->msg));
+	else
+		log_info("credentials_taken", LOG_S("by", name_of(world, who)));
+}
+
+void credentials_note_effect(const struct world *world, const struct job *job,
+			     enum effect_kind kind, const struct err *err)
+{
+	size_t cluster;
+	struct err ignored;
+
+	if (str_starts(effect_name(kind), "github."))
+		credentials_note(world, CREDENTIALS_GITHUB, err);
+	else if (str_starts(effect_name(kind), "kfp.") &&
+		 !world_cluster_of(world, job->repo, &cluster, &ignored))
+		credentials_note(world, CREDENTIALS_CLUSTER + cluster, err);
+}
+
+bool credentials_are_refused_by_github(void)
+{
+	return atomic_load(&refused[CREDENTIALS_GITHUB]);
+}
+
+bool credentials_look(struct credentials_watch *watch, const struct world *world)
+{
+	const struct config *config = world->config;
+	bool any_refused = false, any_replaced = false;
+
+	for (size_t i = 0; i < CREDENTIALS_CLUSTER + world->cluster_count; i++)
+		any_refused |= atomic_load(&refused[i]);
+	any_replaced |= sign_stamp_changed(&watch->stamps[0],
+					   config_text(config, "github.private_key_file"));
+	any_replaced |=
+		sign_stamp_changed(&watch->stamps[1], config_text(config, "github.token_file"));
+	for (size_t i = 0; i < world->cluster_count; i++)
+		any_replaced |= sign_stamp_changed(
+			&watch->stamps[2 + i], config_cluster_text(config, i, "kfp_token_file"));
+	return any_refused && any_replaced;
+}

@@ -1,0 +1,219 @@
+/* poller_comments.c - the second net: comments that no webhook brought.
+ *
+ * At start and then once an hour every known repository is asked for its newer comments, one
+ * repository at a turn. It catches what the log of deliveries does not have: a hook that was
+ * switched off, an outage longer than the log is kept, a token that may not read it. A comment
+ * counts when it may hold a command, stands on a pull request as it was written (a changed one may
+ * hold somebody else's words), and has led to nothing: no job, no refusal, no reaction of ours (the
+ * database may have been restored). It is taken in like a webhook, with a GUID made from its id, so
+ * whatever comes in twice meets the same keys; one that is older than `limits.comment_age` is
+ * answered as too late. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "bot/poller_impl.h"
+#include "lib/base/clock.h"
+#include "lib/base/jval.h"
+#include "lib/base/log.h"
+#include "lib/base/sign.h"
+#include "lib/base/str.h"
+#include "lib/core/comment.h"
+#include "lib/services/github_missed.h"
+#include "lib/store/queue.h"
+
+enum {
+	GAP_MAX_MS = 1000,	 /* between two repositories */
+	UNKNOWN_AGAIN_MS = 5000, /* until GitHub has said who we are */
+	OVERLAP_MS = 600000,
+};
+
+struct look {
+	struct poller *poller;
+	struct poller_repo *repo;
+	int64_t since_ms;
+	bool again; /* something of it could not be looked at */
+};
+
+static int64_t number_of(const json_t *comment)
+{
+	const char *url = jval_str(comment, "issue_url", ""), *slash = strrchr(url, '/');
+	int64_t number = 0;
+
+	return slash && str_to_int64(&number, slash + 1) ? number : 0;
+}
+
+static bool is_candidate(const struct look *look, const json_t *comment)
+{
+	const char *body = jval_str(comment, "body", "");
+	const char *created = jval_str(comment, "created_at", "");
+	int64_t created_ms;
+
+	return clock_parse(&created_ms, created) && created_ms >= look->since_ms &&
+	       str_eq(created, jval_str(comment, "updated_at", "")) &&
+	       strstr(jval_str(comment, "html_url", ""), "/pull/") &&
+	       !str_eq(jval_str(comment, "user.type", ""), "Bot") &&
+	       comment_may_have_command(body, strlen(body));
+}
+
+/* What the webhook would have said. */
+static char *payload_of(const struct look *look, const json_t *comment,
+			const struct github_pull *pull)
+{
+	AUTO_JSON json_t *payload = json_object();
+	json_t *issue = json_object(), *at = json_object(), *repo = json_object(), *via;
+
+	jval_set_str(payload, "action", "created");
+	jval_set_int(issue, "number", number_of(comment));
+	jval_set_str(issue, "state", pull->open ? "open" : "closed");
+	jval_set_str(at, "merged_at", pull->merged ? jval_str(comment, "created_at", "") : NULL);
+	jval_set(issue, "pull_request", at);
+	jval_set(payload, "issue", issue);
+	jval_set(payload, "comment", json_deep_copy(comment));
+	jval_set_int(repo, "id", pull->base_repo_id);
+	jval_set_str(repo, "full_name", look->repo->name);
+	jval_set(payload, "repository", repo);
+	jval_set(payload, "sender", json_deep_copy(json_object_get(comment, "user")));
+	if (look->repo->installation_id) {
+		via = json_object();
+		jval_set_int(via, "id", look->repo->installation_id);
+		jval_set(payload, "installation", via);
+	}
+	return jval_dump(payload);
+}
+
+/* A GUID that the same comment always gets. */
+static void guid_of(char out[37], int64_t repo_id, int64_t comment_id)
+{
+	AUTO_FREE char *text = str_printf("comment %" PRId64 " %" PRId64, repo_id, comment_id);
+	unsigned char digest[SIGN_SHA256_LEN];
+
+	sign_sha256(digest, text, strlen(text));
+	str_uuid(out, digest);
+}
+
+/* Somebody with the right to edit could give another's old comment the words of a command. */
+static bool is_as_written(struct look *look, const json_t *comment, enum err_class *class,
+			  struct err *err)
+{
+	const struct github_target target = poller_repo_target(look->repo);
+	bool edited = true;
+
+	*class = github_comment_was_edited(look->poller->world->github,
+					   look->poller->hands.github_http, &target,
+					   jval_str(comment, "node_id", ""), &edited, err);
+	return !edited;
+}
+
+static bool has_led_to_something(struct look *look, const json_t *comment,
+				 const struct github_pull *pull, enum err_class *class,
+				 struct err *err)
+{
+	const struct github_target target = poller_repo_target(look->repo);
+	int64_t id = jval_int(comment, "id", 0);
+	bool known = true;
+
+	*class = queue_knows_comment(look->poller->hands.reader, pull->base_repo_id,
+				     number_of(comment), id, &known, err);
+	if (!*class && !known)
+		*class = github_comment_has_our_reaction(look->poller->world->github,
+							 look->poller->hands.github_http, &target,
+							 id, &known, err);
+	return known;
+}
+
+static enum err_class take_in(struct look *look, const json_t *comment, struct err *err)
+{
+	struct poller *poller = look->poller;
+	const struct github_target target = poller_repo_target(look->repo);
+	AUTO_FREE char *payload = NULL;
+	struct github_pull pull;
+	enum err_class class = github_pull(poller->world->github, poller->hands.github_http,
+					   &target, number_of(comment), &pull, err);
+	char guid[37];
+
+	if (class || has_led_to_something(look, comment, &pull, &class, err) || class ||
+	    !is_as_written(look, comment, &class, err) || class)
+		return class;
+	payload = payload_of(look, comment, &pull);
+	guid_of(guid, pull.base_repo_id, jval_int(comment, "id", 0));
+	class = receive_payload(poller->receive, "issue_comment", guid, payload, strlen(payload), 2,
+				err);
+	if (!class)
+		log_info("comment_recovered", LOG_S("delivery", guid), LOG_S("repo", target.repo),
+			 LOG_I("pr", number_of(comment)));
+	return class;
+}
+
+static bool see_comment(void *arg, const json_t *comment)
+{
+	struct look *look = arg;
+	struct err err = {0};
+	enum err_class class;
+
+	if (atomic_load(&look->poller->world->stopping)) {
+		look->again = true;
+		return false;
+	}
+	if (!is_candidate(look, comment))
+		return true;
+	class = take_in(look, comment, &err);
+	if (class)
+		log_info("recover_failed", LOG_S("repo", look->repo->name),
+			 LOG_I("comment", jval_int(comment, "id", 0)), LOG_S("message", err.msg));
+	look->again |= err_is_retried(class) || class == ERR_CONFIG;
+	return true;
+}
+
+/* Where the last look of a repository began. The first one looks back as far as commands are taken;
+ * one that lies in the future was by a wrong clock. */
+static int64_t look_since(struct poller *poller, const char *key, int64_t now_ms)
+{
+	int64_t age_ms = config_ms(poller->world->config, "limits.comment_age");
+	int64_t noted_ms = poller_noted(poller, key, 0);
+
+	if (!noted_ms || noted_ms > now_ms)
+		return now_ms - (age_ms ? age_ms : 86400000);
+	return noted_ms - OVERLAP_MS;
+}
+
+static void look_at(struct poller *poller, struct poller_repo *repo, int64_t now_ms)
+{
+	AUTO_FREE char *key = str_printf("comments_seen:%s", repo->name);
+	const struct github_target target = poller_repo_target(repo);
+	struct look look = {.poller = poller, .repo = repo};
+	struct err err = {0};
+
+	look.since_ms = look_since(poller, key, now_ms);
+	err.class = github_comments_since(poller->world->github, poller->hands.github_http, &target,
+					  look.since_ms, see_comment, &look, &err);
+	credentials_note(poller->world, CREDENTIALS_GITHUB, &err);
+	if (err.class)
+		log_info("comments_unread", LOG_S("repo", repo->name), LOG_S("message", err.msg));
+	else if (!look.again)
+		poller_note(poller, key, now_ms, now_ms);
+}
+
+void poller_comments(struct poller *poller, int64_t now_ms)
+{
+	struct poller_duty *duty = &poller->duties[POLLER_COMMENTS];
+	int64_t every_ms = config_ms(poller->world->config, "poll.comments_interval"), left_ms;
+	struct github_identity self;
+	struct err err;
+
+	duty->every_ms = every_ms < UNKNOWN_AGAIN_MS ? every_ms : UNKNOWN_AGAIN_MS;
+	if (!poller->receive ||
+	    github_identity(poller->world->github, poller->hands.github_http, &self, &err))
+		return;
+	if (!poller->next_comments) {
+		poller_repos_read(poller);
+		poller->comments_began_ms = now_ms;
+	}
+	if (poller->next_comments < poller->repo_count)
+		look_at(poller, &poller->repos[poller->next_comments++], now_ms);
+	duty->every_ms = every_ms < GAP_MAX_MS ? every_ms : GAP_MAX_MS;
+	if (poller->next_comments < poller->repo_count)
+		return;
+	poller->next_comments = 0;
+	left_ms = poller->comments_began_ms + every_ms - now_ms;
+	duty->every_ms = left_ms > duty->every_ms ? left_ms : duty->every_ms;
+}

@@ -1,0 +1,90 @@
+"""Keys and tokens that are refused: the operator hears of it once, commands wait, and go on with the new file."""
+
+import pytest
+
+import harness
+
+REFUSED = "event=credentials_refused"
+PATIENT = {"limits": {"patience": "1s"}}
+
+
+def alarms(bot) -> list[dict]:
+    return [line for line in bot.log_lines() if line.get("event") == "credentials_refused"]
+
+
+def tries(bot) -> int:
+    return max((row["tries"] for row in bot.rows("SELECT tries FROM jobs WHERE state = 3")), default=0)
+
+
+def revoke_app_key(scene) -> str:
+    """The App's key is deleted at GitHub and another one is made; the new one, which the bot does not have."""
+    key = harness.make_key.__wrapped__().decode()
+    scene.github.post("tokens", app_key=key, revoke_installations=True, fresh_lag_s=0)
+    return key
+
+
+@pytest.mark.scene(config=PATIENT)
+def test_an_app_key_that_is_revoked_is_waited_out(scene, bot, ann):
+    scene.expects_log(REFUSED)
+    scene.expects_log("event=github_clock_differs")
+    key = revoke_app_key(scene)
+    comment = ann.comments("/build_run")
+    scene.wait_until(lambda: tries(bot) >= 2, "the job to be tried again, longer than patience lasts")
+    status, why = bot.get("/readyz")
+    assert status == 503 and "credentials" in why
+    assert bot.metrics()["kfops_ready"] == 0
+    assert len(alarms(bot)) == 1 and alarms(bot)[0]["by"] == "GitHub"
+    trouble = bot.rows("SELECT json_extract(data, '$.trouble.message') AS said FROM jobs")
+    assert "GitHub" in trouble[0]["said"]
+    scene.write("app.pem", key)
+    assert bot.ends(to=comment) == "rocket"
+    assert bot.is_ready() and len(alarms(bot)) == 1
+    assert len(scene.kubeflow.runs()) == 1
+
+
+@pytest.mark.scene(mode="token", config=PATIENT)
+def test_a_token_that_is_revoked_is_waited_out(scene, bot, ann):
+    scene.expects_log(REFUSED)
+    old, new = (scene.folder / "token").read_text().strip(), "ghp_" + "m" * 36
+    scene.github.post("tokens", revoke=old)
+    ann.comments("/build_run")
+    scene.wait_until(lambda: tries(bot) >= 2, "the job to be tried again")
+    assert not bot.is_ready() and len(alarms(bot)) == 1
+    scene.github.post("tokens", user="kfops-bot", token=new)
+    scene.write("token", new + "\n")
+    assert bot.ends() == "rocket"
+    assert bot.is_ready()
+
+
+@pytest.mark.scene(config=PATIENT)
+def test_kubeflow_refuses_for_longer_than_patience(scene, bot, ann):
+    """The pull request shows it, and a command that is worth its time waits; the bot itself stays ready."""
+    scene.expects_log(REFUSED)
+    scene.kubeflow.fault("status", "POST", r"/apis/v2beta1/runs$", times=-1, status=401)
+    ann.comments("/build_run")
+    scene.wait_until(lambda: tries(bot) >= 3, "the run to be asked for again and again")
+    bot.answer("[!WARNING]", "I keep trying")
+    assert bot.is_ready() and [line["by"] for line in alarms(bot)] == ["main"]
+    scene.kubeflow.send("DELETE", "faults")
+    assert bot.ends(patience=60) == "rocket"
+    assert len(scene.kubeflow.runs()) == 1
+
+
+def test_a_job_that_waits_for_a_key_can_be_stopped(scene, bot, ann):
+    scene.expects_log(REFUSED)
+    scene.kubeflow.fault("status", "POST", r"/apis/v2beta1/runs$", times=-1, status=401)
+    waits = ann.comments("/build_run")
+    scene.wait_until(lambda: tries(bot) >= 1, "the run to be refused")
+    ann.comments("/cancel")
+    assert bot.ends(to=waits) == "confused"
+    assert scene.kubeflow.runs() == []
+
+
+@pytest.mark.scene(config={"limits": {"job_deadline": "3s"}})
+def test_the_deadline_of_a_job_ends_its_waiting(scene, bot, ann):
+    scene.expects_log(REFUSED)
+    scene.kubeflow.fault("status", "POST", r"/pipelines", times=-1, status=401)
+    scene.kubeflow.fault("status", "GET", r"/pipelines", times=-1, status=401)
+    ann.comments("/build")
+    assert bot.ends() in ("-1", "confused")
+    assert bot.jobs()[0]["state"] in (11, 15)
