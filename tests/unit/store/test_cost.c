@@ -45,11 +45,12 @@ static void step_one(struct kit *kit)
 	struct effect effect = {.kind = EFFECT_RUN_GET};
 	struct effect_result got = {.took_ms = 5};
 	struct queue_result result = {.effect = &effect, .result = &got, .now_ms = T0};
+	static int at;
 	struct job job;
 	int64_t due;
 
 	assert_ok(kit, queue_claim(kit->db, T0, &job, &due, &kit->err));
-	job.step++;
+	snprintf(job.step, sizeof job.step, "s%d", ++at);
 	job.state = JOB_READY;
 	job.due_at_ms = T0 + 60000;
 	result.job = &job;
