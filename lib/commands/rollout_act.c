@@ -22,17 +22,6 @@ enum {
 	TEXT_MAX = 300,
 };
 
-static int64_t step_named(const struct job *job, const char *name)
-{
-	const struct command *command = command_by_name(&commands, job->command);
-	int64_t at = 0;
-
-	while (command->steps[at].name && !str_eq(command->steps[at].name, name))
-		at++;
-	must(command->steps[at].name);
-	return at;
-}
-
 void rollout_fail(const struct job *job, struct update *out, enum job_state state, const char *code,
 		  const char *fmt, ...)
 {
@@ -49,7 +38,7 @@ void rollout_fail(const struct job *job, struct update *out, enum job_state stat
 	jval_set_str(failed, "code", code);
 	jval_set_str(failed, "message", text);
 	out->kind = UPDATE_NEXT;
-	out->step = step_named(job, "causes");
+	out->step = "causes";
 }
 
 bool rollout_is_stopped(const struct job *job, int64_t now_ms, struct update *out)
