@@ -215,6 +215,8 @@ enum err_class store_recover(struct db *db, int64_t now_ms, struct err *err)
 		return class;
 	if ((class = count_up(db, err)) != ERR_OK ||
 	    (class = free_orphans(db, now_ms, err)) != ERR_OK ||
+	    (class = store_exec(db, STMT_TURNS_WAKE, err, B_INT(now_ms), B_INT(WAIT_TURN))) !=
+		    ERR_OK ||
 	    (class = store_number(db, &last_id, 0, STMT_JOB_LAST_ID, NULL, 0, err)) != ERR_OK) {
 		db_rollback(db);
 		return class;

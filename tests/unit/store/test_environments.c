@@ -204,6 +204,26 @@ static void test_a_lock_runs_out(void **unused)
 	kit_end(&kit);
 }
 
+/* Whoever holds it may have been ended by the start itself, without anybody being told. */
+static void test_a_start_wakes_the_line(void **unused)
+{
+	int64_t first, second;
+	struct kit kit;
+
+	(void)unused;
+	kit_start(&kit);
+	first = start_job(&kit, false);
+	second = start_job(&kit, true);
+	assert_true(holds(&kit, first, "production"));
+	place(&kit, second, "production");
+	park_in_line(&kit, second, "production");
+	kit_crash(&kit);
+	kit_open(&kit);
+	assert_int_equal(state_of(&kit, second), JOB_READY);
+	assert_int_equal(place(&kit, second, "production"), 1);
+	kit_end(&kit);
+}
+
 /* --- random schedules: never two holders, in the order of coming, nobody forgotten --- */
 
 enum { JOBS = 12, MOVES = 400 };
@@ -368,6 +388,7 @@ int main(void)
 		cmocka_unit_test(test_the_fence_grows_with_each_holder),
 		cmocka_unit_test(test_a_person_locks_and_unlocks),
 		cmocka_unit_test(test_a_lock_runs_out),
+		cmocka_unit_test(test_a_start_wakes_the_line),
 		cmocka_unit_test(test_random_schedules),
 		cmocka_unit_test(test_deployments_take_each_others_place),
 		cmocka_unit_test(test_what_is_known_later_is_noted),
