@@ -23,14 +23,12 @@ static enum err_class refuse_outside(const struct effect_call *call, const char 
 }
 
 /* Without a list only a server that knows no namespaces is safe. */
-static enum err_class ask_server(const struct effect_call *call, const char *name, struct err *err)
+static enum err_class ask_server(const struct effect_call *call, size_t at, const char *name,
+				 struct err *err)
 {
 	struct world *world = call->hands->world;
 	struct kfp_capabilities seen;
-	size_t at;
 
-	if (world_cluster_of(world, call->job->repo, &at, err))
-		return err->class;
 	if (kfp_probe(world->clusters[at], hands_kfp_http(call->hands, at), &seen, err))
 		return err_wrap(err, "cannot ask Kubeflow about its namespaces");
 	if (!seen.multi_user)
@@ -45,11 +43,15 @@ static enum err_class ask_server(const struct effect_call *call, const char *nam
 enum err_class effect_namespace_allowed(const struct effect_call *call, const char *name,
 					struct err *err)
 {
+	size_t cluster;
+
+	if (world_cluster_of(call->hands->world, call->job->repo, &cluster, err))
+		return err->class;
 	switch (config_namespace_of_repo(call->hands->world->config, call->job->repo, name)) {
 	case CONFIG_NAMESPACE_LISTED:
 		return ERR_OK;
 	case CONFIG_NAMESPACE_NO_LIST:
-		return ask_server(call, name, err);
+		return ask_server(call, cluster, name, err);
 	case CONFIG_NAMESPACE_OUTSIDE:
 		break;
 	}

@@ -312,6 +312,7 @@ static const struct {
 	{"repo.no_file", true, false},
 	{"repo.too_", true, false},
 	{"repo.sha_not_in_ref", false, false},
+	{"denied.namespace", true, true},
 	{"kfp.denied", true, true},
 	{"kfp.invalid", true, false},
 	{"run.failed", true, true},
