@@ -20,9 +20,9 @@ struct poller {
 	int64_t wall_ms, mono_ms; /* at the last look at the clocks */
 	int64_t last_noted;	  /* job id */
 	int64_t started_at_ms;
-	int64_t parked;              /* jobs, when they were counted last */
+	int64_t parked; /* jobs, when they were counted last */
 	int64_t sweep_interval_ms;
-	struct poller_sweep *sweep;  /* the pass under way */
+	struct poller_sweep *sweep; /* the pass under way */
 };
 
 /* Makes the jobs that wait for these runs ready. */

@@ -78,9 +78,9 @@ struct job {
 
 /* The operator's times that steps need; milliseconds. */
 struct job_rules {
-	int64_t look_first_ms; /* first look at a young run; later looks grow with its age */
-	int64_t look_until_ms; /* age from which only the feed and the sweep look */
-	int64_t doubt_ms;      /* how long a run that was not found may still turn up */
+	int64_t look_first_ms;	 /* first look at a young run; later looks grow with its age */
+	int64_t look_until_ms;	 /* age from which only the feed and the sweep look */
+	int64_t doubt_ms;	 /* how long a run that was not found may still turn up */
 	int64_t look_service_ms; /* first look at an InferenceService; later ones come slower */
 };
 

@@ -17,12 +17,13 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/base/str.h"
 #include "lib/services/sandbox_impl.h"
 
-enum { SMALL_FILE = 4096, EXTRA_PROCESSES = 8, REMOVE_TRIES = 100, REMOVE_WAIT_US = 10000 };
+enum { SMALL_FILE = 4096, EXTRA_PROCESSES = 8, REMOVE_TRIES = 100, REMOVE_WAIT_NS = 10000000 };
 
 static const char mount_point[] = "/sys/fs/cgroup", leaf[] = "kfopsd", prefix[] = "compile-";
 
@@ -204,6 +205,8 @@ bool sandbox_group_is_starved(const struct sandbox_group *group)
 
 void sandbox_group_close(struct sandbox_group *group)
 {
+	const struct timespec moment = {.tv_nsec = REMOVE_WAIT_NS};
+
 	if (group->procs >= 0)
 		close(group->procs);
 	if (group->dir >= 0)
@@ -212,7 +215,7 @@ void sandbox_group_close(struct sandbox_group *group)
 	for (int i = 0; group->path && i < REMOVE_TRIES; i++) {
 		if (!rmdir(group->path) || errno != EBUSY)
 			break;
-		usleep(REMOVE_WAIT_US);
+		nanosleep(&moment, NULL);
 	}
 	mem_free(group->path);
 	*group = (struct sandbox_group){.dir = -1, .procs = -1};
