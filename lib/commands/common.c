@@ -18,6 +18,18 @@ void common_ask(struct update *out, enum effect_kind kind, json_t *take_args)
 	out->effect = (struct effect){.kind = kind, .args = take_args};
 }
 
+void common_jump(const struct job *job, struct update *out, const char *step)
+{
+	const struct command *command = command_by_name(&commands, job->command);
+	int64_t at = 0;
+
+	while (command->steps[at].name && !str_eq(command->steps[at].name, step))
+		at++;
+	must(command->steps[at].name);
+	out->kind = UPDATE_NEXT;
+	out->step = at;
+}
+
 bool common_is_last(const struct job *job)
 {
 	const struct command *command = command_by_name(&commands, job->command);

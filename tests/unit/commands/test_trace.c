@@ -37,6 +37,23 @@
 	"\"SUCCEEDED\"}}"
 #define RUNNING "{\"state\":\"RUNNING\",\"tasks\":{\"a\":\"SUCCEEDED\",\"b\":\"RUNNING\"}}"
 
+/* A run of a repository whose models are deployed, until it has succeeded. */
+#define TO_RECORD                                                                                  \
+	ALLOWED, PINNED, CHECKED_OUT,                                                              \
+		{.effect = "repo.settings",                                                        \
+		 .data = "{\"pipeline\":{\"name\":\"iris\",\"namespace\":\"ml\"},"                 \
+			 "\"deployment\":{\"inference_service_name\":\"iris\"}}"},                 \
+		{.effect = "kfp.find_version",                                                     \
+		 .data = "{\"sha\":\"9f8e7d6a1b2c3d4e5f60718293a4b5c6d7e8f901\",\"version\":{"     \
+			 "\"id\":\"v1\",\"name\":\"pr-7\"},\"compile\":{\"name\":\"iris\"}}"},     \
+		ALLOWED, EXPERIMENT, CREATED, RUN(SUCCEEDED, 1000)
+#define KEPT_MODEL                                                                                 \
+	"authorize asks github.permission\npin asks github.pull\ncheckout asks repo.checkout\n"    \
+	"settings asks repo.settings\nversion asks kfp.find_version\nversion part done: "          \
+	"`pr-7`\nconfirm asks github.permission\nexperiment asks kfp.experiment\n"                 \
+	"create_run asks kfp.create_run\nfollow asks kfp.run\nrun part done: 2 of 2 tasks\n"       \
+	"keep_model asks model.find\nend done: the run succeeded\n"
+
 static const struct trace_case cases[] = {
 	{.name = "build_run from comment to success",
 	 .command = "build_run",
@@ -339,11 +356,84 @@ static const struct trace_case cases[] = {
 		 "follow waits 15001 ms for -\n"
 		 "follow asks kfp.run\nrun part failed: gone\n"
 		 "end failed run.gone\n"},
+	{.name = "what a run has left is recorded",
+	 .command = "run",
+	 .args = "{}",
+	 .answers =
+		 {TO_RECORD,
+		  {.effect = "model.find",
+		   .data = "{\"uri\":\"s3://m/1/\",\"digest\":\"d\",\"found\":true,\"files\":2}"}},
+	 .after = "{\"digest\":\"d\",\"uri\":\"s3://m/1/\"}",
+	 .want = KEPT_MODEL},
+	{.name = "a run without a model has succeeded, too",
+	 .command = "run",
+	 .args = "{}",
+	 .answers = {TO_RECORD,
+		     {.effect = "model.find",
+		      .class = ERR_USER,
+		      .code = "deploy.no_model",
+		      .message = "it has none"}},
+	 .after = "{\"note\":\"The model of this run was not recorded: it has none\"}",
+	 .want = KEPT_MODEL},
+	{.name = "records that do not answer do not fail a run",
+	 .command = "run",
+	 .args = "{}",
+	 .answers = {TO_RECORD,
+		     {.effect = "model.find", .class = ERR_TRANSIENT, .message = "no answer"}},
+	 .after = "{\"note\":\"The model of this run was not recorded: no answer\"}",
+	 .want = KEPT_MODEL},
+	{.name = "cancelled after the run has succeeded: it has",
+	 .command = "run",
+	 .args = "{}",
+	 .answers = {TO_RECORD,
+		     {.effect = "model.find",
+		      .class = ERR_TRANSIENT,
+		      .message = "no answer",
+		      .cancel_by = "ann"}},
+	 .after = "{\"note\":\"The model of this run was not recorded: no answer\"}",
+	 .want = KEPT_MODEL},
+	{.name = "a model of too many files has no digest",
+	 .command = "run",
+	 .args = "{}",
+	 .answers = {TO_RECORD,
+		     {.effect = "model.find",
+		      .data = "{\"uri\":\"s3://m/1/\",\"digest\":\"\",\"found\":true}"}},
+	 .after = "{\"note\":\"The model of this run was not recorded: it has too many files\"}",
+	 .want = KEPT_MODEL},
+	{.name = "a model that is gone already",
+	 .command = "run",
+	 .args = "{}",
+	 .answers =
+		 {TO_RECORD,
+		  {.effect = "model.find",
+		   .data = "{\"uri\":\"s3://m/1/"
+			   "\",\"digest\":\"e3\",\"found\":false,\"why\":\"nothing lies there\"}"}},
+	 .after = "{\"note\":\"The model of this run was not recorded: nothing lies there\"}",
+	 .want = KEPT_MODEL},
+	{.name = "a cluster that serves nothing records nothing",
+	 .command = "run",
+	 .args = "{}",
+	 .answers = {TO_RECORD,
+		     {.effect = "model.find",
+		      .class = ERR_USER,
+		      .code = "deploy.not_served",
+		      .message = "not here"}},
+	 .after = "{}",
+	 .want = KEPT_MODEL},
 	{.name = "help asks nobody",
 	 .command = "help",
 	 .args = "{}",
 	 .want = "end done: answered\n"},
 };
+
+/* What the job knows of the model in the end. */
+static void assert_kept(const struct player *player, const char *want)
+{
+	json_t *model = json_object_get(player->job.data, "model");
+	AUTO_FREE char *got = jval_dump(model);
+
+	assert_string_equal(got, want);
+}
 
 static void play(void **state)
 {
@@ -354,6 +444,8 @@ static void play(void **state)
 	player_play(&player);
 	assert_string_equal(buf_text(&player.said), script->want);
 	assert_null(script->answers[player.next_answer].effect);
+	if (script->after)
+		assert_kept(&player, script->after);
 	if (player.job.head_sha[0])
 		assert_string_equal(player.job.head_sha, sha);
 	player_end(&player);

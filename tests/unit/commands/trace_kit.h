@@ -34,6 +34,7 @@ struct trace_case {
 	const char *command, *args;
 	struct answer answers[40];
 	const char *want;
+	const char *after;   /* the model in the job's data; NULL: not looked at */
 	int64_t deadline_ms; /* after the start; 0: never */
 	int start;	     /* what the far side has at first; its own numbers */
 };
