@@ -116,7 +116,7 @@ static void lock_facts(const json_t *rollout, struct gate_facts *facts)
 	facts->lock = jval_int(rollout, "fence", 0) ? LOCK_OURS : LOCK_FREE;
 }
 
-void rollout_facts(const struct job *job, const struct update *out, struct gate_facts *facts)
+static void gather(const struct job *job, const struct update *out, struct gate_facts *facts)
 {
 	const json_t *seen = topic(job, out, "facts"), *rollout = topic(job, out, "rollout");
 
@@ -141,8 +141,24 @@ void rollout_facts(const struct job *job, const struct update *out, struct gate_
 	lock_facts(rollout, facts);
 }
 
-void rollout_keep_verdicts(const struct job *job, struct update *out,
-			   const struct gate_report *report)
+/* Asks all gates. `again`: the environment is ours, and confirm has passed once more. */
+static void ask_gates(const struct job *job, const struct update *out, bool again,
+		      struct gate_report *report)
+{
+	AUTO_FREE char *line = rollout_line(job);
+	struct gate_facts facts;
+
+	gather(job, out, &facts);
+	facts.command = line;
+	if (again) {
+		facts.allowed_again = FACT_YES;
+		facts.sha_is_head_again = facts.sha_is_head;
+	}
+	gates_ask(report, &facts);
+}
+
+/* Stores the verdicts for people. */
+static void keep_verdicts(struct update *out, const struct gate_report *report)
 {
 	json_t *list = json_array();
 
@@ -157,7 +173,6 @@ void rollout_keep_verdicts(const struct job *job, struct update *out,
 		jval_set_str(row, "line", verdict->line);
 		json_array_append_new(list, row);
 	}
-	(void)job;
 	if (!out->data)
 		out->data = json_object();
 	jval_set(out->data, "gates", list);
@@ -168,10 +183,15 @@ static void end_by_gate(const struct job *job, const struct gate_report *report,
 {
 	const struct gate_verdict *first = &report->items[report->first];
 	const char *line = first->line;
+	bool leads_on = str_ends(first->sentence, ":"); /* to the line */
 
 	common_part(job, out, "gates", PART_FAILED, now_ms, gate_name(first->gate));
-	common_end(out, JOB_FAILED, first->code, "%s%s%s%s", first->sentence,
-		   *line ? " Next: `" : "", line, *line ? "`" : "");
+	common_end(out, JOB_FAILED, first->code, "%s%s%s%s%s", first->sentence,
+		   leads_on || str_ends(first->sentence, ".") ? "" : ".",
+		   !*line     ? ""
+		   : leads_on ? " `"
+			      : " Next: `",
+		   line, *line ? "`" : "");
 }
 
 /* --- what GitHub alone knows --- */
@@ -201,7 +221,6 @@ void rollout_ask(const struct job *job, const struct effect_result *last, int64_
 {
 	const struct command *command = command_by_name(&commands, job->command);
 	struct gate_report report;
-	struct gate_facts facts;
 
 	if (!last) {
 		ask_github(job, out);
@@ -213,11 +232,10 @@ void rollout_ask(const struct job *job, const struct effect_result *last, int64_
 		return;
 	}
 	keep_facts(job, last, out);
-	rollout_facts(job, out, &facts);
-	gates_ask(&report, &facts);
+	ask_gates(job, out, false, &report);
 	if (report.first < GATE_RUN && report.items[report.first].result == GATE_FAILED &&
 	    !command->read_only) {
-		rollout_keep_verdicts(job, out, &report);
+		keep_verdicts(out, &report);
 		end_by_gate(job, &report, now_ms, out);
 		return;
 	}
@@ -246,11 +264,9 @@ static void judge(const struct job *job, int64_t now_ms, struct update *out)
 {
 	const struct command *command = command_by_name(&commands, job->command);
 	struct gate_report report;
-	struct gate_facts facts;
 
-	rollout_facts(job, out, &facts);
-	gates_ask(&report, &facts);
-	rollout_keep_verdicts(job, out, &report);
+	ask_gates(job, out, false, &report);
+	keep_verdicts(out, &report);
 	if (command->read_only) { /* /plan: all verdicts are its answer */
 		common_next(job, out);
 		return;
@@ -286,7 +302,6 @@ void rollout_again(const struct job *job, const struct effect_result *last, int6
 		   struct update *out)
 {
 	struct gate_report report;
-	struct gate_facts facts;
 
 	if (!last) {
 		ask_github(job, out);
@@ -297,11 +312,8 @@ void rollout_again(const struct job *job, const struct effect_result *last, int6
 		return;
 	}
 	keep_facts(job, last, out);
-	rollout_facts(job, out, &facts);
-	facts.allowed_again = FACT_YES; /* confirm has passed */
-	facts.sha_is_head_again = facts.sha_is_head;
-	gates_ask(&report, &facts);
-	rollout_keep_verdicts(job, out, &report);
+	ask_gates(job, out, true, &report);
+	keep_verdicts(out, &report);
 	if (report.first == GATE_COUNT)
 		common_next(job, out);
 	else if (!waits_for_github(job, &report, now_ms, out))
