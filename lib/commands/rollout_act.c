@@ -99,6 +99,7 @@ void rollout_turn(const struct job *job, const struct effect_result *last, int64
 	json_t *rollout, *args;
 
 	rollout = common_data(job, out, "rollout");
+	jval_set_str(rollout, "environment", rollout_environment(job));
 	jval_set_int(rollout, "since_ms", since);
 	if (!last) {
 		args = json_object();
@@ -258,9 +259,12 @@ void rollout_plan(const struct job *job, const struct effect_result *last, enum 
 {
 	struct isvc_look look = {.live = jval_at(last->data, "live"),
 				 .second = jval_at(last->data, "second")};
+	const char *link = jval_str(look.live, "status.url", "");
 	struct isvc_goal goal;
 	json_t *service;
 
+	if (str_starts(link, "http"))
+		jval_set_str(common_data(job, out, "service"), "link", link);
 	goal_of(job, out, phase, percent, &goal);
 	isvc_plan(&goal, &look, move);
 	if (!move->note)
@@ -290,6 +294,7 @@ static bool carry_out(const struct job *job, struct isvc_move *move, const char 
 		return false;
 	case ISVC_WAIT:
 		if (is_out_of_time(job, now_ms)) {
+			common_part(job, out, part, PART_FAILED, now_ms, "not ready in time");
 			rollout_fail(job, out, JOB_FAILED, "deploy.not_ready",
 				     "the new model was not ready in time: %s", move->why);
 			return false;
@@ -299,6 +304,7 @@ static bool carry_out(const struct job *job, struct isvc_move *move, const char 
 		common_wait(out, WAIT_NONE, NULL, rollout_next_look(job, now_ms));
 		return false;
 	case ISVC_FAILED:
+		common_part(job, out, part, PART_FAILED, now_ms, "failed");
 		rollout_fail(job, out, JOB_FAILED, move->code, "%s", move->why);
 		return false;
 	}

@@ -224,6 +224,8 @@ void rollout_ask(const struct job *job, const struct effect_result *last, int64_
 
 	if (!last) {
 		ask_github(job, out);
+		jval_set_str(common_data(job, out, "rollout"), "environment",
+			     rollout_environment(job));
 		common_part(job, out, "gates", PART_RUNNING, now_ms, "asking GitHub");
 		return;
 	}

@@ -131,7 +131,6 @@ void rollout_settings(const struct job *job, const struct effect_result *last, i
 	mine = common_data(job, out, "settings");
 	jval_set_str(mine, "namespace", jval_str(last->data, "pipeline.namespace", ""));
 	rollout = common_data(job, out, "rollout");
-	jval_set_str(rollout, "environment", rollout_environment(job));
 	jval_set_str(rollout, "namespace", ns);
 	jval_set_str(rollout, "service",
 		     jval_str(last->data, "deployment.inference_service_name", ""));
