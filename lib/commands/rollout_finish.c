@@ -19,6 +19,7 @@ void rollout_record(const struct job *job, const struct effect_result *last, int
 	if (!last) {
 		args = json_object();
 		jval_set_str(args, "state", "live");
+		jval_set_int(args, "percent", 100);
 		jval_set_str(args, "revision", jval_str(job->data, "rollout.revision", ""));
 		jval_set_int(args, "remote_id", jval_int(job->data, "rollout.remote_id", 0));
 		common_ask(out, EFFECT_DEPLOYMENT_END, args);
