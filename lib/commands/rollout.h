@@ -33,6 +33,11 @@ char *rollout_line(const struct job *job) MUST_CHECK;
 void rollout_fail(const struct job *job, struct update *out, enum job_state state, const char *code,
 		  const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 
+/* The facts as far as job and update know them; texts are borrowed from their data. */
+void rollout_facts(const struct job *job, const struct update *out, struct gate_facts *facts);
+/* Stores the verdicts for people. */
+void rollout_keep_verdicts(const struct job *job, struct update *out,
+			   const struct gate_report *report);
 /* Notes for people that something which only decorates was refused; the job goes on. */
 void rollout_note(const struct job *job, const char *what, const struct effect_result *last,
 		  struct update *out);

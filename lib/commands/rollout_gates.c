@@ -116,13 +116,14 @@ static void lock_facts(const json_t *rollout, struct gate_facts *facts)
 	facts->lock = jval_int(rollout, "fence", 0) ? LOCK_OURS : LOCK_FREE;
 }
 
-static void gather(const struct job *job, const struct update *out, struct gate_facts *facts)
+void rollout_facts(const struct job *job, const struct update *out, struct gate_facts *facts)
 {
 	const json_t *seen = topic(job, out, "facts"), *rollout = topic(job, out, "rollout");
 
 	*facts = (struct gate_facts){0};
 	unused_facts(facts);
 	facts->environment = rollout_environment(job);
+	facts->command = jval_str(seen, "line", NULL);
 	facts->sha = job->head_sha;
 	facts->pull = job->pr;
 	facts->merges = jval_bool(rollout, "merges",
@@ -141,24 +142,8 @@ static void gather(const struct job *job, const struct update *out, struct gate_
 	lock_facts(rollout, facts);
 }
 
-/* Asks all gates. `again`: the environment is ours, and confirm has passed once more. */
-static void ask_gates(const struct job *job, const struct update *out, bool again,
-		      struct gate_report *report)
-{
-	AUTO_FREE char *line = rollout_line(job);
-	struct gate_facts facts;
-
-	gather(job, out, &facts);
-	facts.command = line;
-	if (again) {
-		facts.allowed_again = FACT_YES;
-		facts.sha_is_head_again = facts.sha_is_head;
-	}
-	gates_ask(report, &facts);
-}
-
-/* Stores the verdicts for people. */
-static void keep_verdicts(struct update *out, const struct gate_report *report)
+void rollout_keep_verdicts(const struct job *job, struct update *out,
+			   const struct gate_report *report)
 {
 	json_t *list = json_array();
 
@@ -173,6 +158,7 @@ static void keep_verdicts(struct update *out, const struct gate_report *report)
 		jval_set_str(row, "line", verdict->line);
 		json_array_append_new(list, row);
 	}
+	(void)job;
 	if (!out->data)
 		out->data = json_object();
 	jval_set(out->data, "gates", list);
@@ -210,9 +196,11 @@ static void ask_github(const struct job *job, struct update *out)
 static void keep_facts(const struct job *job, const struct effect_result *last, struct update *out)
 {
 	json_t *facts = common_data(job, out, "facts");
+	AUTO_FREE char *line = rollout_line(job);
 
 	json_object_clear(facts);
 	json_object_update(facts, last->data);
+	jval_set_str(facts, "line", line);
 }
 
 /* Refuses at once what no run and no model could change; the rest is asked about later. */
@@ -221,6 +209,7 @@ void rollout_ask(const struct job *job, const struct effect_result *last, int64_
 {
 	const struct command *command = command_by_name(&commands, job->command);
 	struct gate_report report;
+	struct gate_facts facts;
 
 	if (!last) {
 		ask_github(job, out);
@@ -234,10 +223,11 @@ void rollout_ask(const struct job *job, const struct effect_result *last, int64_
 		return;
 	}
 	keep_facts(job, last, out);
-	ask_gates(job, out, false, &report);
+	rollout_facts(job, out, &facts);
+	gates_ask(&report, &facts);
 	if (report.first < GATE_RUN && report.items[report.first].result == GATE_FAILED &&
 	    !command->read_only) {
-		keep_verdicts(out, &report);
+		rollout_keep_verdicts(job, out, &report);
 		end_by_gate(job, &report, now_ms, out);
 		return;
 	}
@@ -266,9 +256,11 @@ static void judge(const struct job *job, int64_t now_ms, struct update *out)
 {
 	const struct command *command = command_by_name(&commands, job->command);
 	struct gate_report report;
+	struct gate_facts facts;
 
-	ask_gates(job, out, false, &report);
-	keep_verdicts(out, &report);
+	rollout_facts(job, out, &facts);
+	gates_ask(&report, &facts);
+	rollout_keep_verdicts(job, out, &report);
 	if (command->read_only) { /* /plan: all verdicts are its answer */
 		common_next(job, out);
 		return;
@@ -304,6 +296,7 @@ void rollout_again(const struct job *job, const struct effect_result *last, int6
 		   struct update *out)
 {
 	struct gate_report report;
+	struct gate_facts facts;
 
 	if (!last) {
 		ask_github(job, out);
@@ -314,8 +307,11 @@ void rollout_again(const struct job *job, const struct effect_result *last, int6
 		return;
 	}
 	keep_facts(job, last, out);
-	ask_gates(job, out, true, &report);
-	keep_verdicts(out, &report);
+	rollout_facts(job, out, &facts);
+	facts.allowed_again = FACT_YES; /* confirm has passed */
+	facts.sha_is_head_again = facts.sha_is_head;
+	gates_ask(&report, &facts);
+	rollout_keep_verdicts(job, out, &report);
 	if (report.first == GATE_COUNT)
 		common_next(job, out);
 	else if (!waits_for_github(job, &report, now_ms, out))
