@@ -35,6 +35,7 @@ static effect_fn *const table[EFFECT_COUNT] = {
 	[EFFECT_RUN_TERMINATE] = effect_run_terminate,
 	[EFFECT_RUN_CAUSES] = effect_run_causes,
 	[EFFECT_JOBS_LIST] = effect_jobs_list,
+	[EFFECT_ENVIRONMENTS_LIST] = effect_environments_list,
 	[EFFECT_JOB_CANCEL] = effect_job_cancel,
 	[EFFECT_JOB_RETRY] = effect_job_retry,
 	[EFFECT_JOB_LOGS] = effect_job_logs,

@@ -162,6 +162,27 @@ enum err_class effect_run_find(struct effect_call *call, struct err *err)
 	return ERR_OK;
 }
 
+/* What /status shows: {"live": of deployments.h without the objects, "lines": of environments.h}.
+ */
+enum err_class effect_environments_list(struct effect_call *call, struct err *err)
+{
+	json_t *live = NULL, *lines = NULL, *row;
+	size_t i;
+
+	if (deployment_list_live(call->hands->reader, call->job->repo_id, &live, err))
+		return err->class;
+	json_array_foreach(live, i, row)
+	{
+		json_object_del(row, "template");
+		json_object_del(row, "before");
+	}
+	jval_set(call->data, "live", live);
+	if (environment_list(call->hands->reader, call->job->repo_id, clock_now_ms(), &lines, err))
+		return err->class;
+	jval_set(call->data, "lines", lines);
+	return ERR_OK;
+}
+
 enum err_class effect_rollback_find(struct effect_call *call, struct err *err)
 {
 	json_t *live = NULL, *before = NULL;

@@ -27,6 +27,7 @@
 
 enum {
 	CRASHES_MAX = 3,
+	OPTIONAL_TRIES = 3, /* of an effect that the job can do without */
 	BACKOFF_BASE_MS = 1000,
 	BACKOFF_CAP_MS = 300000,
 	STEPS_MAX = 1000,
@@ -254,6 +255,23 @@ static bool is_waited_out(const struct task *task)
 	return err_is_retried(task->result.err.class) || is_operators(task);
 }
 
+/* What is not needed is not waited for: its step hears of the error. */
+static bool is_done_without(const struct task *task, int64_t now_ms)
+{
+	return task->step->is_optional &&
+	       (task->job.tries >= OPTIONAL_TRIES || now_ms >= task->job.deadline_at_ms);
+}
+
+/* Since when waiting for an answer has lasted too long. A step that must finish waits on. */
+static bool is_too_long(const struct task *task, int64_t since_ms, int64_t now_ms)
+{
+	if (task->step->must_finish)
+		return false;
+	return now_ms >= task->job.deadline_at_ms ||
+	       (!is_patient(task) && !is_operators(task) &&
+		now_ms - since_ms > task->hands->world->patience_ms);
+}
+
 static void note_trouble(struct task *task, int64_t now_ms)
 {
 	json_t *trouble = json_object_get(task->job.data, "trouble");
@@ -287,13 +305,12 @@ static bool settle_retry(struct task *task, int64_t now_ms)
 	struct err err = {0};
 	int64_t since;
 
-	if (!is_waited_out(task))
+	if (!is_waited_out(task) || is_done_without(task, now_ms))
 		return false;
 	if (seen->class != ERR_THROTTLED)
 		note_trouble(task, now_ms);
 	since = jval_int(job->data, "trouble.since_ms", now_ms);
-	if (now_ms >= job->deadline_at_ms || (!is_patient(task) && !is_operators(task) &&
-					      now_ms - since > task->hands->world->patience_ms)) {
+	if (is_too_long(task, since, now_ms)) {
 		end_job(task, JOB_FAILED, seen->code[0] ? seen->code : "gave_up", seen->msg,
 			now_ms);
 		return true;

@@ -92,7 +92,7 @@ struct hands {
 	struct db *reader;
 	struct http *github_http;
 	struct http *kfp_http[WORLD_CLUSTERS_MAX]; /* made when first used */
-	struct http *cluster_http;		   /* Kubernetes, S3, models; made when first used */
+	struct http *cluster_http; /* Kubernetes, S3, models; made when first used */
 };
 
 enum err_class hands_open(struct hands *out, struct world *world, struct err *err) MUST_CHECK;

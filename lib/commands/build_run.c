@@ -16,9 +16,9 @@ static const char *const examples[] = {"/build_run", "/build_run --param neighbo
 				       NULL};
 
 static const struct step steps[] = {
-	STEP_AUTHORIZE, STEP_PIN,      STEP_CHECKOUT, STEP_SETTINGS,   STEP_COMPILE,
-	STEP_CONFIRM,	STEP_PIPELINE, STEP_UPLOAD,   STEP_EXPERIMENT, STEP_CREATE_RUN,
-	STEP_FOLLOW,	STEP_CAUSES,   STEP_LAST,
+	STEP_AUTHORIZE, STEP_PIN,      STEP_CHECKOUT,	STEP_SETTINGS,	 STEP_COMPILE,
+	STEP_CONFIRM,	STEP_PIPELINE, STEP_UPLOAD,	STEP_EXPERIMENT, STEP_CREATE_RUN,
+	STEP_FOLLOW,	STEP_CAUSES,   STEP_KEEP_MODEL, STEP_LAST,
 };
 
 const struct command command_build_run = {

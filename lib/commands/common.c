@@ -18,6 +18,15 @@ void common_ask(struct update *out, enum effect_kind kind, json_t *take_args)
 	out->effect = (struct effect){.kind = kind, .args = take_args};
 }
 
+void common_jump(const struct job *job, struct update *out, const char *step)
+{
+	const struct command *command = command_by_name(&commands, job->command);
+
+	must(command && job_step(command->steps, step));
+	out->kind = UPDATE_NEXT;
+	out->step = step;
+}
+
 /* The step after the present one; NULL: none follows. */
 static const char *following(const struct job *job)
 {

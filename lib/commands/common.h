@@ -3,7 +3,8 @@
  * What steps keep in job->data, one object a topic:
  *   pull       {"head_ref","base_ref","html_url"}
  *   pin        {"source": "recorded" | "api" | "given" | "kept", "moved_from": sha}
- *   settings   {"namespace","experiment","pipeline","description","path","function","args","mode"}
+ *   settings   {"namespace","experiment","pipeline","description","path","function","args","mode",
+ *               "model": which one is deployed if a run has several; absent: none is}
  *   compile    {"sha256","content": digest of the documents,"platform","bytes","name","tasks",
  *               "parameters","names_version": version_id among them follows the version's name,
  *               "images","variant": to be uploaded without caching}
@@ -13,6 +14,8 @@
  *   experiment {"id"}
  *   run        {"id","name","parameters","created_at_ms","state","tasks","terminating",
  *               "terminated_at_ms","looked_at_ms","absent_at_ms","id_try"}
+ *   model      {"uri","digest"} of what a run that succeeded has left, or {"note"}: why that is not
+ *               known
  *   parts      [{"name","state","text","started_at_ms","ended_at_ms"}]: the rows people see
  *   failure    {"part","causes","log","annotation":{"path","line","message"}}
  *   answer     Markdown of a command that only answers
@@ -25,6 +28,8 @@
 /* --- ways to end a decide --- */
 void common_ask(struct update *out, enum effect_kind kind, json_t *take_args);
 void common_next(const struct job *job, struct update *out);
+/* On to the step of this name, which the command has. */
+void common_jump(const struct job *job, struct update *out, const char *step);
 /* True when no step follows the present one. */
 bool common_is_last(const struct job *job);
 void common_wait(struct update *out, enum wait_kind kind, const char *ref, int64_t due_at_ms);
@@ -65,6 +70,7 @@ STEP_DECIDE(common_experiment);
 STEP_DECIDE(common_create_run);
 STEP_DECIDE(common_follow);
 STEP_DECIDE(common_causes);
+STEP_DECIDE(common_keep_model);
 
 #define STEP_AUTHORIZE                                                                             \
 	{                                                                                          \
@@ -132,6 +138,13 @@ STEP_DECIDE(common_causes);
 	{                                                                                          \
 		.name = "causes", .sentence = "asking why the run failed", .handles_errors = true, \
 		.handles_cancel = true, .decide = common_causes                                    \
+	}
+/* After a run that succeeded, which no failure of this step changes. */
+#define STEP_KEEP_MODEL                                                                            \
+	{                                                                                          \
+		.name = "keep_model", .sentence = "noting the model of the run",                   \
+		.handles_errors = true, .handles_cancel = true, .is_optional = true,               \
+		.decide = common_keep_model                                                        \
 	}
 #define STEP_LAST                                                                                  \
 	{                                                                                          \

@@ -77,6 +77,7 @@ static void keep_settings(const struct job *job, const json_t *settings, struct 
 	};
 	json_t *mine = common_data(job, out, "settings");
 	json_t *args = jval_at(settings, "pipeline.pipeline_args");
+	json_t *model = jval_at(settings, "deployment.model");
 
 	for (size_t i = 0; i < ARRAY_LEN(fields); i++)
 		jval_set_str(mine, fields[i].ours,
@@ -84,6 +85,8 @@ static void keep_settings(const struct job *job, const json_t *settings, struct 
 	if (jval_str(job->args, "experiment", NULL))
 		jval_set_str(mine, "experiment", jval_str(job->args, "experiment", ""));
 	jval_set(mine, "args", args ? json_deep_copy(args) : json_object());
+	if (jval_at(settings, "deployment"))
+		jval_set(mine, "model", model ? json_deep_copy(model) : json_object());
 }
 
 void common_settings(const struct job *job, const struct effect_result *last, int64_t now_ms,

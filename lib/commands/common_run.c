@@ -323,7 +323,7 @@ static void run_has_ended(const struct job *job, const json_t *seen, const char 
 	if (str_eq(state, "SUCCEEDED") || str_eq(state, "SKIPPED")) {
 		describe_progress(job, json_object_get(seen, "tasks"), &text);
 		common_part(job, out, "run", PART_DONE, now_ms, buf_text(&text));
-		common_end(out, JOB_DONE, NULL, "the run succeeded");
+		common_jump(job, out, "keep_model");
 	} else if (str_eq(state, "CANCELED") || jval_bool(seen, "was_canceling", false) ||
 		   *jval_str(job->data, "run.terminating", "")) {
 		finish_stopped(job, now_ms, out);

@@ -181,6 +181,8 @@ static void decide_label(const struct job *job, const struct effect_result *last
 		common_ask(out, EFFECT_LABEL_MOVE, args);
 		return;
 	}
+	if (last->err.class)
+		rollout_note(job, "The label was not moved", last, out);
 	common_next(job, out);
 }
 
@@ -199,6 +201,8 @@ static void decide_tell(const struct job *job, const struct effect_result *last,
 		common_ask(out, EFFECT_DEPLOYMENT_STATUS, args);
 		return;
 	}
+	if (last && last->err.class)
+		rollout_note(job, "GitHub's deployment was not marked", last, out);
 	common_end(out, JOB_DONE, NULL,
 		   "%s serves the model of `%.7s` (pull request %" PRId64 ") again",
 		   rollout_environment(job), jval_str(job->data, "rollout.returns_to_sha", "?"),
@@ -216,10 +220,10 @@ static const struct step steps[] = {
 	STEP_CONFIRM,
 	ROLLOUT_STEP("target", "looking for what served before", decide_target),
 	ROLLOUT_STEP("begin", "writing down what serves now", decide_begin),
-	ROLLOUT_ACT("back", "putting the traffic back", decide_back),
+	ROLLOUT_TRAFFIC("back", "putting the traffic back", decide_back),
 	ROLLOUT_ACT("record", "writing down what serves now", decide_record),
-	ROLLOUT_ACT("label", "moving the label", decide_label),
-	ROLLOUT_ACT("tell", "telling GitHub", decide_tell),
+	ROLLOUT_EXTRA("label", "moving the label", decide_label),
+	ROLLOUT_EXTRA("tell", "telling GitHub", decide_tell),
 	STEP_LAST,
 };
 

@@ -26,7 +26,8 @@
 
 /* "production": the argument of the command, or what its name says. */
 const char *rollout_environment(const struct job *job);
-/* "/deploy production", for lines to paste. The caller frees. */
+/* "/deploy production", for lines to paste; that of the command which /plan is about. The caller
+ * frees. */
 char *rollout_line(const struct job *job) MUST_CHECK;
 
 /* Gives the rollout up: on to the steps that take it back, or the end when nothing was touched. */
@@ -38,6 +39,9 @@ void rollout_facts(const struct job *job, const struct update *out, struct gate_
 /* Stores the verdicts for people. */
 void rollout_keep_verdicts(const struct job *job, struct update *out,
 			   const struct gate_report *report);
+/* Notes for people that something which only decorates was refused; the job goes on. */
+void rollout_note(const struct job *job, const char *what, const struct effect_result *last,
+		  struct update *out);
 /* True when a person asked to stop or the time is over; then the update is filled. */
 bool rollout_is_stopped(const struct job *job, int64_t now_ms, struct update *out);
 /* When to look again: growing with the time since the phase began. */
@@ -85,6 +89,18 @@ STEP_DECIDE(rollout_tell_failure);
 		.name = name_, .sentence = sentence_, .handles_errors = true,                      \
 		.handles_cancel = true, .decide = decide_                                          \
 	}
+/* Traffic may be moved or a model be loaded: it never ends but by its own word. */
+#define ROLLOUT_TRAFFIC(name_, sentence_, decide_)                                                 \
+	{                                                                                          \
+		.name = name_, .sentence = sentence_, .handles_errors = true,                      \
+		.handles_cancel = true, .must_finish = true, .decide = decide_                     \
+	}
+/* The job goes on without what this brings. */
+#define ROLLOUT_EXTRA(name_, sentence_, decide_)                                                   \
+	{                                                                                          \
+		.name = name_, .sentence = sentence_, .handles_errors = true,                      \
+		.handles_cancel = true, .is_optional = true, .decide = decide_                     \
+	}
 
 /* What every rollout does until it is known whether it may go on. */
 #define ROLLOUT_PREPARE                                                                            \
@@ -103,16 +119,16 @@ STEP_DECIDE(rollout_tell_failure);
 		ROLLOUT_STEP("begin", "writing down what serves now", rollout_begin),              \
 		ROLLOUT_ACT("announce", "telling GitHub", rollout_announce),                       \
 		ROLLOUT_ACT("try", "trying it without effect", rollout_try),                       \
-		ROLLOUT_ACT("stage", "loading the new model", rollout_stage),                      \
-		ROLLOUT_ACT("sample", "asking the new model", rollout_sample),                     \
-		ROLLOUT_ACT("shift", "moving the traffic", rollout_shift),                         \
+		ROLLOUT_TRAFFIC("stage", "loading the new model", rollout_stage),                  \
+		ROLLOUT_EXTRA("sample", "asking the new model", rollout_sample),                   \
+		ROLLOUT_TRAFFIC("shift", "moving the traffic", rollout_shift),                     \
 		ROLLOUT_ACT("record", "writing down what serves now", rollout_record),             \
-		ROLLOUT_ACT("label", "moving the label", rollout_label),                           \
-		ROLLOUT_ACT("tell", "telling GitHub", rollout_tell),                               \
+		ROLLOUT_EXTRA("label", "moving the label", rollout_label),                         \
+		ROLLOUT_EXTRA("tell", "telling GitHub", rollout_tell),                             \
 		ROLLOUT_ACT("merge", "merging", rollout_merge),                                    \
-		ROLLOUT_ACT("causes", "asking why", rollout_causes),                               \
-		ROLLOUT_ACT("restore", "putting the traffic back", rollout_restore),               \
+		ROLLOUT_EXTRA("causes", "asking why", rollout_causes),                             \
+		ROLLOUT_TRAFFIC("restore", "putting the traffic back", rollout_restore),           \
 		ROLLOUT_ACT("undo", "writing down that it failed", rollout_undo),                  \
-		ROLLOUT_ACT("tell_failure", "telling GitHub", rollout_tell_failure)
+		ROLLOUT_EXTRA("tell_failure", "telling GitHub", rollout_tell_failure)
 
 #endif

@@ -6,13 +6,13 @@
  * move on every failure, a person's stop and the end of the time lead to the steps that take it
  * back. */
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "lib/base/buf.h"
 #include "lib/base/clock.h"
 #include "lib/base/jval.h"
 #include "lib/base/str.h"
-#include "lib/commands/commands.h"
 #include "lib/commands/rollout.h"
 #include "lib/core/markdown.h"
 
@@ -37,8 +37,7 @@ void rollout_fail(const struct job *job, struct update *out, enum job_state stat
 	jval_set_int(failed, "state", state);
 	jval_set_str(failed, "code", code);
 	jval_set_str(failed, "message", text);
-	out->kind = UPDATE_NEXT;
-	out->step = "causes";
+	common_jump(job, out, "causes");
 }
 
 bool rollout_is_stopped(const struct job *job, int64_t now_ms, struct update *out)
@@ -100,6 +99,7 @@ void rollout_turn(const struct job *job, const struct effect_result *last, int64
 	json_t *rollout, *args;
 
 	rollout = common_data(job, out, "rollout");
+	jval_set_str(rollout, "environment", rollout_environment(job));
 	jval_set_int(rollout, "since_ms", since);
 	if (!last) {
 		args = json_object();
@@ -193,7 +193,8 @@ void rollout_announce(const struct job *job, const struct effect_result *last, i
 	}
 	if (last->err.class) {
 		rollout_fail(job, out, JOB_FAILED,
-			     last->err.code[0] ? last->err.code : "deploy.announce", "%s",
+			     last->err.code[0] ? last->err.code : "deploy.announce",
+			     "GitHub does not take the deployment, so nothing was changed: %s",
 			     last->err.msg);
 		return;
 	}
@@ -258,9 +259,12 @@ void rollout_plan(const struct job *job, const struct effect_result *last, enum 
 {
 	struct isvc_look look = {.live = jval_at(last->data, "live"),
 				 .second = jval_at(last->data, "second")};
+	const char *link = jval_str(look.live, "status.url", "");
 	struct isvc_goal goal;
 	json_t *service;
 
+	if (str_starts(link, "http"))
+		jval_set_str(common_data(job, out, "service"), "link", link);
 	goal_of(job, out, phase, percent, &goal);
 	isvc_plan(&goal, &look, move);
 	if (!move->note)
@@ -275,9 +279,9 @@ static bool is_out_of_time(const struct job *job, int64_t now_ms)
 	       jval_int(job->data, "rollout.timeout_ms", 600000);
 }
 
-/* Carries out what the planner said. True when the phase is done. */
-static bool carry_out(const struct job *job, struct isvc_move *move, int64_t now_ms,
-		      struct update *out)
+/* Carries out what the planner said, shown in this row. True when the phase is done. */
+static bool carry_out(const struct job *job, struct isvc_move *move, const char *part,
+		      int64_t now_ms, struct update *out)
 {
 	AUTO_BUF struct buf text = buf_make(2 * TEXT_MAX);
 
@@ -290,15 +294,17 @@ static bool carry_out(const struct job *job, struct isvc_move *move, int64_t now
 		return false;
 	case ISVC_WAIT:
 		if (is_out_of_time(job, now_ms)) {
+			common_part(job, out, part, PART_FAILED, now_ms, "not ready in time");
 			rollout_fail(job, out, JOB_FAILED, "deploy.not_ready",
 				     "the new model was not ready in time: %s", move->why);
 			return false;
 		}
 		markdown_text(&text, move->why, TEXT_MAX);
-		common_part(job, out, "model", PART_RUNNING, now_ms, buf_text(&text));
+		common_part(job, out, part, PART_RUNNING, now_ms, buf_text(&text));
 		common_wait(out, WAIT_NONE, NULL, rollout_next_look(job, now_ms));
 		return false;
 	case ISVC_FAILED:
+		common_part(job, out, part, PART_FAILED, now_ms, "failed");
 		rollout_fail(job, out, JOB_FAILED, move->code, "%s", move->why);
 		return false;
 	}
@@ -318,7 +324,8 @@ static bool move_on(const struct job *job, const struct effect_result *last, enu
 	}
 	if (is_look(last)) {
 		rollout_plan(job, last, phase, percent, out, &move);
-		done = carry_out(job, &move, now_ms, out);
+		done = carry_out(job, &move, phase == ISVC_STAGE ? "model" : "traffic", now_ms,
+				 out);
 		isvc_move_dispose(&move);
 		return done;
 	}
@@ -344,6 +351,10 @@ void rollout_try(const struct job *job, const struct effect_result *last, int64_
 	if (!last) {
 		ask_look(job, out);
 		common_part(job, out, "model", PART_RUNNING, now_ms, "trying it without effect");
+		return;
+	}
+	if (last->err.class && may_look_again(last)) {
+		common_wait(out, WAIT_NONE, NULL, rollout_next_look(job, now_ms));
 		return;
 	}
 	if (last->err.class) {
@@ -388,10 +399,14 @@ static void sample_is_good(const struct job *job, const struct effect_result *la
 {
 	AUTO_BUF struct buf text = buf_make(1000);
 	json_t *sample = common_data(job, out, "sample");
+	int64_t took_ms = jval_int(last->data, "took_ms", 0);
 	char took[32];
 
 	json_object_update(sample, last->data);
-	str_duration(took, jval_int(last->data, "took_ms", 0));
+	if (took_ms < 1000)
+		snprintf(took, sizeof took, "%" PRId64 " ms", took_ms);
+	else
+		str_duration(took, took_ms);
 	buf_printf(&text, "answered %" PRId64 " in %s", jval_int(last->data, "status", 0), took);
 	common_part(job, out, "sample", PART_DONE, now_ms, buf_text(&text));
 	common_next(job, out);
@@ -446,8 +461,8 @@ static void reached(const struct job *job, int64_t at, int64_t now_ms, struct up
 
 	rollout = common_data(job, out, "rollout");
 	jval_set_int(rollout, "at", at + 1);
-	jval_set_int(rollout, "since_ms", now_ms);
 	jval_set_int(rollout, "hold_until_ms", now_ms + jval_int(rollout, "hold_ms", 0));
+	jval_set_int(rollout, "since_ms", jval_int(rollout, "hold_until_ms", now_ms));
 	common_part(job, out, "traffic", last_one ? PART_DONE : PART_RUNNING, now_ms, text);
 	if (last_one)
 		common_next(job, out);

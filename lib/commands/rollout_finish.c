@@ -19,6 +19,7 @@ void rollout_record(const struct job *job, const struct effect_result *last, int
 	if (!last) {
 		args = json_object();
 		jval_set_str(args, "state", "live");
+		jval_set_int(args, "percent", 100);
 		jval_set_str(args, "revision", jval_str(job->data, "rollout.revision", ""));
 		jval_set_int(args, "remote_id", jval_int(job->data, "rollout.remote_id", 0));
 		common_ask(out, EFFECT_DEPLOYMENT_END, args);
@@ -32,22 +33,18 @@ void rollout_record(const struct job *job, const struct effect_result *last, int
 	common_next(job, out);
 }
 
-/* A refusal of what only decorates is noted and does not undo a deployment. */
-static void note(const struct job *job, const char *what, const struct effect_result *last,
-		 struct update *out)
+void rollout_note(const struct job *job, const char *what, const struct effect_result *last,
+		  struct update *out)
 {
 	json_t *rollout = common_data(job, out, "rollout"), *notes;
+	AUTO_FREE char *text = str_printf("%s: %s", what, last->err.msg);
 
 	notes = json_object_get(rollout, "notes");
 	if (!notes) {
 		notes = json_array();
 		jval_set(rollout, "notes", notes);
 	}
-	{
-		AUTO_FREE char *text = str_printf("%s: %s", what, last->err.msg);
-
-		json_array_append_new(notes, json_string(text));
-	}
+	json_array_append_new(notes, json_string(text));
 }
 
 /* It is the production label that other repositories' tools look for, so it moves: first it is
@@ -67,7 +64,7 @@ void rollout_label(const struct job *job, const struct effect_result *last, int6
 		return;
 	}
 	if (last->err.class)
-		note(job, "the label was not moved", last, out);
+		rollout_note(job, "The label was not moved", last, out);
 	common_next(job, out);
 }
 
@@ -88,7 +85,7 @@ void rollout_tell(const struct job *job, const struct effect_result *last, int64
 		return;
 	}
 	if (last->err.class)
-		note(job, "GitHub's deployment was not marked", last, out);
+		rollout_note(job, "GitHub's deployment was not marked", last, out);
 	if (!common_is_last(job) && jval_bool(job->data, "rollout.merges", false)) {
 		common_next(job, out);
 		return;

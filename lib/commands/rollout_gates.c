@@ -123,6 +123,7 @@ void rollout_facts(const struct job *job, const struct update *out, struct gate_
 	*facts = (struct gate_facts){0};
 	unused_facts(facts);
 	facts->environment = rollout_environment(job);
+	facts->command = jval_str(seen, "line", NULL);
 	facts->sha = job->head_sha;
 	facts->pull = job->pr;
 	facts->merges = jval_bool(rollout, "merges",
@@ -168,10 +169,15 @@ static void end_by_gate(const struct job *job, const struct gate_report *report,
 {
 	const struct gate_verdict *first = &report->items[report->first];
 	const char *line = first->line;
+	bool leads_on = str_ends(first->sentence, ":"); /* to the line */
 
 	common_part(job, out, "gates", PART_FAILED, now_ms, gate_name(first->gate));
-	common_end(out, JOB_FAILED, first->code, "%s%s%s%s", first->sentence,
-		   *line ? " Next: `" : "", line, *line ? "`" : "");
+	common_end(out, JOB_FAILED, first->code, "%s%s%s%s%s", first->sentence,
+		   leads_on || str_ends(first->sentence, ".") ? "" : ".",
+		   !*line     ? ""
+		   : leads_on ? " `"
+			      : " Next: `",
+		   line, *line ? "`" : "");
 }
 
 /* --- what GitHub alone knows --- */
@@ -190,9 +196,11 @@ static void ask_github(const struct job *job, struct update *out)
 static void keep_facts(const struct job *job, const struct effect_result *last, struct update *out)
 {
 	json_t *facts = common_data(job, out, "facts");
+	AUTO_FREE char *line = rollout_line(job);
 
 	json_object_clear(facts);
 	json_object_update(facts, last->data);
+	jval_set_str(facts, "line", line);
 }
 
 /* Refuses at once what no run and no model could change; the rest is asked about later. */
@@ -205,6 +213,8 @@ void rollout_ask(const struct job *job, const struct effect_result *last, int64_
 
 	if (!last) {
 		ask_github(job, out);
+		jval_set_str(common_data(job, out, "rollout"), "environment",
+			     rollout_environment(job));
 		common_part(job, out, "gates", PART_RUNNING, now_ms, "asking GitHub");
 		return;
 	}

@@ -23,9 +23,11 @@ const char *rollout_environment(const struct job *job)
 
 char *rollout_line(const struct job *job)
 {
+	const char *command = str_eq(job->command, "plan") ? "deploy" : job->command;
+
 	if (str_eq(job->command, "staging_deploy") || !jval_str(job->args, "arg", NULL))
-		return str_printf("/%s", job->command);
-	return str_printf("/%s %s", job->command, jval_str(job->args, "arg", ""));
+		return str_printf("/%s", command);
+	return str_printf("/%s %s", command, jval_str(job->args, "arg", ""));
 }
 
 static void fail_part(const struct job *job, const char *part, const struct effect_result *last,
@@ -129,7 +131,6 @@ void rollout_settings(const struct job *job, const struct effect_result *last, i
 	mine = common_data(job, out, "settings");
 	jval_set_str(mine, "namespace", jval_str(last->data, "pipeline.namespace", ""));
 	rollout = common_data(job, out, "rollout");
-	jval_set_str(rollout, "environment", rollout_environment(job));
 	jval_set_str(rollout, "namespace", ns);
 	jval_set_str(rollout, "service",
 		     jval_str(last->data, "deployment.inference_service_name", ""));
@@ -188,17 +189,15 @@ static json_t *model_args(const struct job *job)
 	return args;
 }
 
-/* The files must be those that were there when the run had ended. */
+/* The files must be those that were there when the run had ended. A run without a record is taken
+ * as it is; where there is one, but nothing to compare it with, it is not known. */
 static void keep_sameness(const struct job *job, json_t *model)
 {
-	const char *then = jval_str(job->data, "run.digest", NULL);
-	bool same = !then || str_eq(then, jval_str(model, "digest", ""));
+	const char *then = jval_str(job->data, "run.digest", ""),
+		   *now = jval_str(model, "digest", "");
 
-	jval_set_bool(model, "same", same);
-	if (!same)
-		jval_set_str(model, "why",
-			     "its files are not those that the run left there: somebody has "
-			     "changed them since");
+	if (!*then || *now)
+		jval_set_bool(model, "same", !*then || str_eq(then, now));
 }
 
 /* A question or a refusal about the model is a fact; that nobody answers is not. */

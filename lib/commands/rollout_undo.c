@@ -1,13 +1,18 @@
 /* rollout_undo.c - see rollout.h. The way back: why it failed, all traffic to what served before,
  * the records, and the end with the cause.
  *
- * Taking back waits for as long as it takes: a job whose traffic could not be put back has not
- * ended, and says so on the pull request. Only when the planner finds that nothing more can be done
- * (the service was deleted, somebody else changed it) does it end with that said. */
+ * The job's deadline does not count here, for it may be what led here. Taking back goes on for a
+ * day: until then a job whose traffic is not back has not ended, and says so on the pull request.
+ * It ends with that said when the day is over, or when the planner finds that nothing more can be
+ * done (the service was deleted, somebody else changed it). */
+#include <string.h>
+
 #include "lib/base/buf.h"
 #include "lib/base/jval.h"
 #include "lib/base/str.h"
 #include "lib/commands/rollout.h"
+
+enum { RESTORE_MAX_MS = 24 * 3600 * 1000 };
 
 /* The pods know more than the service: which image could not be pulled, what ran out of memory. */
 void rollout_causes(const struct job *job, const struct effect_result *last, int64_t now_ms,
@@ -15,16 +20,19 @@ void rollout_causes(const struct job *job, const struct effect_result *last, int
 {
 	json_t *args, *failed, *failure;
 
-	(void)now_ms;
-	if (!jval_bool(job->data, "rollout.touched", false)) {
-		common_next(job, out);
-		return;
-	}
-	if (!last) {
+	bool asks = jval_bool(job->data, "rollout.touched", false) &&
+		    jval_int(job->data, "failed.state", 0) != JOB_CANCELLED;
+
+	if (!last && asks) {
 		args = json_object();
 		jval_set_str(args, "namespace", jval_str(job->data, "rollout.namespace", ""));
 		jval_set_str(args, "service", jval_str(job->data, "rollout.service", ""));
 		common_ask(out, EFFECT_SERVICE_CAUSES, args);
+		return;
+	}
+	jval_set_int(common_data(job, out, "rollout"), "since_ms", now_ms);
+	if (!last) {
+		common_next(job, out);
 		return;
 	}
 	failed = common_data(job, out, "failed");
@@ -35,7 +43,6 @@ void rollout_causes(const struct job *job, const struct effect_result *last, int
 		jval_set_str(failure, "part", "model");
 		jval_set_str(failure, "log", jval_str(last->data, "log", ""));
 	}
-	jval_set_int(common_data(job, out, "rollout"), "since_ms", now_ms);
 	common_next(job, out);
 }
 
@@ -59,6 +66,11 @@ void rollout_restore(const struct job *job, const struct effect_result *last, in
 
 	if (!jval_bool(job->data, "rollout.touched", false)) {
 		common_next(job, out);
+		return;
+	}
+	if (!last && now_ms - jval_int(job->data, "rollout.since_ms", now_ms) >= RESTORE_MAX_MS) {
+		note_result(job, "The traffic could not be put back within a day", false, now_ms,
+			    out);
 		return;
 	}
 	if (!last) {
@@ -106,6 +118,16 @@ void rollout_undo(const struct job *job, const struct effect_result *last, int64
 		common_next(job, out);
 }
 
+/* Sentences of others end in a full stop or not; ours follows them. */
+static void put_without_stop(struct buf *out, const char *text)
+{
+	size_t len = strlen(text);
+
+	while (len && text[len - 1] == '.')
+		len--;
+	buf_add(out, text, len);
+}
+
 static void end_failed(const struct job *job, struct update *out)
 {
 	const json_t *failed = json_object_get(job->data, "failed");
@@ -113,11 +135,16 @@ static void end_failed(const struct job *job, struct update *out)
 		   *traffic = jval_str(failed, "traffic", "");
 	AUTO_BUF struct buf text = buf_make(ERR_MSG_MAX);
 
-	buf_puts(&text, jval_str(failed, "message", "the rollout failed"));
-	if (*cause)
-		buf_printf(&text, " (%s)", cause);
-	if (*traffic)
-		buf_printf(&text, ". %s", traffic);
+	put_without_stop(&text, jval_str(failed, "message", "the rollout failed"));
+	if (*cause) {
+		buf_puts(&text, " (");
+		put_without_stop(&text, cause);
+		buf_puts(&text, ")");
+	}
+	if (*traffic && !str_eq(traffic, jval_str(failed, "message", ""))) {
+		buf_puts(&text, ". ");
+		put_without_stop(&text, traffic);
+	}
 	common_end(out, (enum job_state)jval_int(failed, "state", JOB_FAILED),
 		   jval_str(failed, "code", "deploy.failed"), "%s", buf_text(&text));
 }

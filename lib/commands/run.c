@@ -17,9 +17,9 @@ static const char *const examples[] = {"/run", "/run --param neighbors=5", "/run
 				       "/run pr-7-9f8e7d6a1b2c --timeout 6h", NULL};
 
 static const struct step steps[] = {
-	STEP_AUTHORIZE,	   STEP_PIN,	 STEP_CHECKOUT, STEP_SETTINGS,
-	STEP_FIND_VERSION, STEP_CONFIRM, STEP_VARIANT,	STEP_EXPERIMENT,
-	STEP_CREATE_RUN,   STEP_FOLLOW,	 STEP_CAUSES,	STEP_LAST,
+	STEP_AUTHORIZE, STEP_PIN,	 STEP_CHECKOUT,	  STEP_SETTINGS,   STEP_FIND_VERSION,
+	STEP_CONFIRM,	STEP_VARIANT,	 STEP_EXPERIMENT, STEP_CREATE_RUN, STEP_FOLLOW,
+	STEP_CAUSES,	STEP_KEEP_MODEL, STEP_LAST,
 };
 
 const struct command command_run = {

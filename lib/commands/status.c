@@ -1,5 +1,6 @@
-/* status.c - /status: the jobs of this repository: running, in line and recent ones. Commands that
- * only answer are left out; they would push out what is looked for. */
+/* status.c - /status: what serves in which environment, who is at work there, who has locked it and
+ * who stands in line; then the jobs of this repository: running, in line and recent ones. Commands
+ * that only answer are left out; they would push out what is looked for. */
 #include <inttypes.h>
 
 #include "lib/base/buf.h"
@@ -10,7 +11,7 @@
 #include "lib/commands/common.h"
 #include "lib/core/markdown.h"
 
-enum { ANSWER_MAX = 40000, LOOKED_AT = 200, SHOWN = 20 };
+enum { ANSWER_MAX = 40000, LOOKED_AT = 200, SHOWN = 20, NAMES_MAX = 60, REASON_MAX = 200 };
 
 /* The queue's states in people's words; what is done now when it is under way. */
 static void put_state(struct buf *out, const json_t *row)
@@ -63,6 +64,127 @@ static bool is_shown(const json_t *row)
 	return !command || !command->read_only;
 }
 
+/* --- environments --- */
+
+static const json_t *named(const json_t *list, const char *environment)
+{
+	const json_t *each;
+	size_t i;
+
+	json_array_foreach(list, i, each) if (str_eq(jval_str(each, "environment", NULL),
+						     environment)) return each;
+	return NULL;
+}
+
+static void put_live(struct buf *out, const json_t *live, int64_t now_ms)
+{
+	char since[32];
+
+	if (!live) {
+		buf_puts(out, "nothing that was deployed here | | |");
+		return;
+	}
+	str_duration(since, now_ms - jval_int(live, "ended_at_ms", now_ms));
+	buf_printf(out, "`%.7s` of #%" PRId64 ", run ", jval_str(live, "sha", ""),
+		   jval_int(live, "pr", 0));
+	markdown_code(out, jval_str(live, "run_id", "?"), NAMES_MAX);
+	buf_printf(out, " | %" PRId64 " %% | ", jval_int(live, "percent", 100));
+	markdown_text(out, jval_str(live, "actor", ""), NAMES_MAX);
+	buf_printf(out, ", %s ago |", since);
+}
+
+static void put_lock(struct buf *out, const json_t *line)
+{
+	char since[6], until[21];
+
+	clock_hhmm(since, jval_int(line, "locked_at_ms", 0));
+	buf_puts(out, "locked by ");
+	markdown_text(out, jval_str(line, "person", ""), NAMES_MAX);
+	buf_printf(out, " since %s UTC on #%" PRId64, since, jval_int(line, "person_pr", 0));
+	if (jval_int(line, "until_ms", 0)) {
+		clock_rfc3339(until, jval_int(line, "until_ms", 0));
+		buf_printf(out, " until %s", until);
+	}
+	if (*jval_str(line, "reason", "")) {
+		buf_puts(out, ": ");
+		markdown_code(out, jval_str(line, "reason", ""), REASON_MAX);
+	}
+}
+
+/* Who is at work, whose lock is in the way, who waits. */
+static void put_line(struct buf *out, const json_t *line)
+{
+	json_t *waiting = line ? json_object_get(line, "waiting") : NULL, *job;
+	size_t i, from = out->len;
+
+	if (jval_int(line, "job", 0))
+		buf_printf(out, "job %" PRId64 " of #%" PRId64 " is at work",
+			   jval_int(line, "job", 0), jval_int(line, "pr", 0));
+	if (jval_str(line, "person", NULL)) {
+		buf_puts(out, out->len > from ? " · " : "");
+		put_lock(out, line);
+	}
+	if (json_array_size(waiting))
+		buf_puts(out, out->len > from ? " · in line: job" : "in line: job");
+	json_array_foreach(waiting, i, job) if (i < SHOWN)
+		buf_printf(out, "%s %" JSON_INTEGER_FORMAT, i ? "," : "", json_integer_value(job));
+	if (out->len == from)
+		buf_puts(out, "free");
+}
+
+static void put_environment(struct buf *out, const char *name, const json_t *live,
+			    const json_t *line, int64_t now_ms)
+{
+	buf_puts(out, "| ");
+	markdown_text(out, name, NAMES_MAX);
+	buf_puts(out, " | ");
+	put_live(out, live, now_ms);
+	buf_puts(out, " ");
+	put_line(out, line);
+	buf_puts(out, " |\n");
+}
+
+static void put_environments(struct buf *out, const json_t *found, int64_t now_ms)
+{
+	const json_t *live = json_object_get(found, "live"), *lines, *each;
+	size_t i;
+
+	lines = json_object_get(found, "lines");
+	if (!json_array_size(live) && !json_array_size(lines))
+		return;
+	buf_puts(out, "| environment | serves | traffic | deployed by | now |\n"
+		      "|---|---|---|---|---|\n");
+	json_array_foreach(live, i, each)
+	{
+		const char *name = jval_str(each, "environment", "?");
+
+		put_environment(out, name, each, named(lines, name), now_ms);
+	}
+	json_array_foreach(lines, i, each)
+	{
+		const char *name = jval_str(each, "environment", "?");
+
+		if (!named(live, name))
+			put_environment(out, name, NULL, each, now_ms);
+	}
+	buf_puts(out, "\n");
+}
+
+static void decide_environments(const struct job *job, const struct effect_result *last,
+				int64_t now_ms, struct update *out)
+{
+	(void)now_ms;
+	if (!last) {
+		common_ask(out, EFFECT_ENVIRONMENTS_LIST, NULL);
+		return;
+	}
+	out->data = json_object();
+	jval_set(out->data, "environments", json_incref(last->data));
+	common_next(job, out);
+}
+
+/* --- jobs --- */
+
 static void decide_answer(const struct job *job, const struct effect_result *last, int64_t now_ms,
 			  struct update *out)
 {
@@ -72,7 +194,6 @@ static void decide_answer(const struct job *job, const struct effect_result *las
 	int shown = 0;
 	size_t i;
 
-	(void)job;
 	if (!last) {
 		args = json_object();
 		jval_set_int(args, "limit", LOOKED_AT);
@@ -81,6 +202,7 @@ static void decide_answer(const struct job *job, const struct effect_result *las
 	}
 	rows = last->data ? json_object_get(last->data, "jobs") : NULL;
 	clock_hhmm(clock, now_ms);
+	put_environments(&text, json_object_get(job->data, "environments"), now_ms);
 	json_array_foreach(rows, i, row)
 	{
 		if (!is_shown(row) || shown == SHOWN)
@@ -104,13 +226,16 @@ static const struct command_flag flags[] = {{NULL, FLAG_BOOL, NULL, NULL}};
 static const char *const examples[] = {"/status", NULL};
 static const struct step steps[] = {
 	STEP_AUTHORIZE,
+	{.name = "environments",
+	 .sentence = "listing the environments",
+	 .decide = decide_environments},
 	{.name = "answer", .sentence = "listing the jobs", .decide = decide_answer},
 	STEP_LAST,
 };
 
 const struct command command_status = {
 	.name = "status",
-	.summary = "Show the jobs of this repository: running, waiting and recent ones.",
+	.summary = "Show what serves where, and the jobs: running, waiting and recent ones.",
 	.examples = examples,
 	.flags = flags,
 	.right = RIGHT_READ,

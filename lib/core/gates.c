@@ -228,7 +228,9 @@ static void ask_model(struct gate_verdict *out, const struct gate_facts *facts)
 {
 	const char *uri = or_(facts->model_uri, "its address");
 
-	if (facts->model_found == FACT_NO)
+	if (facts->run_found == FACT_NO)
+		skip(out, "There is no run whose model could be looked at.");
+	else if (facts->model_found == FACT_NO)
 		verdict(out, GATE_FAILED, "deploy.no_model", "%.300s",
 			or_(facts->model_why, "The run left no model behind. Let the pipeline give "
 					      "out a model, then run it again:"));

@@ -131,6 +131,10 @@ struct step {
 	const char *sentence; /* what people read while it runs: "compiling the pipeline" */
 	bool handles_errors; /* gets final errors of its effect too; else the job fails with them */
 	bool handles_cancel; /* sees job->cancel itself; else a cancelled job ends before it */
+	bool is_optional;    /* an error that does not pass after a few tries is given to it, so it
+				must handle errors: the job goes on without */
+	bool must_finish;    /* goes on past the deadline, however long nothing answers: what it
+				changed has to be put back */
 	void (*decide)(const struct job *job, const struct effect_result *last, int64_t now_ms,
 		       struct update *out);
 };

@@ -106,6 +106,8 @@ static void put_notes(const struct render_view *view, struct buf *out)
 	const struct job *job = view->job;
 	const char *moved = jval_str(job->data, "pin.moved_from", NULL);
 
+	const char *model = jval_str(job->data, "model.note", NULL);
+
 	if (job->created_at_ms - job->comment_at_ms > LATE_MS && !is_late(job)) {
 		char said[6], heard[6];
 
@@ -124,6 +126,11 @@ static void put_notes(const struct render_view *view, struct buf *out)
 		buf_printf(out, "\n> [!NOTE]\n> I had not heard of a push to this pull request "
 				"before; the commit "
 				"is the head that GitHub named when I asked.\n");
+	if (model) {
+		buf_puts(out, "\n> [!NOTE]\n> ");
+		markdown_text(out, model, CELL_MAX);
+		buf_puts(out, "\n");
+	}
 }
 
 /* Plain text whose outer blanks belong to the sentence around it; `text` is cut at `len` or before.
@@ -269,6 +276,18 @@ static void put_failure(const struct render_view *view, struct buf *out)
 	}
 }
 
+/* What a run has left, to be deployed; a rollout shows it with its place. */
+static void put_model(const struct render_view *view, struct buf *out)
+{
+	const char *uri = jval_str(view->job->data, "model.uri", NULL);
+
+	if (!uri || json_object_get(view->job->data, "rollout"))
+		return;
+	buf_puts(out, "\nModel ");
+	markdown_code(out, uri, CELL_MAX);
+	buf_puts(out, "\n");
+}
+
 static void put_links(const struct render_view *view, struct buf *out)
 {
 	const char *run = jval_str(view->job->data, "run.link", "");
@@ -347,6 +366,8 @@ static void put_next(const struct render_view *view, struct buf *out)
 	}
 	if (json_object_get(job->data, "rollout"))
 		render_rollout_next(job, out);
+	else if (job->state == JOB_DONE && jval_str(job->data, "model.uri", NULL))
+		buf_puts(out, "\nnext: `/plan` shows what `/deploy` would do with its model\n");
 	else if (job->state == JOB_DONE && str_eq(job->command, "build"))
 		buf_puts(out, "\nnext: `/run` runs this version\n");
 	else if (job->state == JOB_DONE)
@@ -391,6 +412,7 @@ void render_comment(const struct render_view *view, struct buf *out)
 		if (failed)
 			put_failure(view, &body);
 		put_links(view, &body);
+		put_model(view, &body);
 		render_rollout(job, &body);
 		put_graph(view, &body);
 		put_parameters(view, &body);

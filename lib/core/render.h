@@ -47,7 +47,8 @@ const char *render_reaction(const struct job *job);
 
 enum { RENDER_CHECKS_MAX = 2 };
 
-/* Names of the checks the job has begun ("build", "run"); returns how many. */
+/* Which checks the job has begun ("build", "run", "deploy"); returns how many. That of deploying is
+ * shown with its environment. */
 int render_checks(const struct job *job, const char *names[RENDER_CHECKS_MAX]);
 
 /* Body of POST or PATCH /check-runs for a check; the caller drops it. */

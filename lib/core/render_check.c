@@ -1,8 +1,9 @@
 /* render_check.c - check runs (App mode) and commit statuses (token mode) of a job. See render.h.
  *
- * A job shows one check for building and one for running, each made of the parts that belong to it;
- * a check exists from the first of its parts on and is completed at the latest when the job ends.
- */
+ * A job shows one check for building and one for running, or one for deploying that names its
+ * environment, each made of the parts that belong to it; a check exists from the first of its parts
+ * on and is completed at the latest when the job ends. That of deploying goes on until then,
+ * because between two parts, and after one that failed, there is more to come. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -16,7 +17,9 @@ enum { SUMMARY_MAX = 60000, DESCRIPTION_MAX = 140, MESSAGE_MAX = 4000 };
 
 static const struct {
 	const char *part, *check;
-} owners[] = {{"compile", "build"}, {"upload", "build"}, {"version", "run"}, {"run", "run"}};
+} owners[] = {{"compile", "build"},  {"upload", "build"}, {"version", "run"},  {"run", "run"},
+	      {"gates", "deploy"},   {"turn", "deploy"},  {"model", "deploy"}, {"sample", "deploy"},
+	      {"traffic", "deploy"}, {"merge", "deploy"}};
 
 static const char *check_of(const json_t *part)
 {
@@ -40,6 +43,8 @@ int render_checks(const struct job *job, const char *names[RENDER_CHECKS_MAX])
 	int count = 0;
 	size_t i;
 
+	if (!job->head_sha[0])
+		return 0; /* nothing to put them on yet */
 	json_array_foreach(parts, i, part)
 	{
 		const char *check = check_of(part);
@@ -53,9 +58,27 @@ int render_checks(const struct job *job, const char *names[RENDER_CHECKS_MAX])
 	return count;
 }
 
+/* "kfops/deploy-production"; the caller frees. */
+static char *name_of(const struct job *job, const char *check)
+{
+	const char *environment = jval_str(job->data, "rollout.environment", NULL);
+
+	if (str_eq(check, "deploy") && environment)
+		return str_printf("kfops/deploy-%s", environment);
+	return str_printf("kfops/%s", check);
+}
+
+/* Where it can be seen: the run in Kubeflow, the service; "" when it is not known. */
+static const char *link_of(const struct job *job, const char *check)
+{
+	if (str_eq(check, "run"))
+		return jval_str(job->data, "run.link", "");
+	return str_eq(check, "deploy") ? jval_str(job->data, "service.link", "") : "";
+}
+
 struct check_view {
 	const json_t *first, *last; /* its parts */
-	bool running, failed, cancelled;
+	bool deploys, running, failed, cancelled;
 	int64_t started_at_ms, ended_at_ms;
 };
 
@@ -65,7 +88,7 @@ static void look(const struct render_view *view, const char *check, struct check
 	bool job_over = job_state_is_final(view->job->state);
 	size_t i;
 
-	*out = (struct check_view){0};
+	*out = (struct check_view){.deploys = str_eq(check, "deploy")};
 	json_array_foreach(parts, i, part)
 	{
 		const char *state = jval_str(part, "state", "");
@@ -83,6 +106,8 @@ static void look(const struct render_view *view, const char *check, struct check
 	}
 	/* build goes on with its upload: until that is there, the check is not over */
 	if (str_eq(check, "build") && !job_over && out->last == out->first && !out->failed)
+		out->running = true;
+	if (out->deploys && !job_over)
 		out->running = true;
 	if (job_over && out->running) {
 		out->running = false;
@@ -113,6 +138,8 @@ static void describe(const struct render_view *view, const struct check_view *ch
 		markdown_clean(out, view->job->message, strlen(view->job->message));
 	else if (check->cancelled)
 		buf_puts(out, view->job->message ? view->job->message : "stopped");
+	else if (check->deploys && view->job->message)
+		buf_puts(out, view->job->message);
 	else
 		buf_puts(out, jval_str(check->last, "text", "done"));
 	for (size_t i = 0; i < out->len; i++)
@@ -165,7 +192,7 @@ static json_t *output_of(const struct render_view *view, const struct check_view
 
 json_t *render_check_run(const struct render_view *view, const char *check)
 {
-	AUTO_FREE char *name = str_printf("kfops/%s", check);
+	AUTO_FREE char *name = name_of(view->job, check);
 	json_t *body = json_object();
 	struct check_view seen;
 	char at[21];
@@ -182,15 +209,16 @@ json_t *render_check_run(const struct render_view *view, const char *check)
 		jval_set_str(body, "completed_at", at);
 		jval_set_str(body, "conclusion", conclusion_of(view, &seen));
 	}
-	if (*jval_str(view->job->data, "run.link", "") && str_eq(check, "run"))
-		jval_set_str(body, "details_url", jval_str(view->job->data, "run.link", ""));
+	if (*link_of(view->job, check))
+		jval_set_str(body, "details_url", link_of(view->job, check));
 	jval_set(body, "output", output_of(view, &seen));
 	return body;
 }
 
 json_t *render_commit_status(const struct render_view *view, const char *check)
 {
-	AUTO_FREE char *context = str_printf("kfops/%s", check);
+	AUTO_FREE char *context = name_of(view->job, check);
+	const char *link = link_of(view->job, check);
 	AUTO_BUF struct buf text = buf_make(4000);
 	json_t *body = json_object();
 	struct check_view seen;
@@ -206,7 +234,7 @@ json_t *render_commit_status(const struct render_view *view, const char *check)
 				      : "success");
 	jval_set_str(body, "context", context);
 	jval_set_str(body, "description", description);
-	if (*jval_str(view->job->data, "run.link", "") && str_eq(check, "run"))
-		jval_set_str(body, "target_url", jval_str(view->job->data, "run.link", ""));
+	if (*link)
+		jval_set_str(body, "target_url", link);
 	return body;
 }

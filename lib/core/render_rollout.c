@@ -34,6 +34,10 @@ void render_gates(const json_t *gates, struct buf *out)
 		buf_printf(out, "| %s | %s | ", sign_of(jval_str(row, "result", "")),
 			   jval_str(row, "gate", "?"));
 		markdown_text(out, jval_str(row, "sentence", ""), SENTENCE_MAX);
+		if (*jval_str(row, "line", "")) {
+			buf_puts(out, " ");
+			markdown_code(out, jval_str(row, "line", ""), SENTENCE_MAX);
+		}
 		buf_puts(out, " |\n");
 	}
 }

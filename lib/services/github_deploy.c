@@ -67,8 +67,10 @@ enum err_class github_deployment_create(struct github *gh, struct http *http,
 	*out_id = jval_int(answer.json, "id", 0);
 	if (*out_id)
 		return ERR_OK;
-	err->in_doubt = true;
-	return err_code(err, ERR_TRANSIENT, "github.odd", "GitHub's answer lacks a deployment");
+	class = err_code(err, ERR_TRANSIENT, "github.odd", "GitHub's answer lacks a deployment");
+	if (err)
+		err->in_doubt = true;
+	return class;
 }
 
 enum err_class github_deployment_status(struct github *gh, struct http *http,

@@ -83,7 +83,8 @@ static enum err_class ask_pull(struct asking *ask)
 
 static void require_check(struct asking *ask, const char *name, int64_t app_id)
 {
-	if (name && *name)
+	/* required in two places: the App that one of them names stays */
+	if (name && *name && (app_id || !json_object_get(ask->required, name)))
 		jval_set_int(ask->required, name, app_id);
 }
 
@@ -216,16 +217,17 @@ static enum err_class ask_repo(struct asking *ask)
 
 /* --- checks at the commit --- */
 
-/* The newest word on each name: {"name": "passed" | "pending" | "failed"}. */
+/* {"name": "passed" | "pending" | "failed"}; of several by one name the worst counts. */
 static void note_check(struct asking *ask, json_t *seen, const char *name, int64_t app_id,
 		       const char *verdict)
 {
 	const json_t *wanted = name ? json_object_get(ask->required, name) : NULL;
+	const char *before = json_string_value(name ? json_object_get(seen, name) : NULL);
 
-	if (!wanted || (json_integer_value(wanted) && json_integer_value(wanted) != app_id) ||
-	    json_object_get(seen, name))
+	if (!wanted || (json_integer_value(wanted) && json_integer_value(wanted) != app_id))
 		return;
-	jval_set_str(seen, name, verdict);
+	if (!before || str_eq(before, "passed") || str_eq(verdict, "failed"))
+		jval_set_str(seen, name, verdict);
 }
 
 static const char *run_verdict(const json_t *run)
@@ -394,6 +396,7 @@ enum err_class github_merge_facts(struct github *gh, struct http *http,
 
 /* --- the merge --- */
 
+/* False as well when GitHub does not say; then ask->err is set. */
 static bool is_merged(struct asking *ask, char *merged_sha)
 {
 	AUTO_FREE char *url =
@@ -407,13 +410,20 @@ static bool is_merged(struct asking *ask, char *merged_sha)
 	return true;
 }
 
-/* What GitHub's refusals of a merge mean for the person. */
+/* What GitHub's refusals of a merge mean for the person. 405 has many reasons, and one of them is
+ * worth another try; only 409 is a head that moved. */
 static enum err_class refusal(enum err_class class, struct err *err)
 {
-	if (class == ERR_CONFLICT)
+	bool is_not_now = str_eq(err->code, "github.not_now");
+
+	if (is_not_now && strstr(err->msg, "Base branch was modified")) {
+		str_copy(err->code, sizeof err->code, "merge.base_moved");
+		return err->class = ERR_TRANSIENT;
+	}
+	if (class == ERR_CONFLICT && !is_not_now)
 		return err_code(err, ERR_CONFLICT, "merge.moved",
 				"the head of the pull request is another commit now");
-	if (class == ERR_DENIED || class == ERR_USER || class == ERR_NOT_FOUND) {
+	if (is_not_now || class == ERR_DENIED || class == ERR_USER || class == ERR_NOT_FOUND) {
 		str_copy(err->code, sizeof err->code, "merge.refused");
 		return err->class = ERR_USER;
 	}
@@ -428,12 +438,19 @@ enum err_class github_merge(struct github *gh, struct http *http, const struct g
 	AUTO_JSON json_t *body = json_object();
 	struct github_call call = {
 		.method = "PUT", .url = url, .body = body, .kind = GITHUB_WRITE, .to = to};
-	struct asking ask = {.gh = gh, .http = http, .to = to, .question = question, .err = err};
+	struct err unread = {0}, unwanted = {0};
+	struct asking ask = {
+		.gh = gh, .http = http, .to = to, .question = question, .err = &unread};
 	AUTO_ANSWER struct github_answer answer = {0};
 	enum err_class class;
 
+	err = err ? err : &unwanted;
 	if (in_doubt && is_merged(&ask, merged_sha))
 		return err->class = ERR_OK;
+	if (unread.class) {
+		*err = unread;
+		return unread.class;
+	}
 	jval_set_str(body, "sha", question->sha);
 	jval_set_str(body, "merge_method", question->method);
 	class = github_call(gh, http, &call, &answer, err);

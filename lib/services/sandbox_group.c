@@ -205,6 +205,7 @@ bool sandbox_group_is_starved(const struct sandbox_group *group)
 
 void sandbox_group_close(struct sandbox_group *group)
 {
+
 	if (group->procs >= 0)
 		close(group->procs);
 	if (group->dir >= 0)

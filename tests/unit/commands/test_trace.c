@@ -1,56 +1,7 @@
 /* test_trace.c - whole jobs through the pure core with a fake clock and scripted answers; what
  * happens is narrated line by line and compared as text. No network, no database, no threads. */
-#include "tests/unit/cases.h"
+#include "tests/unit/commands/trace_kit.h"
 
-#include <inttypes.h>
-
-#include "lib/base/buf.h"
-#include "lib/base/jval.h"
-#include "lib/base/str.h"
-#include "lib/commands/commands.h"
-#include "lib/commands/common.h"
-
-enum { LINES_MAX = 60 };
-static const char sha[] = "9f8e7d6a1b2c3d4e5f60718293a4b5c6d7e8f901";
-
-struct answer {
-	const char *effect;   /* what must be asked for */
-	const char *data;     /* JSON of the result */
-	enum err_class class; /* instead of a result */
-	const char *code, *message;
-	int64_t advance_ms;    /* the clock, before the answer */
-	const char *cancel_by; /* somebody cancels before the answer */
-};
-
-struct trace_case {
-	const char *name;
-	const char *command, *args;
-	struct answer answers[24];
-	const char *want;
-};
-
-#define ALLOWED                                                                                    \
-	{                                                                                          \
-		.effect = "github.permission",                                                     \
-		.data = "{\"user_id\":7,\"pull\":true,\"push\":true}"                              \
-	}
-#define PULL(extra)                                                                                \
-	{                                                                                          \
-		.effect = "github.pull", .data = "{\"open\":true,\"head_sha\":"                    \
-						 "\"9f8e7d6a1b2c3d4e5f60718293a4b5c6d7e8f901\","   \
-						 "\"head_repo_id\":1,\"base_repo_id\":1" extra "}" \
-	}
-#define PINNED PULL(",\"recorded_sha\":\"9f8e7d6a1b2c3d4e5f60718293a4b5c6d7e8f901\"")
-#define CHECKED_OUT                                                                                \
-	{                                                                                          \
-		.effect = "repo.checkout", .data = "{\"files\":3}", .advance_ms = 1000             \
-	}
-#define SETTINGS                                                                                   \
-	{                                                                                          \
-		.effect = "repo.settings",                                                         \
-		.data = "{\"pipeline\":{\"name\":\"iris\",\"namespace\":\"ml\",\"pipeline_path\":" \
-			"\"p.py\"}}"                                                               \
-	}
 #define COMPILED                                                                                   \
 	{                                                                                          \
 		.effect = "compile",                                                               \
@@ -88,6 +39,23 @@ struct trace_case {
 	"{\"state\":\"SUCCEEDED\",\"final\":true,\"tasks\":{\"a\":\"SUCCEEDED\",\"b\":"            \
 	"\"SUCCEEDED\"}}"
 #define RUNNING "{\"state\":\"RUNNING\",\"tasks\":{\"a\":\"SUCCEEDED\",\"b\":\"RUNNING\"}}"
+
+/* A run of a repository whose models are deployed, until it has succeeded. */
+#define TO_RECORD                                                                                  \
+	ALLOWED, PINNED, CHECKED_OUT,                                                              \
+		{.effect = "repo.settings",                                                        \
+		 .data = "{\"pipeline\":{\"name\":\"iris\",\"namespace\":\"ml\"},"                 \
+			 "\"deployment\":{\"inference_service_name\":\"iris\"}}"},                 \
+		{.effect = "kfp.find_version",                                                     \
+		 .data = "{\"sha\":\"9f8e7d6a1b2c3d4e5f60718293a4b5c6d7e8f901\",\"version\":{"     \
+			 "\"id\":\"v1\",\"name\":\"pr-7\"},\"compile\":{\"name\":\"iris\"}}"},     \
+		ALLOWED, EXPERIMENT, CREATED, RUN(SUCCEEDED, 1000)
+#define KEPT_MODEL                                                                                 \
+	"authorize asks github.permission\npin asks github.pull\ncheckout asks repo.checkout\n"    \
+	"settings asks repo.settings\nversion asks kfp.find_version\nversion part done: "          \
+	"`pr-7`\nconfirm asks github.permission\nexperiment asks kfp.experiment\n"                 \
+	"create_run asks kfp.create_run\nfollow asks kfp.run\nrun part done: 2 of 2 tasks\n"       \
+	"keep_model asks model.find\nend done: the run succeeded\n"
 
 static const struct trace_case cases[] = {
 	{.name = "build_run from comment to success",
@@ -424,146 +392,99 @@ static const struct trace_case cases[] = {
 		 "follow waits 15001 ms for -\n"
 		 "follow asks kfp.run\nrun part failed: gone\n"
 		 "end failed run.gone\n"},
+	{.name = "what a run has left is recorded",
+	 .command = "run",
+	 .args = "{}",
+	 .answers =
+		 {TO_RECORD,
+		  {.effect = "model.find",
+		   .data = "{\"uri\":\"s3://m/1/\",\"digest\":\"d\",\"found\":true,\"files\":2}"}},
+	 .after = "{\"digest\":\"d\",\"uri\":\"s3://m/1/\"}",
+	 .want = KEPT_MODEL},
+	{.name = "a run without a model has succeeded, too",
+	 .command = "run",
+	 .args = "{}",
+	 .answers = {TO_RECORD,
+		     {.effect = "model.find",
+		      .class = ERR_USER,
+		      .code = "deploy.no_model",
+		      .message = "it has none"}},
+	 .after = "{\"note\":\"The model of this run was not recorded: it has none\"}",
+	 .want = KEPT_MODEL},
+	{.name = "records that do not answer do not fail a run",
+	 .command = "run",
+	 .args = "{}",
+	 .answers = {TO_RECORD,
+		     {.effect = "model.find", .class = ERR_TRANSIENT, .message = "no answer"}},
+	 .after = "{\"note\":\"The model of this run was not recorded: no answer\"}",
+	 .want = KEPT_MODEL},
+	{.name = "cancelled after the run has succeeded: it has",
+	 .command = "run",
+	 .args = "{}",
+	 .answers = {TO_RECORD,
+		     {.effect = "model.find",
+		      .class = ERR_TRANSIENT,
+		      .message = "no answer",
+		      .cancel_by = "ann"}},
+	 .after = "{\"note\":\"The model of this run was not recorded: no answer\"}",
+	 .want = KEPT_MODEL},
+	{.name = "a model of too many files has no digest",
+	 .command = "run",
+	 .args = "{}",
+	 .answers = {TO_RECORD,
+		     {.effect = "model.find",
+		      .data = "{\"uri\":\"s3://m/1/\",\"digest\":\"\",\"found\":true}"}},
+	 .after = "{\"note\":\"The model of this run was not recorded: it has too many files\"}",
+	 .want = KEPT_MODEL},
+	{.name = "a model that is gone already",
+	 .command = "run",
+	 .args = "{}",
+	 .answers =
+		 {TO_RECORD,
+		  {.effect = "model.find",
+		   .data = "{\"uri\":\"s3://m/1/"
+			   "\",\"digest\":\"e3\",\"found\":false,\"why\":\"nothing lies there\"}"}},
+	 .after = "{\"note\":\"The model of this run was not recorded: nothing lies there\"}",
+	 .want = KEPT_MODEL},
+	{.name = "a cluster that serves nothing records nothing",
+	 .command = "run",
+	 .args = "{}",
+	 .answers = {TO_RECORD,
+		     {.effect = "model.find",
+		      .class = ERR_USER,
+		      .code = "deploy.not_served",
+		      .message = "not here"}},
+	 .after = "{}",
+	 .want = KEPT_MODEL},
 	{.name = "help asks nobody",
 	 .command = "help",
 	 .args = "{}",
 	 .want = "end done: answered\n"},
 };
 
-struct player {
-	struct job job;
-	const struct step *step; /* the one that was asked last */
-	const struct trace_case *script;
-	size_t next_answer;
-	int64_t now_ms;
-	struct buf said;
-	struct effect_result result;
-	bool has_result;
-};
-
-static const char *last_part(struct player *player, const char *name, char *out, size_t size)
+/* What the job knows of the model in the end. */
+static void assert_kept(const struct player *player, const char *want)
 {
-	json_t *parts = json_object_get(player->job.data, "parts"), *part;
-	size_t i;
+	json_t *model = json_object_get(player->job.data, "model");
+	AUTO_FREE char *got = jval_dump(model);
 
-	out[0] = '\0';
-	json_array_foreach(parts, i, part) if (str_eq(jval_str(part, "name", ""), name)) snprintf(
-		out, size, "%s: %s", jval_str(part, "state", ""), jval_str(part, "text", ""));
-	return out;
-}
-
-/* Says which rows changed, as people would see them; rows that only begin are left out. */
-static void tell_parts(struct player *player, json_t *before)
-{
-	static const char *const names[] = {"compile", "upload", "version", "run"};
-
-	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		struct player old = {.job = {.data = before}};
-		char was[200], is[200];
-
-		last_part(&old, names[i], was, sizeof was);
-		last_part(player, names[i], is, sizeof is);
-		if (strcmp(was, is) && (!str_starts(is, "running") || strstr(is, "tasks")))
-			buf_printf(&player->said, "%s part %s\n", names[i], is);
-	}
-}
-
-static void take_answer(struct player *player, const struct effect *effect)
-{
-	const struct answer *answer = &player->script->answers[player->next_answer];
-	const char *name = jval_str(effect->args, "name", "");
-	struct err err;
-
-	buf_printf(&player->said, "%s asks %s%s%s\n", player->step->name, effect_name(effect->kind),
-		   strstr(name, "-2") ? " named " : "", strstr(name, "-2") ? name : "");
-	if (!answer->effect || strcmp(answer->effect, effect_name(effect->kind)))
-		fail_msg("%s: unexpected %s after:\n%s", player->script->name,
-			 effect_name(effect->kind), buf_text(&player->said));
-	player->next_answer++;
-	player->now_ms += answer->advance_ms;
-	if (answer->cancel_by) {
-		player->job.cancel = true;
-		player->job.cancelled_by = str_dup(answer->cancel_by);
-	}
-	json_decref(player->result.data);
-	player->result = (struct effect_result){0};
-	if (answer->data)
-		assert_int_equal(
-			jval_parse(&player->result.data, answer->data, strlen(answer->data), &err),
-			0);
-	if (answer->class)
-		err_code(&player->result.err, answer->class, answer->code ? answer->code : "", "%s",
-			 answer->message);
-	player->has_result = true;
-}
-
-/* One decide, carried out as the worker would. False when the job has ended. */
-static bool play_step(struct player *player)
-{
-	const struct command *command = command_by_name(&commands, player->job.command);
-	const struct step *step = player->step = job_step(command->steps, player->job.step);
-	json_t *before = json_deep_copy(player->job.data);
-	struct update update = {0};
-	bool go_on = true;
-
-	assert_non_null(step);
-	if (player->has_result && player->result.err.class)
-		assert_true(step->handles_errors);
-	step->decide(&player->job, player->has_result ? &player->result : NULL, player->now_ms,
-		     &update);
-	if (update.data)
-		json_object_update(player->job.data, update.data);
-	if (update.head_sha[0])
-		str_copy(player->job.head_sha, sizeof player->job.head_sha, update.head_sha);
-	tell_parts(player, before);
-	player->has_result = false;
-	if (update.kind == UPDATE_EFFECT) {
-		take_answer(player, &update.effect);
-	} else if (update.kind == UPDATE_NEXT) {
-		str_copy(player->job.step, sizeof player->job.step, update.step);
-	} else if (update.kind == UPDATE_WAIT) {
-		buf_printf(&player->said, "%s waits %" PRId64 " ms for %s\n", step->name,
-			   update.due_at_ms - player->now_ms,
-			   update.wait_ref ? update.wait_ref : "-");
-	} else {
-		assert_true(job_state_is_final(update.state));
-		buf_printf(&player->said, "end %s%s%s\n", job_state_name(update.state),
-			   update.code ? " " : ": ", update.code ? update.code : update.message);
-		go_on = false;
-	}
-	json_decref(before);
-	update_dispose(&update);
-	return go_on;
+	assert_string_equal(got, want);
 }
 
 static void play(void **state)
 {
-	static const struct job_rules rules = {5000, 1800000, 150000};
 	const struct trace_case *script = *state;
-	struct player player = {.script = script, .now_ms = 1000000, .said = buf_make(1 << 16)};
-	struct err err;
+	struct player player;
 
-	player.job = (struct job){.id = 42,
-				  .uid = "01J00000000000000000000000",
-				  .repo = str_dup("o/r"),
-				  .pr = 7,
-				  .actor = str_dup("ann"),
-				  .actor_id = 7,
-				  .command = str_dup(script->command),
-				  .line = str_dup("/x"),
-				  .data = json_object(),
-				  .rules = &rules,
-				  .deadline_at_ms = INT64_MAX};
-	assert_int_equal(jval_parse(&player.job.args, script->args, strlen(script->args), &err), 0);
-	for (int i = 0; i < LINES_MAX && play_step(&player); i++)
-		;
+	player_start(&player, script);
+	player_play(&player);
 	assert_string_equal(buf_text(&player.said), script->want);
 	assert_null(script->answers[player.next_answer].effect);
+	if (script->after)
+		assert_kept(&player, script->after);
 	if (player.job.head_sha[0])
 		assert_string_equal(player.job.head_sha, sha);
-	job_dispose(&player.job);
-	json_decref(player.result.data);
-	buf_dispose(&player.said);
+	player_end(&player);
 }
 
 /* Every command's table is whole: names, sentences, an end, a help text. */

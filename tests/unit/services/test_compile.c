@@ -347,7 +347,9 @@ static void run_case(const struct test_case *test, enum compile_mode mode)
 	struct err err = {.class = ERR_OK};
 	options.mode = mode;
 	prepare(&checkout, test);
-	struct compile_request request = {checkout.dir, test->path, test->function};
+	struct compile_request request = {.source_dir = checkout.dir,
+					  .pipeline_path = test->path,
+					  .function_name = test->function};
 	enum err_class class = compile_run(&options, &request, &result, &err);
 	judge(test, class, &err, &result);
 	compile_result_dispose(&result);
@@ -382,7 +384,7 @@ static void test_log_has_the_traceback(void **state)
 	struct err err;
 	checkout_make(&checkout, (const struct checkout_file[]){
 					 {"p.py", "print('before')\n1 / 0\n"}, {NULL, NULL}});
-	struct compile_request request = {checkout.dir, "p.py", NULL};
+	struct compile_request request = {.source_dir = checkout.dir, .pipeline_path = "p.py"};
 	assert_int_equal(compile_run(&options, &request, &result, &err), ERR_USER);
 	assert_non_null(strstr(result.log, "before"));
 	assert_non_null(strstr(result.log, "ZeroDivisionError"));
@@ -431,7 +433,7 @@ static void test_an_interpreter_without_kfp_is_the_operators_matter(void **state
 	struct err err;
 	options.python = "/usr/bin/python3";
 	checkout_make(&checkout, (const struct checkout_file[]){{"p.py", ""}, {NULL, NULL}});
-	struct compile_request request = {checkout.dir, "p.py", NULL};
+	struct compile_request request = {.source_dir = checkout.dir, .pipeline_path = "p.py"};
 	assert_int_equal(compile_run(&options, &request, &result, &err), ERR_CONFIG);
 	assert_string_equal(err.code, "compile.no_kfp");
 	compile_result_dispose(&result);
@@ -458,7 +460,8 @@ static void take_folder(const char *folder)
 	while ((entry = readdir(list)) != NULL) {
 		struct compile_result result;
 		struct err err = {.class = ERR_OK};
-		struct compile_request request = {dir, entry->d_name, NULL};
+		struct compile_request request = {.source_dir = dir,
+						  .pipeline_path = entry->d_name};
 		if (!str_ends(entry->d_name, ".yaml"))
 			continue;
 		if (compile_run(&options, &request, &result, &err) != ERR_OK)

@@ -269,7 +269,7 @@ static enum err_class compile_text(const char *text, struct compile_result *resu
 	options.timeout_ms = timeout_ms;
 	options.memory_bytes_max = 1LL << 30;
 	checkout_write(checkout, "p.py", text);
-	struct compile_request request = {checkout->dir, "p.py", NULL};
+	struct compile_request request = {.source_dir = checkout->dir, .pipeline_path = "p.py"};
 	return compile_run(&options, &request, result, err);
 }
 

@@ -1,0 +1,850 @@
+/* test_rollout.c - whole rollouts through the pure core: a fake clock, GitHub and the store from a
+ * script, and a small KServe that really takes what is sent. What happened is compared with
+ * tests/golden/rollouts/<name of the case>.txt, whose last line is what serves in the end.
+ * KFOPS_GOLDEN_WRITE=1 rewrites the files; read the difference before you commit it. */
+#include "tests/unit/commands/trace_kit.h"
+
+#include "lib/commands/rollout.h"
+#include "tests/unit/core/isvc_sim.h"
+
+static const char old_uri[] = "s3://models/run-1/", new_uri[] = "s3://models/run-2/";
+
+enum {
+	NOTHING_SERVES,
+	OLD_SERVES,
+	OLD_SERVES_STANDARD,
+	NEW_IS_BROKEN, /* KServe says that it cannot be loaded */
+	NEW_IS_SLOW,   /* KServe says nothing */
+	NEW_SERVES,    /* by a deployment that a rollback can undo */
+	NEW_SERVES_OLD_IS_GONE,
+};
+
+static const char deployed_by[] = "01JBBBBBBBBBBBBBBBBBBBBBBB";
+
+static struct sim sim;
+static int passes;
+
+#define SHA_TEXT "9f8e7d6a1b2c3d4e5f60718293a4b5c6d7e8f901"
+#define MAINTAINER                                                                                 \
+	{                                                                                          \
+		.effect = "github.permission",                                                     \
+		.data = "{\"user_id\":7,\"pull\":true,\"push\":true,\"maintain\":true}"            \
+	}
+#define FACTS_BUT(changed)                                                                         \
+	"{\"open\":true,\"draft\":false,\"merged\":false,\"author\":\"bob\",\"head_sha\":"         \
+	"\"" SHA_TEXT "\",\"base_ref\":\"main\",\"default_branch\":\"main\",\"mergeable\":true,"   \
+	"\"mergeable_state\":\"clean\",\"behind_by\":0,\"checks\":{\"complete\":true,\"passed\":"  \
+	"true,\"pending\":false,\"names\":\"\"},\"method_allowed\":true,\"methods\":\"merge, "     \
+	"squash\",\"merge_queue\":false,\"touches_workflows\":false" changed "}"
+#define MERGE_FACTS(changed)                                                                       \
+	{                                                                                          \
+		.effect = "github.merge_facts", .data = FACTS_BUT(changed)                         \
+	}
+#define GOOD_FACTS MERGE_FACTS("")
+#define DEPLOYMENT_SETTINGS(more)                                                                  \
+	{                                                                                          \
+		.effect = "repo.settings",                                                         \
+		.data = "{\"pipeline\":{\"namespace\":\"ml\"},\"deployment\":{"                    \
+			"\"inference_service_name\":\"iris\","                                     \
+			"\"inference_service_function_path\":\"serve.yaml\","                      \
+			"\"pre_deployment_test_sample_input_path\":\"sample.json\","               \
+			"\"staging\":{\"namespace\":\"ml-stage\"},\"production\":{"                \
+			"\"namespace\":\"ml-prod\"}" more "}}"                                     \
+	}
+#define RUN_FOUND(more)                                                                            \
+	{                                                                                          \
+		.effect = "store.find_run",                                                        \
+		.data = "{\"id\":\"r2\",\"state\":\"SUCCEEDED\",\"pr\":7,\"sha\":\"" SHA_TEXT      \
+			"\"" more "}"                                                              \
+	}
+#define MODEL_FOUND                                                                                \
+	{                                                                                          \
+		.effect = "model.find",                                                            \
+		.data = "{\"uri\":\"s3://models/run-2/\",\"digest\":\"d2\",\"found\":true}"        \
+	}
+#define FROM_SIM(name_)                                                                            \
+	{                                                                                          \
+		.effect = name_                                                                    \
+	}
+#define HELD                                                                                       \
+	{                                                                                          \
+		.effect = "store.turn", .data = "{\"held\":true,\"fence\":3}"                      \
+	}
+#define BEGUN                                                                                      \
+	{                                                                                          \
+		.effect = "store.deployment", .data = "{\"deployment\":1}"                         \
+	}
+#define ANNOUNCED                                                                                  \
+	{                                                                                          \
+		.effect = "github.deployment", .data = "{\"id\":9}"                                \
+	}
+#define SAMPLE_GOOD                                                                                \
+	{                                                                                          \
+		.effect = "serving.sample",                                                        \
+		.data = "{\"status\":200,\"took_ms\":80,\"good\":true,\"body\":\"[1]\"}"           \
+	}
+#define DONE(effect_)                                                                              \
+	{                                                                                          \
+		.effect = effect_, .data = "{}"                                                    \
+	}
+#define SAMPLE_503                                                                                 \
+	{                                                                                          \
+		.effect = "serving.sample", .data = "{\"status\":503,\"good\":false,\"again\":"    \
+						    "true,\"verdict\":\"it answered 503\"}"        \
+	}
+/* The service without the sample that the cluster's answer has. */
+#define NO_SAMPLE                                                                                  \
+	{                                                                                          \
+		.effect = "repo.service", .code = "no sample"                                      \
+	}
+#define IN_LINE                                                                                    \
+	{                                                                                          \
+		.effect = "store.turn",                                                            \
+		.data = "{\"held\":false,\"position\":2,\"job\":41,\"pr\":5}"                      \
+	}
+#define SETTLED	    CHECKED_OUT, DEPLOYMENT_SETTINGS("")
+#define TO_SETTINGS MAINTAINER, PINNED, GOOD_FACTS, SETTLED
+#define TO_MODEL    TO_SETTINGS, RUN_FOUND(""), MODEL_FOUND
+#define PREPARED    TO_MODEL, FROM_SIM("repo.service")
+#define STARTED	    FROM_SIM("kserve.before"), BEGUN, ANNOUNCED
+#define OURS	    HELD, MAINTAINER, GOOD_FACTS, STARTED
+#define SERVES	    DONE("store.deployed"), DONE("github.label"), DONE("github.deployment_status")
+#define TOOK_BACK   DONE("kserve.causes"), DONE("store.deployed"), DONE("github.deployment_status")
+
+static const struct trace_case cases[] = {
+	/* --- good ends --- */
+	{.name = "deploy from comment to merge",
+	 .command = "deploy",
+	 .args = "{}",
+	 .start = OLD_SERVES,
+	 .answers = {PREPARED, OURS, SAMPLE_GOOD, SERVES, DONE("github.merge")}},
+	{.name = "staging_deploy, the first model there is",
+	 .command = "staging_deploy",
+	 .args = "{}",
+	 .start = NOTHING_SERVES,
+	 .answers = {PREPARED, OURS, SAMPLE_GOOD, SERVES}},
+	{.name = "a second service where traffic cannot be split",
+	 .command = "staging_deploy",
+	 .args = "{}",
+	 .start = OLD_SERVES_STANDARD,
+	 .answers = {PREPARED, OURS, SAMPLE_GOOD, SERVES}},
+	{.name = "steps that are held longer than a step may take",
+	 .command = "deploy",
+	 .args = "{\"steps\":\"10,50\",\"hold\":900000,\"no-merge\":true}",
+	 .start = OLD_SERVES,
+	 .answers = {PREPARED, OURS, SAMPLE_GOOD, SERVES}},
+	{.name = "a repository without a sample",
+	 .command = "deploy",
+	 .args = "{\"no-merge\":true}",
+	 .start = OLD_SERVES,
+	 .answers = {TO_MODEL, NO_SAMPLE, OURS, SERVES}},
+
+	/* --- gates --- */
+	{.name = "refused early: the pull request is a draft",
+	 .command = "deploy",
+	 .args = "{}",
+	 .answers = {MAINTAINER, PINNED, MERGE_FACTS(",\"draft\":true")}},
+	{.name = "refused early: a writer may not deploy",
+	 .command = "deploy",
+	 .args = "{}",
+	 .answers = {ALLOWED}},
+	{.name = "refused early: the head was never heard of",
+	 .command = "deploy",
+	 .args = "{}",
+	 .answers = {MAINTAINER, PULL(""), GOOD_FACTS}},
+	{.name = "refused late: no run of this commit",
+	 .command = "deploy",
+	 .args = "{}",
+	 .answers = {TO_SETTINGS,
+		     {.effect = "store.find_run", .class = ERR_NOT_FOUND, .message = "none"}}},
+	{.name = "refused late: the run is of another commit",
+	 .command = "deploy",
+	 .args = "{\"run-id\":\"r2\"}",
+	 .answers = {TO_SETTINGS, RUN_FOUND(",\"sha\":\"0000000\""), MODEL_FOUND,
+		     FROM_SIM("repo.service")}},
+	{.name = "refused late: the model lies no more where the run left it",
+	 .command = "deploy",
+	 .args = "{}",
+	 .answers = {TO_SETTINGS,
+		     RUN_FOUND(""),
+		     {.effect = "model.find",
+		      .data = "{\"uri\":\"s3://models/run-2/\",\"digest\":\"e3\",\"found\":false,"
+			      "\"why\":\"nothing lies at its address any more\"}"},
+		     FROM_SIM("repo.service")}},
+	{.name = "refused late: the model's files were changed",
+	 .command = "deploy",
+	 .args = "{}",
+	 .answers = {TO_SETTINGS, RUN_FOUND(",\"digest\":\"d1\""), MODEL_FOUND,
+		     FROM_SIM("repo.service")}},
+	{.name = "refused late: the model's files cannot be compared",
+	 .command = "deploy",
+	 .args = "{}",
+	 .answers = {TO_SETTINGS,
+		     RUN_FOUND(",\"digest\":\"d1\""),
+		     {.effect = "model.find",
+		      .data = "{\"uri\":\"s3://models/run-2/\",\"digest\":\"\",\"found\":true}"},
+		     FROM_SIM("repo.service")}},
+	{.name = "the model's files are those of the run",
+	 .command = "deploy",
+	 .args = "{\"no-merge\":true}",
+	 .start = OLD_SERVES,
+	 .answers = {TO_SETTINGS, RUN_FOUND(",\"digest\":\"d2\""), MODEL_FOUND,
+		     FROM_SIM("repo.service"), OURS, SAMPLE_GOOD, SERVES}},
+	{.name = "refused late: a required check failed",
+	 .command = "deploy",
+	 .args = "{}",
+	 .answers = {MAINTAINER, PINNED,
+		     MERGE_FACTS(",\"checks\":{\"complete\":true,\"passed\":false,\"pending\":"
+				 "false,\"names\":\"lint\"}"),
+		     SETTLED, RUN_FOUND(""), MODEL_FOUND, FROM_SIM("repo.service")}},
+	{.name = "a branch that is behind goes on when forced",
+	 .command = "deploy",
+	 .args = "{\"force\":\"hotfix\"}",
+	 .start = OLD_SERVES,
+	 .answers = {MAINTAINER, PINNED, MERGE_FACTS(",\"behind_by\":2"), SETTLED, RUN_FOUND(""),
+		     MODEL_FOUND, FROM_SIM("repo.service"), HELD, MAINTAINER,
+		     MERGE_FACTS(",\"behind_by\":2"), STARTED, SAMPLE_GOOD, SERVES,
+		     DONE("github.merge")}},
+	{.name = "GitHub is still working out whether it can be merged",
+	 .command = "deploy",
+	 .args = "{\"no-merge\":false}",
+	 .start = OLD_SERVES,
+	 .answers = {MAINTAINER, PINNED, MERGE_FACTS(",\"mergeable\":null"), SETTLED, RUN_FOUND(""),
+		     MODEL_FOUND, FROM_SIM("repo.service"), MERGE_FACTS(",\"mergeable\":null"),
+		     GOOD_FACTS, OURS, SAMPLE_GOOD, SERVES, DONE("github.merge")}},
+	{.name = "an environment without a namespace",
+	 .command = "deploy",
+	 .args = "{\"arg\":\"moon\"}",
+	 .answers = {MAINTAINER, PINNED, GOOD_FACTS, CHECKED_OUT, DEPLOYMENT_SETTINGS("")}},
+	{.name = "steps that shrink",
+	 .command = "deploy",
+	 .args = "{\"steps\":\"50,10\"}",
+	 .answers = {MAINTAINER, PINNED, GOOD_FACTS, CHECKED_OUT, DEPLOYMENT_SETTINGS("")}},
+	{.name = "the service of the repository is not usable",
+	 .command = "deploy",
+	 .args = "{}",
+	 .answers = {TO_MODEL,
+		     {.effect = "repo.service",
+		      .class = ERR_USER,
+		      .code = "deploy.template",
+		      .message = "serve.yaml: it must not set a namespace"}}},
+
+	/* --- standing in line --- */
+	{.name = "in line behind a job, then behind a person's lock",
+	 .command = "staging_deploy",
+	 .args = "{}",
+	 .start = OLD_SERVES,
+	 .deadline_ms = 3600000,
+	 .answers = {PREPARED,
+		     IN_LINE,
+		     {.effect = "store.turn",
+		      .data = "{\"held\":false,\"position\":1,\"person\":\"kim\",\"person_pr\":12,"
+			      "\"reason\":\"canary `watch`\",\"locked_at_ms\":1000000,"
+			      "\"until_ms\":1900000}"},
+		     OURS,
+		     SAMPLE_GOOD,
+		     SERVES}},
+	{.name = "refused after standing in line: a push came meanwhile",
+	 .command = "staging_deploy",
+	 .args = "{}",
+	 .start = OLD_SERVES,
+	 .answers = {PREPARED, IN_LINE, HELD, MAINTAINER,
+		     MERGE_FACTS(",\"head_sha\":\"1111111a1b2c3d4e5f60718293a4b5c6d7e8f901\"")}},
+	{.name = "refused after standing in line: the right is gone",
+	 .command = "staging_deploy",
+	 .args = "{}",
+	 .start = OLD_SERVES,
+	 .answers = {PREPARED, IN_LINE, HELD, ALLOWED}},
+	{.name = "in line for longer than --wait-lock",
+	 .command = "staging_deploy",
+	 .args = "{\"wait-lock\":60000}",
+	 .start = OLD_SERVES,
+	 .answers = {PREPARED,
+		     IN_LINE,
+		     {.effect = "store.turn",
+		      .data = "{\"held\":false,\"position\":1,\"job\":41,\"pr\":5}",
+		      .advance_ms = 60000}}},
+	{.name = "cancelled in line",
+	 .command = "staging_deploy",
+	 .args = "{}",
+	 .start = OLD_SERVES,
+	 .answers = {PREPARED,
+		     {.effect = "store.turn",
+		      .data = "{\"held\":false,\"position\":2,\"job\":41,\"pr\":5}",
+		      .cancel_by = "ann"}}},
+	{.name = "the deadline passes in line",
+	 .command = "staging_deploy",
+	 .args = "{}",
+	 .start = OLD_SERVES,
+	 .deadline_ms = 60000,
+	 .answers = {PREPARED,
+		     {.effect = "store.turn",
+		      .data = "{\"held\":false,\"position\":2,\"job\":41,\"pr\":5}",
+		      .advance_ms = 60000}}},
+
+	/* --- taken back --- */
+	{.name = "GitHub refuses the deployment",
+	 .command = "staging_deploy",
+	 .args = "{}",
+	 .start = OLD_SERVES,
+	 .answers = {PREPARED,
+		     HELD,
+		     MAINTAINER,
+		     GOOD_FACTS,
+		     FROM_SIM("kserve.before"),
+		     BEGUN,
+		     {.effect = "github.deployment",
+		      .class = ERR_DENIED,
+		      .code = "github.denied",
+		      .message = "Resource not accessible by integration"},
+		     DONE("store.deployed")}},
+	{.name = "the cluster refuses it when it is tried",
+	 .command = "staging_deploy",
+	 .args = "{}",
+	 .start = OLD_SERVES,
+	 .answers = {PREPARED,
+		     OURS,
+		     {.effect = "kserve.dry_run",
+		      .class = ERR_USER,
+		      .code = "deploy.admission",
+		      .message = "admission webhook denied the request"},
+		     DONE("store.deployed"),
+		     DONE("github.deployment_status")}},
+	{.name = "somebody changes the service while it is tried",
+	 .command = "staging_deploy",
+	 .args = "{}",
+	 .start = OLD_SERVES,
+	 .answers = {PREPARED,
+		     OURS,
+		     {.effect = "kserve.dry_run", .class = ERR_CONFLICT, .message = "changed"},
+		     FROM_SIM("kserve.dry_run"),
+		     SAMPLE_GOOD,
+		     SERVES}},
+	{.name = "a model that cannot be loaded",
+	 .command = "deploy",
+	 .args = "{}",
+	 .start = NEW_IS_BROKEN,
+	 .answers =
+		 {PREPARED,
+		  OURS,
+		  {.effect = "kserve.causes",
+		   .data = "{\"cause\":\"the pod was killed: out of memory\",\"log\":\"Killed\"}"},
+		  DONE("store.deployed"),
+		  DONE("github.deployment_status")}},
+	{.name = "a model that is never ready",
+	 .command = "deploy",
+	 .args = "{}",
+	 .start = NEW_IS_SLOW,
+	 .answers = {PREPARED,
+		     OURS,
+		     {.effect = "kserve.causes",
+		      .data = "{\"cause\":\"no node has room for the pod\"}"},
+		     DONE("store.deployed"),
+		     DONE("github.deployment_status")}},
+	{.name = "a model that is never ready, and pods that cannot be asked",
+	 .command = "deploy",
+	 .args = "{}",
+	 .start = NEW_IS_SLOW,
+	 .answers = {PREPARED,
+		     OURS,
+		     {.effect = "kserve.causes", .class = ERR_TRANSIENT, .message = "no answer"},
+		     DONE("store.deployed"),
+		     {.effect = "github.deployment_status",
+		      .class = ERR_TRANSIENT,
+		      .message = "no answer"}}},
+	{.name = "the sample is refused",
+	 .command = "deploy",
+	 .args = "{}",
+	 .start = OLD_SERVES,
+	 .answers = {PREPARED,
+		     OURS,
+		     {.effect = "serving.sample",
+		      .data = "{\"status\":400,\"took_ms\":9,\"good\":false,\"body\":\"{}\","
+			      "\"verdict\":\"it answered 400\"}"},
+		     TOOK_BACK}},
+	{.name = "the sample gets 503, then an answer",
+	 .command = "deploy",
+	 .args = "{\"no-merge\":true}",
+	 .start = OLD_SERVES,
+	 .answers = {PREPARED, OURS, SAMPLE_503, SAMPLE_503, SAMPLE_GOOD, SERVES}},
+	{.name = "the sample gets 503 for too long",
+	 .command = "deploy",
+	 .args = "{}",
+	 .start = OLD_SERVES,
+	 .answers = {PREPARED,
+		     OURS,
+		     SAMPLE_503,
+		     {.effect = "serving.sample",
+		      .data = "{\"status\":503,\"again\":true,\"good\":false,\"verdict\":\"it "
+			      "answered 503\"}",
+		      .advance_ms = 60000},
+		     TOOK_BACK}},
+	{.name = "nobody answers the sample",
+	 .command = "deploy",
+	 .args = "{}",
+	 .start = OLD_SERVES,
+	 .answers = {PREPARED,
+		     OURS,
+		     {.effect = "serving.sample",
+		      .class = ERR_TRANSIENT,
+		      .code = "serving.down",
+		      .message = "cannot connect"},
+		     {.effect = "serving.sample",
+		      .class = ERR_TRANSIENT,
+		      .code = "serving.down",
+		      .message = "cannot connect",
+		      .advance_ms = 60000},
+		     TOOK_BACK}},
+	{.name = "cancelled while it loads",
+	 .command = "deploy",
+	 .args = "{}",
+	 .start = OLD_SERVES,
+	 .answers = {PREPARED,
+		     OURS,
+		     {.effect = "kserve.send", .cancel_by = "ann"},
+		     DONE("store.deployed"),
+		     DONE("github.deployment_status")}},
+	{.name = "cancelled between two steps of the traffic",
+	 .command = "deploy",
+	 .args = "{\"steps\":\"10,50\",\"hold\":900000}",
+	 .start = OLD_SERVES,
+	 .answers = {PREPARED,
+		     OURS,
+		     SAMPLE_GOOD,
+		     FROM_SIM("kserve.send"),
+		     {.effect = "kserve.send", .cancel_by = "ann"},
+		     DONE("store.deployed"),
+		     DONE("github.deployment_status")}},
+	{.name = "the deadline passes while a step is held",
+	 .command = "deploy",
+	 .args = "{\"steps\":\"10,50\",\"hold\":900000}",
+	 .start = OLD_SERVES,
+	 .deadline_ms = 600000,
+	 .answers = {PREPARED, OURS, SAMPLE_GOOD, TOOK_BACK}},
+	{.name = "somebody deletes the service in the middle",
+	 .command = "deploy",
+	 .args = "{}",
+	 .start = OLD_SERVES,
+	 .answers = {PREPARED,
+		     OURS,
+		     SAMPLE_GOOD,
+		     {.effect = "kserve.look", .data = "{\"seen\":true}"},
+		     {.effect = "kserve.causes", .data = "{}"},
+		     {.effect = "kserve.look", .data = "{\"seen\":true}"},
+		     DONE("store.deployed"),
+		     DONE("github.deployment_status")}},
+
+	/* --- the records, and the merge --- */
+	{.name = "a label and a status that GitHub refuses are noted",
+	 .command = "deploy",
+	 .args = "{\"no-merge\":true}",
+	 .start = OLD_SERVES,
+	 .answers = {PREPARED,
+		     OURS,
+		     SAMPLE_GOOD,
+		     DONE("store.deployed"),
+		     {.effect = "github.label", .class = ERR_DENIED, .message = "not allowed"},
+		     {.effect = "github.deployment_status",
+		      .class = ERR_TRANSIENT,
+		      .message = "no answer"}}},
+	{.name = "the head moved before the merge",
+	 .command = "deploy",
+	 .args = "{}",
+	 .start = OLD_SERVES,
+	 .answers = {PREPARED,
+		     OURS,
+		     SAMPLE_GOOD,
+		     SERVES,
+		     {.effect = "github.merge",
+		      .class = ERR_CONFLICT,
+		      .code = "merge.moved",
+		      .message = "the head is another"}}},
+	{.name = "GitHub refuses the merge",
+	 .command = "deploy",
+	 .args = "{}",
+	 .start = OLD_SERVES,
+	 .answers = {PREPARED,
+		     OURS,
+		     SAMPLE_GOOD,
+		     SERVES,
+		     {.effect = "github.merge",
+		      .class = ERR_USER,
+		      .code = "merge.refused",
+		      .message = "Pull Request is not mergeable"}}},
+
+	/* --- plan --- */
+	{.name = "plan where all is well",
+	 .command = "plan",
+	 .args = "{\"steps\":\"10,50\",\"hold\":900000}",
+	 .start = OLD_SERVES,
+	 .answers = {PREPARED}},
+	{.name = "plan of a draft without a run",
+	 .command = "plan",
+	 .args = "{}",
+	 .start = OLD_SERVES,
+	 .answers = {MAINTAINER,
+		     PINNED,
+		     MERGE_FACTS(",\"draft\":true,\"mergeable\":null"),
+		     SETTLED,
+		     {.effect = "store.find_run", .class = ERR_NOT_FOUND, .message = "none"}}},
+	{.name = "plan of a cluster that does not answer",
+	 .command = "plan",
+	 .args = "{\"arg\":\"staging\"}",
+	 .start = OLD_SERVES,
+	 .answers = {PREPARED,
+		     {.effect = "kserve.look", .class = ERR_DENIED, .message = "forbidden"}}},
+
+	/* --- rollback --- */
+	{.name = "rollback",
+	 .command = "rollback",
+	 .args = "{\"arg\":\"production\"}",
+	 .start = NEW_SERVES,
+	 .answers = {MAINTAINER, HELD, MAINTAINER, FROM_SIM("store.rollback"), BEGUN, SERVES}},
+	{.name = "rollback with nothing to go back to",
+	 .command = "rollback",
+	 .args = "{\"arg\":\"production\"}",
+	 .start = NEW_SERVES,
+	 .answers = {MAINTAINER,
+		     HELD,
+		     MAINTAINER,
+		     {.effect = "store.rollback",
+		      .class = ERR_NOT_FOUND,
+		      .message = "only one deployment was ever live there"}}},
+	{.name = "rollback that is never ready",
+	 .command = "rollback",
+	 .args = "{\"arg\":\"production\"}",
+	 .start = NEW_SERVES_OLD_IS_GONE,
+	 .answers = {MAINTAINER, HELD, MAINTAINER, FROM_SIM("store.rollback"), BEGUN}},
+	{.name = "rollback that the cluster refuses",
+	 .command = "rollback",
+	 .args = "{\"arg\":\"production\"}",
+	 .start = NEW_SERVES,
+	 .answers = {MAINTAINER,
+		     HELD,
+		     MAINTAINER,
+		     FROM_SIM("store.rollback"),
+		     BEGUN,
+		     {.effect = "kserve.send",
+		      .class = ERR_DENIED,
+		      .code = "kube.denied",
+		      .message = "forbidden"}}},
+	{.name = "rollback whose label and status are refused",
+	 .command = "rollback",
+	 .args = "{\"arg\":\"production\"}",
+	 .start = NEW_SERVES,
+	 .answers = {MAINTAINER,
+		     HELD,
+		     MAINTAINER,
+		     FROM_SIM("store.rollback"),
+		     BEGUN,
+		     DONE("store.deployed"),
+		     {.effect = "github.label", .class = ERR_DENIED, .message = "not allowed"},
+		     {.effect = "github.deployment_status",
+		      .class = ERR_DENIED,
+		      .message = "not allowed"}}},
+
+	/* --- status --- */
+	{.name = "status of two environments",
+	 .command = "status",
+	 .args = "{}",
+	 .answers =
+		 {ALLOWED,
+		  {.effect = "store.environments",
+		   .data = "{\"live\":[{\"environment\":\"production\",\"sha\":\"" SHA_TEXT
+			   "\",\"pr\":7,\"run_id\":\"r2\",\"actor\":\"ann\",\"percent\":100,"
+			   "\"ended_at_ms\":400000}],\"lines\":[{\"environment\":\"production\","
+			   "\"waiting\":[44,45],\"job\":41,\"pr\":5,\"actor\":\"bob\",\"person\":"
+			   "\"kim\",\"person_pr\":12,\"reason\":\"canary | `watch` @all\","
+			   "\"locked_at_ms\":500000,\"until_ms\":4600000},{\"environment\":"
+			   "\"staging\",\"waiting\":[],\"job\":46,\"pr\":8}]}"},
+		  {.effect = "store.jobs",
+		   .data = "{\"jobs\":[{\"id\":41,\"pr\":5,\"command\":\"deploy\",\"state\":"
+			   "\"parked\",\"step\":15,\"sha\":\"1111111a\",\"actor\":\"bob\","
+			   "\"created_at_ms\":900000}]}"}}},
+	{.name = "status where nothing was ever deployed",
+	 .command = "status",
+	 .args = "{}",
+	 .answers = {ALLOWED,
+		     {.effect = "store.environments", .data = "{\"live\":[],\"lines\":[]}"},
+		     {.effect = "store.jobs", .data = "{\"jobs\":[]}"}}},
+	{.name = "status of an environment that nobody is at",
+	 .command = "status",
+	 .args = "{}",
+	 .answers = {ALLOWED,
+		     {.effect = "store.environments",
+		      .data = "{\"live\":[{\"environment\":\"staging\",\"sha\":\"" SHA_TEXT
+			      "\",\"pr\":7,\"run_id\":\"r2\",\"actor\":\"ann\",\"percent\":100,"
+			      "\"ended_at_ms\":400000}],\"lines\":[]}"},
+		     {.effect = "store.jobs", .data = "{\"jobs\":[]}"}}},
+
+	/* --- locks --- */
+	{.name = "lock for a time",
+	 .command = "lock",
+	 .args = "{\"arg\":\"production\",\"reason\":\"watch\",\"for\":3600000}",
+	 .answers = {MAINTAINER, {.effect = "store.lock", .data = "{\"until_ms\":4600000}"}}},
+	{.name = "lock until unlocked",
+	 .command = "lock",
+	 .args = "{\"arg\":\"production\"}",
+	 .answers = {MAINTAINER, DONE("store.lock")}},
+	{.name = "unlock",
+	 .command = "unlock",
+	 .args = "{\"arg\":\"production\",\"force\":true}",
+	 .answers = {MAINTAINER,
+		     {.effect = "store.unlock",
+		      .data = "{\"was\":{\"person\":\"kim\",\"person_pr\":12,\"locked_at_ms\":"
+			      "1000000,\"reason\":\"`x` @all\"}}"}}},
+};
+
+/* --- the far side --- */
+
+static json_t *object_of(const char *uri, const char *by)
+{
+	AUTO_JSON json_t *template =
+		json_pack("{s:s,s:s,s:{s:{s:i,s:{s:{s:s}}}}}", "apiVersion",
+			  "serving.kserve.io/v1beta1", "kind", "InferenceService", "spec",
+			  "predictor", "minReplicas", 1, "model", "modelFormat", "name", "sklearn");
+	const json_t *documents[] = {template};
+	struct isvc_wish wish = {"iris", "ml-prod", uri, {by, NULL, "run", "sha", "o/r"}};
+	json_t *object = NULL;
+	struct err err = {0};
+
+	assert_int_equal(isvc_build(&object, documents, 1, &wish, &err), ERR_OK);
+	if (!sim.knative)
+		jval_set_str(jval_at(object, "metadata.annotations"),
+			     "serving.kserve.io/deploymentMode", "Standard");
+	return object;
+}
+
+static json_t *before_of(const json_t *wanted, struct err *err)
+{
+	struct isvc_rules rules = {.other_over = true};
+	json_t *data = json_object(), *before = NULL;
+
+	if (isvc_before(&before, sim.live.object, sim.second.object, wanted, &rules, err))
+		return data;
+	jval_set(data, "before", before);
+	jval_set(data, "wanted", json_deep_copy(wanted));
+	return data;
+}
+
+static json_t *look(void)
+{
+	json_t *data = json_object();
+
+	jval_set_bool(data, "seen", true);
+	if (sim.live.object)
+		jval_set(data, "live", json_deep_copy(sim.live.object));
+	if (sim.second.object)
+		jval_set(data, "second", json_deep_copy(sim.second.object));
+	return data;
+}
+
+static void take_move(const json_t *args)
+{
+	static const char *const verbs[] = {"create", "patch", "delete"};
+	struct isvc_request request = {.body = json_object_get(args, "body")};
+
+	str_copy(request.name, sizeof request.name, jval_str(args, "name", ""));
+	while (!str_eq(verbs[request.verb], jval_str(args, "verb", "")))
+		request.verb++;
+	sim_send(&sim, &request);
+}
+
+/* The deployment that a rollback undoes, made by the planner itself. */
+static struct {
+	json_t *wanted, *before;
+} undone;
+
+static json_t *rollback_found(void)
+{
+	return json_pack("{s:{s:s,s:i,s:i,s:s,s:s,s:O,s:O},s:{s:i,s:i,s:s}}", "live", "uid",
+			 deployed_by, "pr", 7, "remote_id", 9, "namespace", "ml-prod", "service",
+			 "iris", "before", undone.before, "template", undone.wanted, "before", "id",
+			 1, "pr", 5, "sha", "1111111a1b2c3d4e5f60718293a4b5c6d7e8f901");
+}
+
+static json_t *service_made(const struct player *player)
+{
+	const struct answer *script = &player->script->answers[player->next_answer - 1];
+	json_t *made = json_pack("{s:o,s:{s:b}}", "wanted", object_of(new_uri, player->job.uid),
+				 "fits", "fits", 1);
+
+	if (!str_eq(script->code, "no sample"))
+		jval_set(made, "samples", json_pack("[{s:[i]}]", "instances", 1));
+	return made;
+}
+
+static bool cluster_answers(struct player *player, const struct effect *effect)
+{
+	json_t *data = NULL;
+
+	if (effect->kind == EFFECT_SERVICE_MAKE)
+		data = service_made(player);
+	else if (effect->kind == EFFECT_SERVICE_BEFORE)
+		data = before_of(json_object_get(effect->args, "wanted"), &player->result.err);
+	else if (effect->kind == EFFECT_SERVICE_LOOK)
+		data = look();
+	else if (effect->kind == EFFECT_SERVICE_TRY)
+		data = json_object();
+	else if (effect->kind == EFFECT_ROLLBACK_FIND)
+		data = rollback_found();
+	if (effect->kind == EFFECT_SERVICE_SEND) {
+		take_move(effect->args);
+		data = json_object();
+	}
+	player->result.data = data;
+	return data != NULL;
+}
+
+static bool is_stuck(const struct player *player)
+{
+	return player->script->start == NEW_SERVES_OLD_IS_GONE ||
+	       (player->script->start == NEW_IS_SLOW &&
+		!json_object_get(player->job.data, "failed"));
+}
+
+/* The controllers are faster than the next look, but not at once. */
+static void controllers_work(struct player *player)
+{
+	for (int i = 0; i < 3 && !is_stuck(player); i++)
+		sim_pass(&sim, passes++);
+}
+
+static void drive(enum isvc_phase phase)
+{
+	struct isvc_goal goal = {undone.wanted, undone.before, deployed_by, phase, 100};
+	struct isvc_move move = {.kind = ISVC_WAIT};
+
+	for (int looks = 0; looks < 50 && move.kind != ISVC_DONE; looks++) {
+		struct isvc_look seen = {sim.live.object, sim.second.object};
+
+		isvc_move_dispose(&move);
+		isvc_plan(&goal, &seen, &move);
+		isvc_note(undone.before, move.note);
+		if (move.kind == ISVC_SEND)
+			sim_send(&sim, &move.request);
+		sim_settle(&sim);
+	}
+	assert_int_equal(move.kind, ISVC_DONE);
+	isvc_move_dispose(&move);
+}
+
+static void deploy_new(void)
+{
+	struct isvc_rules rules = {.other_over = true};
+	struct err err = {0};
+
+	undone.wanted = object_of(new_uri, deployed_by);
+	assert_int_equal(
+		isvc_before(&undone.before, sim.live.object, NULL, undone.wanted, &rules, &err),
+		ERR_OK);
+	drive(ISVC_STAGE);
+	drive(ISVC_SHIFT);
+	drive(ISVC_CHECK);
+}
+
+static void cluster_start(int start)
+{
+	sim = (struct sim){.knative = start != OLD_SERVES_STANDARD};
+	passes = 0;
+	if (start == NEW_IS_BROKEN)
+		sim.broken_uri = new_uri;
+	if (start != NOTHING_SERVES) {
+		AUTO_JSON json_t *old = object_of(old_uri, "01JAAAAAAAAAAAAAAAAAAAAAAA");
+
+		sim_create(&sim, &sim.live, old);
+	}
+	sim_settle(&sim);
+	if (start == NEW_SERVES || start == NEW_SERVES_OLD_IS_GONE)
+		deploy_new();
+}
+
+static void cluster_end(void)
+{
+	jval_drop(&undone.wanted);
+	jval_drop(&undone.before);
+	sim_end(&sim);
+}
+
+/* --- playing --- */
+
+/* "tests/golden/rollouts/deploy_from_comment_to_merge.txt" */
+static char *golden_path(const char *name)
+{
+	const char *root = getenv("KFOPS_SOURCE_DIR");
+	AUTO_FREE char *file = str_dup(name);
+
+	for (char *c = file; *c; c++)
+		if (!strchr("abcdefghijklmnopqrstuvwxyz0123456789", *c | 32))
+			*c = '_';
+	return str_printf("%s/tests/golden/rollouts/%s.txt", root ? root : ".", file);
+}
+
+static void compare(const char *name, const char *got)
+{
+	AUTO_FREE char *path = golden_path(name);
+	FILE *file = fopen(path, getenv("KFOPS_GOLDEN_WRITE") ? "w" : "r");
+	char want[1 << 15];
+	size_t len;
+
+	assert_non_null(file);
+	if (getenv("KFOPS_GOLDEN_WRITE")) {
+		fputs(got, file);
+		fclose(file);
+		return;
+	}
+	len = fread(want, 1, sizeof want - 1, file);
+	want[len] = '\0';
+	fclose(file);
+	assert_string_equal(got, want);
+}
+
+static void tell_notes(struct player *player)
+{
+	json_t *notes = jval_at(player->job.data, "rollout.notes"), *note;
+	size_t i;
+
+	json_array_foreach(notes, i, note)
+		buf_printf(&player->said, "noted: %s\n", json_string_value(note));
+	if (jval_str(player->job.data, "failure.log", NULL))
+		buf_printf(&player->said, "log: %s\n",
+			   jval_str(player->job.data, "failure.log", ""));
+	if (jval_str(player->job.data, "answer", NULL))
+		buf_printf(&player->said, "--\n%s--\n", jval_str(player->job.data, "answer", ""));
+}
+
+static void play(void **state)
+{
+	const struct trace_case *script = *state;
+	struct player player;
+
+	player_start(&player, script);
+	player.far_side = cluster_answers;
+	player.time_passes = controllers_work;
+	cluster_start(script->start);
+	player_play(&player);
+	if (!is_stuck(&player))
+		sim_settle(&sim);
+	tell_notes(&player);
+	if (sim.live.object)
+		buf_printf(&player.said, "serves: old %d %%, new %d %%\n",
+			   sim_serves(&sim, old_uri), sim_serves(&sim, new_uri));
+	compare(script->name, buf_text(&player.said));
+	if (script->answers[player.next_answer].effect)
+		fail_msg("nobody asked for %s", script->answers[player.next_answer].effect);
+	cluster_end();
+	player_end(&player);
+}
+
+int main(int argc, char **argv)
+{
+	struct CMUnitTest tests[ARRAY_LEN(cases)];
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+		tests[i] = (struct CMUnitTest){.name = cases[i].name,
+					       .test_func = play,
+					       .initial_state = (void *)(uintptr_t)&cases[i]};
+	if (argc > 1)
+		cmocka_set_test_filter(argv[1]);
+	return cmocka_run_group_tests_name("rollout", tests, NULL, NULL);
+}

@@ -1,0 +1,678 @@
+/* What GitHub says before a merge, in every combination that matters; the merge with its refusals
+ * and lost answers; deployments that are found again; a label that moves. */
+#include "tests/unit/services/github_world.h"
+
+#include "lib/services/github_merge.h"
+#include "tests/unit/samples.h"
+
+#define SHA	  "0123456789abcdef0123456789abcdef01234567"
+#define MERGED	  "fedcba9876543210fedcba9876543210fedcba98"
+#define REPO	  "GET /repos/o/r "
+#define RULES	  "GET /repos/o/r/rules/branches/main?"
+#define BRANCH	  "GET /repos/o/r/branches/main "
+#define RUNS	  "GET /repos/o/r/commits/" SHA "/check-runs?"
+#define STATUSES  "GET /repos/o/r/commits/" SHA "/status?"
+#define COMPARE	  "GET /repos/o/r/compare/main..." SHA "?"
+#define MERGE	  "PUT /repos/o/r/pulls/7/merge "
+#define GET_PULL  "GET /repos/o/r/pulls/7 "
+#define INSTALLED "GET /app/installations/5 "
+
+#define PULL_WITH(more)                                                                            \
+	"{\"state\":\"open\",\"draft\":false,\"merged\":false,\"user\":{\"login\":\"bob\",\"id\":" \
+	"8},\"head\":{\"sha\":\"" SHA "\"},\"base\":{\"ref\":\"main\"}" more "}"
+#define GOOD_PULL PULL_WITH(",\"mergeable\":true,\"mergeable_state\":\"clean\"")
+#define ALL_METHODS                                                                                \
+	"{\"default_branch\":\"main\",\"allow_merge_commit\":true,\"allow_squash_merge\":true,"    \
+	"\"allow_rebase_merge\":true}"
+#define CLASSIC(more)                                                                              \
+	"{\"name\":\"main\",\"protection\":{\"required_status_checks\":{\"enforcement_level\":"    \
+	"\"non_admins\"," more "}}}"
+#define RULE_CHECK(more)                                                                           \
+	"[{\"type\":\"required_status_checks\",\"parameters\":{\"required_status_checks\":[{"      \
+	"\"context\":\"ci\"" more "}]}}]"
+#define RUN_OF(name, app, conclusion)                                                              \
+	"{\"name\":\"" name "\",\"status\":\"completed\",\"conclusion\":\"" conclusion             \
+	"\",\"app\":{\"id\":" app "}}"
+#define NO_FILES "{\"behind_by\":0,\"files\":[]}"
+
+/* The parts of a set of answers that differ; NULL is what a plain repository says. */
+struct facts_case {
+	const char *name;
+	const char *pull, *repo, *rules, *branch, *runs, *statuses, *compare;
+	int rules_status, branch_status, compare_status;
+	const char *method;
+	const char *want[6]; /* "path=value"; "path" alone: absent */
+};
+
+static const struct facts_case facts_cases[] = {
+	{.name = "a plain repository",
+	 .want = {"open=true", "mergeable=true", "behind_by=0", "method_allowed=true",
+		  "methods=merge, squash, rebase", "merge_queue=false"}},
+	{.name = "a plain repository, the rest",
+	 .want = {"author=bob", "author_id=8", "head_sha=" SHA, "default_branch=main",
+		  "touches_workflows=false", "checks.passed=true"}},
+	{.name = "mergeable is being worked out",
+	 .pull = PULL_WITH(",\"mergeable\":null,\"mergeable_state\":\"unknown\""),
+	 .want = {"mergeable", "mergeable_why", "mergeable_state=unknown"}},
+	{.name = "it conflicts",
+	 .pull = PULL_WITH(",\"mergeable\":false,\"mergeable_state\":\"dirty\""),
+	 .want = {"mergeable=false", "mergeable_why=it conflicts with its base branch"}},
+	{.name = "no rights to read rules: complete is not claimed",
+	 .rules = "{\"message\":\"Not Found\"}",
+	 .rules_status = 404,
+	 .want = {"merge_queue", "rules_unknown=true", "checks.complete=false"}},
+	{.name = "rules are denied",
+	 .rules = "{\"message\":\"Upgrade to GitHub Pro\"}",
+	 .rules_status = 403,
+	 .want = {"merge_queue", "rules_unknown=true", "checks.complete=false"}},
+	{.name = "the branch cannot be read",
+	 .branch = "{\"message\":\"Not Found\"}",
+	 .branch_status = 404,
+	 .want = {"merge_queue=false", "rules_unknown=true", "checks.complete=false"}},
+	{.name = "a classic context that a status passed",
+	 .branch = CLASSIC("\"contexts\":[\"ci\"],\"checks\":[]"),
+	 .runs = "{\"check_runs\":[]}",
+	 .statuses = "{\"statuses\":[{\"context\":\"ci\",\"state\":\"success\"}]}",
+	 .want = {"checks.complete=true", "checks.passed=true", "checks.names="}},
+	{.name = "classic protection that is off",
+	 .branch = "{\"protection\":{\"required_status_checks\":{\"enforcement_level\":\"off\","
+		   "\"contexts\":[\"ci\"]}}}",
+	 .want = {"checks.complete=true", "checks.passed=true"}},
+	{.name = "a required check that nobody has reported is waited for",
+	 .branch = CLASSIC("\"contexts\":[\"ci\"]"),
+	 .runs = "{\"check_runs\":[]}",
+	 .statuses = "{\"statuses\":[]}",
+	 .want = {"checks.passed=false", "checks.pending=true", "checks.names=ci"}},
+	{.name = "a check that goes on",
+	 .rules = RULE_CHECK(""),
+	 .runs = "{\"check_runs\":[{\"name\":\"ci\",\"status\":\"in_progress\",\"app\":{\"id\":1}}]"
+		 "}",
+	 .statuses = "{\"statuses\":[]}",
+	 .want = {"checks.passed=false", "checks.pending=true"}},
+	{.name = "one failed, one goes on: failed",
+	 .branch = CLASSIC("\"contexts\":[\"ci\",\"lint\"]"),
+	 .runs = "{\"check_runs\":[" RUN_OF("lint", "1", "failure") "]}",
+	 .statuses = "{\"statuses\":[{\"context\":\"ci\",\"state\":\"pending\"}]}",
+	 .want = {"checks.passed=false", "checks.pending=false", "checks.names=ci, lint"}},
+	{.name = "neutral and skipped count as passed",
+	 .branch = CLASSIC("\"contexts\":[\"ci\",\"lint\"]"),
+	 .runs = "{\"check_runs\":[" RUN_OF("ci", "1", "neutral") "," RUN_OF("lint", "1",
+									     "skipped") "]}",
+	 .statuses = "{\"statuses\":[]}",
+	 .want = {"checks.passed=true"}},
+	{.name = "a check bound to an App is not passed by another",
+	 .rules = RULE_CHECK(",\"integration_id\":15368"),
+	 .runs = "{\"check_runs\":[" RUN_OF("ci", "99", "success") "]}",
+	 .statuses = "{\"statuses\":[{\"context\":\"ci\",\"state\":\"success\"}]}",
+	 .want = {"checks.passed=false", "checks.pending=true", "checks.names=ci"}},
+	{.name = "a check bound to an App is passed by it",
+	 .branch = CLASSIC(
+		 "\"contexts\":[\"ci\"],\"checks\":[{\"context\":\"ci\",\"app_id\":15368}]"),
+	 .runs = "{\"check_runs\":[" RUN_OF("ci", "99", "failure") "," RUN_OF("ci", "15368",
+									      "success") "]}",
+	 .statuses = "{\"statuses\":[]}",
+	 .want = {"checks.passed=true"}},
+	{.name = "bound by a rule, free in the classic protection: bound",
+	 .rules = RULE_CHECK(",\"integration_id\":15368"),
+	 .branch = CLASSIC("\"contexts\":[\"ci\"]"),
+	 .runs = "{\"check_runs\":[" RUN_OF("ci", "99", "success") "]}",
+	 .statuses = "{\"statuses\":[]}",
+	 .want = {"checks.passed=false"}},
+	{.name = "a check of any App: app_id -1",
+	 .branch = CLASSIC("\"checks\":[{\"context\":\"ci\",\"app_id\":-1}]"),
+	 .runs = "{\"check_runs\":[" RUN_OF("ci", "99", "success") "]}",
+	 .statuses = "{\"statuses\":[]}",
+	 .want = {"checks.passed=true"}},
+	{.name = "of two by one name the worst counts",
+	 .branch = CLASSIC("\"contexts\":[\"ci\"]"),
+	 .runs = "{\"check_runs\":[" RUN_OF("ci", "1", "success") "," RUN_OF("ci", "2",
+									     "failure") "]}",
+	 .statuses = "{\"statuses\":[{\"context\":\"ci\",\"state\":\"success\"}]}",
+	 .want = {"checks.passed=false", "checks.pending=false"}},
+	{.name = "a status that failed beside a check that passed",
+	 .branch = CLASSIC("\"contexts\":[\"ci\"]"),
+	 .runs = "{\"check_runs\":[" RUN_OF("ci", "1", "success") "]}",
+	 .statuses = "{\"statuses\":[{\"context\":\"ci\",\"state\":\"error\"}]}",
+	 .want = {"checks.passed=false"}},
+	{.name = "a merge queue",
+	 .rules = "[{\"type\":\"merge_queue\",\"parameters\":{\"merge_method\":\"SQUASH\"}}]",
+	 .want = {"merge_queue=true"}},
+	{.name = "a linear history forbids merge commits",
+	 .rules = "[{\"type\":\"required_linear_history\"}]",
+	 .want = {"method_allowed=false", "methods=squash, rebase"}},
+	{.name = "a rule that leaves one method",
+	 .rules = "[{\"type\":\"pull_request\",\"parameters\":{\"allowed_merge_methods\":["
+		  "\"squash\"]}}]",
+	 .method = "squash",
+	 .want = {"method_allowed=true", "methods=squash"}},
+	{.name = "a method that the settings have off",
+	 .repo = "{\"default_branch\":\"main\",\"allow_merge_commit\":false,"
+		 "\"allow_squash_merge\":true,\"allow_rebase_merge\":false}",
+	 .want = {"method_allowed=false", "methods=squash"}},
+	{.name = "settings that are not shown",
+	 .repo = "{\"default_branch\":\"main\"}",
+	 .want = {"method_allowed", "methods", "default_branch=main"}},
+	{.name = "behind its base",
+	 .compare = "{\"behind_by\":3,\"files\":[]}",
+	 .want = {"behind_by=3"}},
+	{.name = "workflows are touched",
+	 .compare = "{\"behind_by\":0,\"files\":[{\"filename\":\".github/workflows/ci.yml\"}]}",
+	 .want = {"touches_workflows=true", "may_workflows"}},
+	{.name = "a workflow is moved away",
+	 .compare = "{\"behind_by\":0,\"files\":[{\"filename\":\"ci.yml\",\"previous_filename\":"
+		    "\".github/workflows/ci.yml\"}]}",
+	 .want = {"touches_workflows=true"}},
+	{.name = "a folder with a name like it is none",
+	 .compare = "{\"behind_by\":0,\"files\":[{\"filename\":\"x/.github/workflows/a\"}]}",
+	 .want = {"touches_workflows=false"}},
+	{.name = "no difference can be had",
+	 .compare = "{\"message\":\"Not Found\"}",
+	 .compare_status = 404,
+	 .want = {"behind_by", "touches_workflows"}},
+};
+
+static void assert_fact(const char *name, const json_t *facts, const char *want)
+{
+	size_t len = strcspn(want, "=");
+	AUTO_FREE char *path = str_dup_len(want, len);
+	json_t *value = jval_at(facts, path);
+	AUTO_FREE char *text = value && !json_is_string(value) ? jval_dump(value) : NULL;
+
+	if (!want[len] && value)
+		fail_msg("%s: %s is there", name, path);
+	if (want[len] && !value)
+		fail_msg("%s: %s is missing", name, path);
+	if (want[len] && !str_eq(text ? text : json_string_value(value), want + len + 1))
+		fail_msg("%s: %s is %s", name, path, text ? text : json_string_value(value));
+}
+
+#define OR(value, other) ((value) ? (value) : (other))
+
+static void test_facts(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(facts_cases); i++) {
+		const struct facts_case *one = &facts_cases[i];
+		struct scripted_answer script[] = {
+			{.expect = GET_PULL, JSON(200, OR(one->pull, GOOD_PULL))},
+			{.expect = REPO, JSON(200, OR(one->repo, ALL_METHODS))},
+			{.expect = RULES, JSON(OR(one->rules_status, 200), OR(one->rules, "[]"))},
+			{.expect = BRANCH,
+			 JSON(OR(one->branch_status, 200), OR(one->branch, "{}"))},
+			{.expect = COMPARE,
+			 JSON(OR(one->compare_status, 200), OR(one->compare, NO_FILES))},
+			{.expect = RUNS, JSON(200, one->runs)},
+			{.expect = STATUSES, JSON(200, one->statuses)},
+		};
+		struct world world = start(script, ARRAY_LEN(script) - (one->runs ? 0 : 2), false);
+		struct github_merge_question question = {7, SHA, OR(one->method, "merge")};
+		AUTO_JSON json_t *facts = NULL;
+		struct err err = {0};
+
+		if (github_merge_facts(world.gh, world.http, &repo, &question, &facts, &err))
+			fail_msg("%s: %s", one->name, err.msg);
+		for (size_t k = 0; k < ARRAY_LEN(one->want) && one->want[k]; k++)
+			assert_fact(one->name, facts, one->want[k]);
+		stop(&world);
+	}
+}
+
+/* What GitHub cannot answer now is an error and not a fact. */
+static void test_facts_that_cannot_be_had_now(void **state)
+{
+	static const struct scripted_answer script[] = {
+		{.expect = GET_PULL, JSON(200, GOOD_PULL)},
+		{.expect = REPO, JSON(200, ALL_METHODS)},
+		{.expect = RULES, JSON(502, "{}"), .always = true},
+	};
+	struct world world = START(script, false);
+	struct github_merge_question question = {7, SHA, "merge"};
+	json_t *facts = NULL;
+	struct err err = {0};
+
+	(void)state;
+	assert_int_equal(github_merge_facts(world.gh, world.http, &repo, &question, &facts, &err),
+			 ERR_TRANSIENT);
+	assert_null(facts);
+	stop(&world);
+}
+
+static void test_lists_are_read_to_the_end(void **state)
+{
+	static char rules[200], runs[200];
+	struct scripted_answer script[] = {
+		{.expect = GET_PULL, JSON(200, GOOD_PULL)},
+		{.expect = REPO, JSON(200, ALL_METHODS)},
+		{.expect = RULES, .status = 200, .headers = rules, .body = "[]"},
+		{.expect = "GET /rules?page=2", JSON(200, RULE_CHECK(""))},
+		{.expect = BRANCH, JSON(200, "{}")},
+		{.expect = RUNS, .status = 200, .headers = runs, .body = "{\"check_runs\":[]}"},
+		{.expect = "GET /runs?page=2",
+		 JSON(200, "{\"check_runs\":[" RUN_OF("ci", "1", "failure") "]}")},
+		{.expect = STATUSES, JSON(200, "{\"statuses\":[]}")},
+		{.expect = COMPARE, JSON(200, NO_FILES)},
+	};
+	struct world world = START(script, false);
+	struct github_merge_question question = {7, SHA, "merge"};
+	AUTO_JSON json_t *facts = NULL;
+
+	(void)state;
+	snprintf(rules, sizeof rules, JSON_TYPE "Link: <%s/rules?page=2>; rel=\"next\"\r\n",
+		 world.server->url);
+	snprintf(runs, sizeof runs, JSON_TYPE "Link: <%s/runs?page=2>; rel=\"next\"\r\n",
+		 world.server->url);
+	assert_int_equal(github_merge_facts(world.gh, world.http, &repo, &question, &facts, NULL),
+			 ERR_OK);
+	assert_fact("pages", facts, "checks.complete=true");
+	assert_fact("pages", facts, "checks.passed=false");
+	assert_fact("pages", facts, "checks.names=ci");
+	stop(&world);
+}
+
+/* GitHub cuts the list of files at 300: whether workflows are among the others is not known, unless
+ * one was seen. */
+static void test_files_that_were_cut(void **state)
+{
+	static const struct {
+		const char *first, *want;
+	} cases[] = {{"a", "touches_workflows"},
+		     {".github/workflows/a.yml", "touches_workflows=true"}};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		AUTO_BUF struct buf files = buf_make(1 << 16);
+		struct scripted_answer script[] = {
+			{.expect = GET_PULL, JSON(200, GOOD_PULL)},
+			{.expect = REPO, JSON(200, ALL_METHODS)},
+			{.expect = RULES, JSON(200, "[]")},
+			{.expect = BRANCH, JSON(200, "{}")},
+			{.expect = COMPARE, JSON(200, NULL)},
+		};
+		struct github_merge_question question = {7, SHA, "merge"};
+		AUTO_JSON json_t *facts = NULL;
+		struct world world;
+
+		buf_printf(&files, "{\"behind_by\":0,\"files\":[{\"filename\":\"%s\"}",
+			   cases[i].first);
+		for (int k = 1; k < 300; k++)
+			buf_printf(&files, ",{\"filename\":\"f%d\"}", k);
+		buf_puts(&files, "]}");
+		script[4].body = buf_text(&files);
+		world = START(script, false);
+		assert_int_equal(
+			github_merge_facts(world.gh, world.http, &repo, &question, &facts, NULL),
+			ERR_OK);
+		assert_fact(cases[i].first, facts, cases[i].want);
+		stop(&world);
+	}
+}
+
+/* An App learns from its installation whether it may merge changed workflows. */
+static void test_may_the_app_merge_workflows(void **state)
+{
+	static const char *const rights[][2] = {
+		{"{\"permissions\":{\"contents\":\"write\"}}", "may_workflows=false"},
+		{"{\"permissions\":{\"workflows\":\"write\"}}", "may_workflows=true"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rights); i++) {
+		struct scripted_answer script[] = {
+			{.expect = MINT, MINTED(TOKEN_B)},
+			{.expect = GET_PULL, JSON(200, GOOD_PULL)},
+			{.expect = REPO, JSON(200, ALL_METHODS)},
+			{.expect = RULES, JSON(200, "[]")},
+			{.expect = BRANCH, JSON(200, "{}")},
+			{.expect = COMPARE,
+			 JSON(200, "{\"files\":[{\"filename\":\".github/workflows/x.yml\"}]}")},
+			{.expect = INSTALLED, JSON(200, rights[i][0])},
+		};
+		struct world world = START(script, true);
+		struct github_merge_question question = {7, SHA, "merge"};
+		AUTO_JSON json_t *facts = NULL;
+
+		assert_int_equal(
+			github_merge_facts(world.gh, world.http, &repo, &question, &facts, NULL),
+			ERR_OK);
+		assert_fact(rights[i][0], facts, rights[i][1]);
+		stop(&world);
+	}
+}
+
+/* --- the merge --- */
+
+#define MERGED_PULL(sha)                                                                           \
+	"{\"state\":\"closed\",\"merged\":true,\"head\":{\"sha\":\"" sha                           \
+	"\"},\"merge_commit_sha\":\"" MERGED "\"}"
+
+static enum err_class merge(struct world *world, bool in_doubt, char *merged, struct err *err)
+{
+	struct github_merge_question question = {7, SHA, "squash"};
+
+	return github_merge(world->gh, world->http, &repo, &question, in_doubt, merged, err);
+}
+
+static void test_a_merge_names_the_commit_and_the_method(void **state)
+{
+	static const struct scripted_answer script[] = {
+		{.expect = MERGE, JSON(200, "{\"sha\":\"" MERGED "\",\"merged\":true}")},
+	};
+	struct world world = START(script, false);
+	char merged[65] = "";
+
+	(void)state;
+	assert_int_equal(merge(&world, false, merged, NULL), ERR_OK);
+	assert_string_equal(merged, MERGED);
+	(void)scripted_count(world.server);
+	assert_non_null(strstr(world.server->requests[0].body, "\"sha\":\"" SHA "\""));
+	assert_non_null(strstr(world.server->requests[0].body, "\"merge_method\":\"squash\""));
+	stop(&world);
+}
+
+static const struct {
+	int status;
+	const char *message;
+	enum err_class class;
+	const char *code;
+} refusals[] = {
+	{405, "Pull Request is not mergeable", ERR_USER, "merge.refused"},
+	{405, "Base branch was modified. Review and try the merge again.", ERR_TRANSIENT,
+	 "merge.base_moved"},
+	{405, "Changes must be made through the merge queue", ERR_USER, "merge.refused"},
+	{409, "Head branch was modified. Review and try the merge again.", ERR_CONFLICT,
+	 "merge.moved"},
+	{403, "Resource not accessible by integration", ERR_USER, "merge.refused"},
+	{404, "Not Found", ERR_USER, "merge.refused"},
+	{422, "Validation Failed", ERR_USER, "merge.refused"},
+};
+
+static void test_refusals_of_a_merge(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(refusals); i++) {
+		AUTO_FREE char *body = str_printf("{\"message\":\"%s\"}", refusals[i].message);
+		struct scripted_answer script[] = {
+			{.expect = MERGE, JSON(refusals[i].status, body)}};
+		struct world world = START(script, false);
+		char merged[65] = "";
+		struct err err = {0};
+
+		assert_int_equal(merge(&world, false, merged, &err), refusals[i].class);
+		assert_string_equal(err.code, refusals[i].code);
+		if (err.class == ERR_USER)
+			assert_non_null(strstr(err.msg, refusals[i].message));
+		assert_string_equal(merged, "");
+		stop(&world);
+	}
+}
+
+/* The published samples of refused merges: only the one of a moved head is one, and only that of a
+ * moved base is tried again. */
+static void test_samples_of_refused_merges(void **state)
+{
+	AUTO_JSON json_t *samples = NULL;
+	AUTO_FREE char *text = NULL;
+	const json_t *each;
+	size_t len, i, count = 0;
+
+	(void)state;
+	text = sample_read(true, "github/errors.sample.json", &len);
+	if (!text)
+		skip();
+	assert_int_equal(jval_parse(&samples, text, len, NULL), ERR_OK);
+	json_array_foreach(json_object_get(samples, "samples"), i, each)
+	{
+		const char *name = jval_str(each, "name", "");
+		AUTO_FREE char *body = jval_dump(json_object_get(each, "body"));
+		struct scripted_answer script[] = {
+			{.expect = MERGE, JSON((int)jval_int(each, "status", 0), body)}};
+		struct world world;
+		char merged[65];
+
+		if (!str_eq(jval_str(each, "applies_to", ""), "PUT .../merge"))
+			continue;
+		world = START(script, false);
+		print_message("%s\n", name);
+		assert_int_equal(merge(&world, false, merged, NULL),
+				 str_eq(name, "merge-head-modified")   ? ERR_CONFLICT
+				 : str_eq(name, "merge-base-modified") ? ERR_TRANSIENT
+								       : ERR_USER);
+		stop(&world);
+		count++;
+	}
+	assert_true(count > 5);
+}
+
+/* The answer was lost; the pull request tells. */
+static void test_a_merge_in_doubt(void **state)
+{
+	static const struct {
+		const char *name, *pull;
+		int status;
+		bool sends;
+		enum err_class class;
+	} cases[] = {
+		{"merged at our commit", MERGED_PULL(SHA), 200, false, ERR_OK},
+		{"merged at another commit", MERGED_PULL("1111"), 200, true, ERR_USER},
+		{"not merged", GOOD_PULL, 200, true, ERR_USER},
+		{"GitHub does not say", "{}", 502, false, ERR_TRANSIENT},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct scripted_answer script[] = {
+			{.expect = GET_PULL, JSON(cases[i].status, cases[i].pull), .always = true},
+			{.expect = MERGE,
+			 JSON(405, "{\"message\":\"Pull Request is not mergeable\"}")},
+		};
+		struct world world = start(script, cases[i].sends ? 2 : 1, false);
+		char merged[65] = "";
+
+		print_message("%s\n", cases[i].name);
+		assert_int_equal(merge(&world, true, merged, NULL), cases[i].class);
+		assert_string_equal(merged, cases[i].class ? "" : MERGED);
+		stop(&world);
+	}
+}
+
+static void test_a_lost_answer_is_in_doubt(void **state)
+{
+	static const struct scripted_answer script[] = {
+		{.expect = MERGE, .fault = SCRIPTED_RESET},
+		{.expect = GET_PULL, JSON(200, MERGED_PULL(SHA))},
+	};
+	struct world world = START(script, false);
+	char merged[65] = "";
+	struct err err = {0};
+
+	(void)state;
+	assert_int_equal(merge(&world, false, merged, &err), ERR_TRANSIENT);
+	assert_true(err.in_doubt);
+	assert_int_equal(merge(&world, true, merged, &err), ERR_OK);
+	assert_string_equal(merged, MERGED);
+	stop(&world);
+}
+
+/* --- deployments --- */
+
+#define DEPLOYMENTS "POST /repos/o/r/deployments "
+#define LIST_OF	    "GET /repos/o/r/deployments?sha=" SHA "&environment=production&"
+
+static enum err_class deploy(struct world *world, bool in_doubt, int64_t *id, struct err *err)
+{
+	AUTO_JSON json_t *body =
+		json_pack("{s:s,s:{s:s}}", "environment", "production", "payload", "job", "01JOB");
+
+	return github_deployment_create(world->gh, world->http, &repo, SHA, body, in_doubt, id,
+					err);
+}
+
+static void test_a_deployment_merges_nothing_by_itself(void **state)
+{
+	static const struct scripted_answer script[] = {
+		{.expect = DEPLOYMENTS, JSON(201, "{\"id\":41}")},
+	};
+	struct world world = START(script, false);
+	AUTO_JSON json_t *sent = NULL;
+	int64_t id = 0;
+
+	(void)state;
+	assert_int_equal(deploy(&world, false, &id, NULL), ERR_OK);
+	assert_int_equal(id, 41);
+	(void)scripted_count(world.server);
+	assert_int_equal(jval_parse(&sent, world.server->requests[0].body,
+				    world.server->requests[0].body_len, NULL),
+			 ERR_OK);
+	assert_true(json_is_false(jval_at(sent, "auto_merge")));
+	assert_true(json_is_array(jval_at(sent, "required_contexts")));
+	assert_int_equal(json_array_size(jval_at(sent, "required_contexts")), 0);
+	assert_string_equal(jval_str(sent, "ref", ""), SHA);
+	assert_string_equal(jval_str(sent, "payload.job", ""), "01JOB");
+	stop(&world);
+}
+
+static void test_a_deployment_in_doubt(void **state)
+{
+	static const struct {
+		const char *name, *list;
+		int64_t want;
+		bool makes;
+	} cases[] = {
+		{"found by its job",
+		 "[{\"id\":40,\"payload\":{\"job\":\"01OTHER\"}},{\"id\":42,\"payload\":{\"job\":"
+		 "\"01JOB\"}}]",
+		 42, false},
+		{"one of another job", "[{\"id\":40,\"payload\":{\"job\":\"01OTHER\"}}]", 41, true},
+		{"payloads of others", "[{\"id\":40,\"payload\":\"\"},{\"id\":39}]", 41, true},
+		{"none", "[]", 41, true},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct scripted_answer script[] = {
+			{.expect = LIST_OF, JSON(200, cases[i].list)},
+			{.expect = DEPLOYMENTS, JSON(201, "{\"id\":41}")},
+		};
+		struct world world = start(script, cases[i].makes ? 2 : 1, false);
+		int64_t id = 0;
+
+		print_message("%s\n", cases[i].name);
+		assert_int_equal(deploy(&world, true, &id, NULL), ERR_OK);
+		assert_int_equal(id, cases[i].want);
+		stop(&world);
+	}
+}
+
+static void test_a_deployment_that_was_not_made(void **state)
+{
+	static const struct {
+		int status;
+		const char *body;
+		enum err_class class;
+		bool in_doubt;
+	} cases[] = {
+		{202, "{\"message\":\"Auto-merged master into topic\"}", ERR_TRANSIENT, true},
+		{409, "{\"message\":\"Conflict merging master into topic\"}", ERR_CONFLICT, false},
+		{422, "{\"message\":\"No commit found for SHA: 0\"}", ERR_USER, false},
+		{403, "{\"message\":\"Resource not accessible by integration\"}", ERR_DENIED,
+		 false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct scripted_answer script[] = {
+			{.expect = DEPLOYMENTS, JSON(cases[i].status, cases[i].body)}};
+		struct world world = START(script, false);
+		struct err err = {0};
+		int64_t id;
+
+		assert_int_equal(deploy(&world, false, &id, &err), cases[i].class);
+		assert_int_equal(err.in_doubt, cases[i].in_doubt);
+		stop(&world);
+	}
+}
+
+static void test_a_status_of_a_deployment(void **state)
+{
+	static const struct scripted_answer script[] = {
+		{.expect = "POST /repos/o/r/deployments/41/statuses ", JSON(201, "{\"id\":1}")},
+	};
+	struct world world = START(script, false);
+	AUTO_JSON json_t *body = json_pack("{s:s}", "state", "success");
+
+	(void)state;
+	assert_int_equal(github_deployment_status(world.gh, world.http, &repo, 41, body, NULL),
+			 ERR_OK);
+	stop(&world);
+}
+
+/* --- the label --- */
+
+#define ADD	"POST /repos/o/r/issues/7/labels "
+#define WEARERS "GET /repos/o/r/issues?labels=Deployed-to-production&state=all&"
+#define TAKE(n) "DELETE /repos/o/r/issues/" n "/labels/Deployed-to-production "
+
+static enum err_class move_label(struct world *world, struct err *err)
+{
+	return github_label_move(world->gh, world->http, &repo, 7, "Deployed-to-production", err);
+}
+
+/* Put here, then taken from every other pull request, also a closed one; an issue keeps its own,
+ * and one that has lost it meanwhile is no fault. */
+static void test_the_label_moves(void **state)
+{
+	static const struct scripted_answer script[] = {
+		{.expect = ADD, JSON(200, "[]")},
+		{.expect = WEARERS,
+		 JSON(200, "[{\"number\":7,\"pull_request\":{}},{\"number\":5,\"pull_request\":{}},"
+			   "{\"number\":4},{\"number\":3,\"pull_request\":{}}]")},
+		{.expect = TAKE("5"), JSON(200, "[]")},
+		{.expect = TAKE("3"), JSON(404, "{\"message\":\"Label does not exist\"}")},
+	};
+	struct world world = START(script, false);
+
+	(void)state;
+	assert_int_equal(move_label(&world, NULL), ERR_OK);
+	(void)scripted_count(world.server);
+	assert_true(str_starts(world.server->requests[0].text, ADD));
+	stop(&world);
+}
+
+static void test_a_label_that_cannot_be_put(void **state)
+{
+	static const struct scripted_answer script[] = {
+		{.expect = ADD, JSON(403, "{\"message\":\"Resource not accessible\"}")},
+	};
+	struct world world = START(script, false);
+	struct err err = {0};
+
+	(void)state;
+	assert_int_equal(move_label(&world, &err), ERR_DENIED);
+	stop(&world);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_facts),
+		cmocka_unit_test(test_facts_that_cannot_be_had_now),
+		cmocka_unit_test(test_lists_are_read_to_the_end),
+		cmocka_unit_test(test_files_that_were_cut),
+		cmocka_unit_test(test_may_the_app_merge_workflows),
+		cmocka_unit_test(test_a_merge_names_the_commit_and_the_method),
+		cmocka_unit_test(test_refusals_of_a_merge),
+		cmocka_unit_test(test_samples_of_refused_merges),
+		cmocka_unit_test(test_a_merge_in_doubt),
+		cmocka_unit_test(test_a_lost_answer_is_in_doubt),
+		cmocka_unit_test(test_a_deployment_merges_nothing_by_itself),
+		cmocka_unit_test(test_a_deployment_in_doubt),
+		cmocka_unit_test(test_a_deployment_that_was_not_made),
+		cmocka_unit_test(test_a_status_of_a_deployment),
+		cmocka_unit_test(test_the_label_moves),
+		cmocka_unit_test(test_a_label_that_cannot_be_put),
+	};
+
+	if (argc > 1)
+		cmocka_set_test_filter(argv[1]);
+	return cmocka_run_group_tests_name("github_merge", tests, set_up, tear_down);
+}
