@@ -80,11 +80,6 @@ void rollout_restore(const struct job *job, const struct effect_result *last, in
 		common_ask(out, EFFECT_SERVICE_LOOK, args);
 		return;
 	}
-	if (now_ms >= job->deadline_at_ms) {
-		note_result(job, "The traffic could not be put back before the deadline", false,
-			    now_ms, out);
-		return;
-	}
 	if (last->err.class || !jval_at(last->data, "seen")) {
 		common_wait(out, WAIT_NONE, NULL, rollout_next_look(job, now_ms));
 		return;

@@ -559,7 +559,7 @@ static const struct trace_case cases[] = {
 			   "\"staging\",\"waiting\":[],\"job\":46,\"pr\":8}]}"},
 		  {.effect = "store.jobs",
 		   .data = "{\"jobs\":[{\"id\":41,\"pr\":5,\"command\":\"deploy\",\"state\":"
-			   "\"parked\",\"step\":15,\"sha\":\"1111111a\",\"actor\":\"bob\","
+			   "\"parked\",\"step\":\"stage\",\"sha\":\"1111111a\",\"actor\":\"bob\","
 			   "\"created_at_ms\":900000}]}"}}},
 	{.name = "status where nothing was ever deployed",
 	 .command = "status",
