@@ -349,7 +349,7 @@ static void run_case(const struct test_case *test, enum compile_mode mode)
 	prepare(&checkout, test);
 	struct compile_request request = {.source_dir = checkout.dir,
 					  .pipeline_path = test->path,
-					  .function = test->function};
+					  .function_name = test->function};
 	enum err_class class = compile_run(&options, &request, &result, &err);
 	judge(test, class, &err, &result);
 	compile_result_dispose(&result);
