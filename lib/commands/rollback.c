@@ -140,7 +140,7 @@ static void decide_back(const struct job *job, const struct effect_result *last,
 	} else if (move.kind == ISVC_WAIT && !late) {
 		common_wait(out, WAIT_NONE, NULL, rollout_next_look(job, now_ms));
 	} else if (move.kind == ISVC_DONE) {
-		common_part(job, out, "traffic", PART_DONE, now_ms, "back");
+		common_part(job, out, "traffic", PART_DONE, now_ms, "back to the model before");
 		common_next(job, out);
 	} else {
 		end_not_back(job, move.code[0] ? move.code : "rollback.not_ready", move.why, now_ms,

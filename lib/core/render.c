@@ -367,7 +367,8 @@ static void put_next(const struct render_view *view, struct buf *out)
 	if (json_object_get(job->data, "rollout"))
 		render_rollout_next(job, out);
 	else if (job->state == JOB_DONE && jval_str(job->data, "model.uri", NULL))
-		buf_puts(out, "\nnext: `/plan` shows what `/deploy` would do with its model\n");
+		buf_puts(out, "\nnext: `/plan` shows what `/deploy` would do with its model · "
+			      "`/run --param NAME=VALUE` runs it again with other parameters\n");
 	else if (job->state == JOB_DONE && str_eq(job->command, "build"))
 		buf_puts(out, "\nnext: `/run` runs this version\n");
 	else if (job->state == JOB_DONE)

@@ -111,15 +111,16 @@ void render_rollout(const struct job *job, struct buf *out)
 
 void render_rollout_next(const struct job *job, struct buf *out)
 {
-	const char *environment = jval_str(job->data, "rollout.environment", NULL);
+	const char *environment = jval_str(job->data, "rollout.environment", "production");
+	bool live = jval_bool(job->data, "rollout.live", false);
 
-	if (job->state != JOB_DONE) {
-		buf_printf(out, "\nnext: `/plan%s%s` shows every gate · `/logs %" PRId64 "`\n",
-			   environment ? " " : "", environment ? environment : "", job->id);
-		return;
-	}
 	if (str_eq(job->command, "rollback"))
 		buf_printf(out, "\nnext: `/status` · `/logs %" PRId64 "`\n", job->id);
+	else if (!live)
+		buf_printf(out, "\nnext: `/plan %s` shows every gate · `/logs %" PRId64 "`\n",
+			   environment, job->id);
+	else if (job->state != JOB_DONE) /* its sentence says what to do */
+		buf_printf(out, "\nnext: `/logs %" PRId64 "`\n", job->id);
 	else if (str_eq(environment, "production"))
 		buf_puts(out, "\nnext: `/rollback production` brings the model before back\n");
 	else
