@@ -148,11 +148,23 @@ class Kubeflow(StandinProcess):
 class Cluster(StandinProcess):
     """The stand-in of Kubernetes with KServe, an object store and the models it serves."""
 
+    namespaces = ("ml-prod", "ml-staging", "team-a")
+
     def __init__(self, state, objects, *args: str):
-        super().__init__("cluster", state, "--objects", str(objects), "--namespaces", "ml-prod,ml-staging,team-a", *args)
+        super().__init__("cluster", state, "--objects", str(objects), "--namespaces", ",".join(self.namespaces),
+                         "--rbac", str(self.roles(state)), "--user", "system:serviceaccount:kfops:kfops-deployer", *args)
         self.state = pathlib.Path(state)
         self.objects = pathlib.Path(objects)
         self.ports = json.loads((self.state / "ports.json").read_text())
+
+    def roles(self, state) -> pathlib.Path:
+        """The role that we ship, once for each namespace, as an operator applies it."""
+        folder = pathlib.Path(state).parent / "rbac"
+        folder.mkdir()
+        shipped = (ROOT / "deploy" / "rbac" / "kfops-deployer.yaml").read_text()
+        for namespace in self.namespaces:
+            (folder / f"{namespace}.yaml").write_text(shipped.replace("namespace: models", f"namespace: {namespace}"))
+        return folder
 
     def settings(self, scene) -> dict:
         """What the operator's file says of it."""
