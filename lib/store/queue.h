@@ -187,7 +187,8 @@ enum err_class queue_head(struct db *db, int64_t repo_id, int64_t pr, int64_t at
 			  char out_sha[65], struct err *err) MUST_CHECK;
 
 /* A run that we made: the one of that id in this repository, else (run_id NULL) the newest that
- * succeeded at `sha` on the pull request. {"id","link","pr","sha","state","job","digest" of its model if it was recorded}; NOT_FOUND. */
+ * succeeded at `sha` on the pull request. {"id","link","pr","sha","state","job","digest" (of its
+ * model, as it was when it was deployed for the first time)}; NOT_FOUND. */
 enum err_class queue_find_run(struct db *db, int64_t repo_id, int64_t pr, const char *sha,
 			      const char *run_id, json_t **out, struct err *err) MUST_CHECK;
 
