@@ -42,6 +42,9 @@ bool rollout_is_stopped(const struct job *job, int64_t now_ms, struct update *ou
 /* When to look again: growing with the time since the phase began. */
 int64_t rollout_next_look(const struct job *job, int64_t now_ms);
 
+/* True when nothing is to be sent, because the object serves this very model. */
+bool rollout_is_live_already(const json_t *service);
+
 /* Plans the next move from a look, with its note kept; the caller disposes of the move. */
 void rollout_plan(const struct job *job, const struct effect_result *last, enum isvc_phase phase,
 		  int percent, struct update *out, struct isvc_move *move);

@@ -123,6 +123,7 @@ void rollout_facts(const struct job *job, const struct update *out, struct gate_
 	*facts = (struct gate_facts){0};
 	unused_facts(facts);
 	facts->environment = rollout_environment(job);
+	facts->command = jval_str(seen, "line", NULL);
 	facts->sha = job->head_sha;
 	facts->pull = job->pr;
 	facts->merges = jval_bool(rollout, "merges",
@@ -190,9 +191,11 @@ static void ask_github(const struct job *job, struct update *out)
 static void keep_facts(const struct job *job, const struct effect_result *last, struct update *out)
 {
 	json_t *facts = common_data(job, out, "facts");
+	AUTO_FREE char *line = rollout_line(job);
 
 	json_object_clear(facts);
 	json_object_update(facts, last->data);
+	jval_set_str(facts, "line", line);
 }
 
 /* Refuses at once what no run and no model could change; the rest is asked about later. */

@@ -88,6 +88,10 @@ void rollout_undo(const struct job *job, const struct effect_result *last, int64
 	json_t *args;
 
 	(void)now_ms;
+	if (rollout_is_live_already(json_object_get(job->data, "service"))) {
+		common_next(job, out);
+		return;
+	}
 	if (!last) {
 		args = json_object();
 		jval_set_str(args, "state", "failed");
@@ -112,7 +116,7 @@ static void end_failed(const struct job *job, struct update *out)
 	if (*cause)
 		buf_printf(&text, " (%s)", cause);
 	if (*traffic)
-		buf_printf(&text, ". %s", traffic);
+		buf_printf(&text, "%s %s", str_ends(buf_text(&text), ".") ? "" : ".", traffic);
 	common_end(out, (enum job_state)jval_int(failed, "state", JOB_FAILED),
 		   jval_str(failed, "code", "deploy.failed"), "%s", buf_text(&text));
 }
