@@ -6,7 +6,7 @@
  *             "hold_until_ms","tries","live":bool,"touched":bool}
  *   facts    what GitHub says of the merge, as effect github.merge_facts brings it
  *   run      {"id","link","sha","pr","state","job"} of the run whose model it is
- *   model    {"uri","digest","files","bytes","task","output","cached","found","fits","why"}
+ *   model    {"uri","digest","files","bytes","task","output","cached","found","fits","why","code"}
  *   service  {"wanted","before","sample","protocol","link"}
  *   sample   {"status","took_ms","body","verdict"}
  *   gates    [{"gate","result","code","sentence","line"}]

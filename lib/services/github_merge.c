@@ -410,6 +410,11 @@ static bool is_merged(struct asking *ask, char *merged_sha)
 /* What GitHub's refusals of a merge mean for the person. */
 static enum err_class refusal(enum err_class class, struct err *err)
 {
+	if (str_eq(err->code, "github.not_now")) { /* 405: its rules, or another merge goes on */
+		if (strstr(err->msg, "Base branch was modified"))
+			return err->class = ERR_TRANSIENT;
+		class = ERR_USER;
+	}
 	if (class == ERR_CONFLICT)
 		return err_code(err, ERR_CONFLICT, "merge.moved",
 				"the head of the pull request is another commit now");
