@@ -1,7 +1,5 @@
 """Models on their way: runs that leave one behind, and the three ways of KServe to put one at 0 %."""
 
-import pytest
-
 import texts
 
 SAMPLE = [[5.1, 3.5, 1.4, 0.2]]
@@ -10,11 +8,6 @@ KNATIVE_WAY = {"cluster": ("--mode", "knative", "--kserve-version", "0.16"), "fi
 CANARY_WAY = {"cluster": ("--mode", "standard", "--kserve-version", "0.20"), "inside": True,
               "files": texts.deployment(STANDARD)}
 SECOND_WAY = {"cluster": ("--mode", "standard", "--kserve-version", "0.16"), "files": texts.deployment()}
-IN_EACH_WAY = pytest.mark.parametrize("way", [
-    pytest.param("knative", marks=pytest.mark.scene(**KNATIVE_WAY)),
-    pytest.param("canary", marks=pytest.mark.scene(**CANARY_WAY)),
-    pytest.param("second", marks=pytest.mark.scene(**SECOND_WAY)),
-])
 
 
 def files(way: str, predictor: str = "", **more) -> dict:

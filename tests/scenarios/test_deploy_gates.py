@@ -123,7 +123,7 @@ def test_runs_and_their_models(scene, bot, ann, ben):
     assert bot.ends() == "rocket"
     refuses(scene, "/deploy", "deploy.model_kind", "joblib")
 
-    models.next_pull(scene, "Other")
+    models.next_pull(scene, "Other", models.files("knative"))
     refuses(scene, f"/deploy --run-id {bare['run_id']}", "deploy.foreign_run", "another pull request")
 
 
