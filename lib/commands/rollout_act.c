@@ -296,9 +296,10 @@ static bool is_out_of_time(const struct job *job, int64_t now_ms)
 	       jval_int(job->data, "rollout.timeout_ms", 600000);
 }
 
-/* Carries out what the planner said. True when the phase is done. */
-static bool carry_out(const struct job *job, struct isvc_move *move, int64_t now_ms,
-		      struct update *out)
+/* Carries out what the planner said. True when the phase is done. `part`: the row that shows what
+ * is waited for. */
+static bool carry_out(const struct job *job, struct isvc_move *move, const char *part,
+		      int64_t now_ms, struct update *out)
 {
 	AUTO_BUF struct buf text = buf_make(2 * TEXT_MAX);
 
@@ -316,7 +317,7 @@ static bool carry_out(const struct job *job, struct isvc_move *move, int64_t now
 			return false;
 		}
 		markdown_text(&text, move->why, TEXT_MAX);
-		common_part(job, out, "model", PART_RUNNING, now_ms, buf_text(&text));
+		common_part(job, out, part, PART_RUNNING, now_ms, buf_text(&text));
 		common_wait(out, WAIT_NONE, NULL, rollout_next_look(job, now_ms));
 		return false;
 	case ISVC_FAILED:
@@ -356,7 +357,8 @@ static bool move_on(const struct job *job, const struct effect_result *last, enu
 	}
 	if (is_look(last)) {
 		rollout_plan(job, last, phase, percent, out, &move);
-		done = carry_out(job, &move, now_ms, out);
+		done = carry_out(job, &move, phase == ISVC_STAGE ? "model" : "traffic", now_ms,
+				 out);
 		isvc_move_dispose(&move);
 		return done;
 	}

@@ -31,11 +31,12 @@ class DeployStage(rounds.Stage):
         models.deployed(self.scene, "first")
 
     def _new_pull(self):
-        """Several at once, because each needs a run first."""
+        """Several at once, all of them behind the base, as they are once another round has merged its own."""
         if not self._fresh:
             scene = self.scene
             pulls = [scene.ann.opens("Next", f"round-{self.rounds}-{i}", {f"{self.rounds}-{i}.md": "x\n"})
                      for i in range(self.PULLS_AT_ONCE)]
+            scene.github.post(f"repos/{scene.repo}/commits", files={"base.md": f"{self.rounds}\n"}, user="ben")
             self._fresh = [(pull, self._with_model(pull)) for pull in pulls]
         pull, self.answer = self._fresh.pop()
         return pull
@@ -69,20 +70,23 @@ class DeployStage(rounds.Stage):
         scene = self.scene
         tried = [(item["revision"], item["at"]) for item in scene.cluster.requests()[before["requests"]:]
                  if item.get("port") == "ingress" and item["status"] == 200]
-        found = []
+        made, found = [], []
         for item in scene.cluster.mutations()[before["mutations"]:]:
-            for name in self.got_traffic(item):
+            if item["kind"] == "workload.created":
+                made.append(item["name"])
+            for name in self.got_traffic(item, made):
                 if not any(revision.startswith(name) and at <= item["at"] for revision, at in tried):
                     found.append(f"{name}: {item}")
         return found
 
-    def got_traffic(self, item: dict) -> list[str]:
-        """The new models to which a mutation gives traffic, as the names of what runs them begin."""
+    def got_traffic(self, item: dict, made: list[str]) -> list[str]:
+        """Those of the models made in this round to which a mutation gives traffic, as the names of what runs
+        them begin."""
         if item.get("service") != SERVICE:
             return []
         if item["kind"] == "traffic":
-            newest = max(item["traffic"])
-            return [newest] if item["traffic"][newest] else []
+            return [name for name, percent in item["traffic"].items()
+                    if percent and any(each.startswith(name) for each in made)]
         is_second = not self.scene.cluster.is_knative and not self.scene.inside
         return ["iris-canary-predictor"] if is_second and item["kind"] == "workload.created" else []
 

@@ -14,7 +14,7 @@ from test_crash_points import PLACES, SEED, Plan, difference
 
 WAYS = {"knative": models.KNATIVE_WAY, "canary": models.CANARY_WAY, "second": models.SECOND_WAY}
 NEW_PLACES = ["kube.before_write", "kube.after_write"]
-ROUNDS = 7  # of each way, outside the nightly mode
+ROUNDS = 8  # of each way, outside the nightly mode
 ROUNDS_A_STAGE = 60
 
 
