@@ -124,7 +124,9 @@ enum err_class effect_service_before(struct effect_call *call, struct err *err)
 	return ERR_OK;
 }
 
-static enum err_class send(struct effect_call *call, enum kube_write flags, struct err *err)
+/* The object as it was accepted is kept in *out; nothing for what was only tried or deleted. */
+static enum err_class send(struct effect_call *call, enum kube_write flags, json_t **out,
+			   struct err *err)
 {
 	const char *verb = jval_str(call->args, "verb", "");
 	const json_t *body = json_object_get(call->args, "body");
@@ -135,9 +137,9 @@ static enum err_class send(struct effect_call *call, enum kube_write flags, stru
 	if (effect_namespace_served(call, ref.ns, err) || effect_kube(call, &kube, err))
 		return err->class;
 	if (str_eq(verb, "create"))
-		return kube_create(kube, http, &ref, body, flags, NULL, err);
+		return kube_create(kube, http, &ref, body, flags, out, err);
 	if (str_eq(verb, "patch"))
-		return kube_merge(kube, http, &ref, body, flags, NULL, err);
+		return kube_merge(kube, http, &ref, body, flags, out, err);
 	must(str_eq(verb, "delete"));
 	if (flags & KUBE_DRY_RUN)
 		return ERR_OK;
@@ -146,13 +148,20 @@ static enum err_class send(struct effect_call *call, enum kube_write flags, stru
 
 enum err_class effect_service_try(struct effect_call *call, struct err *err)
 {
-	return send(call, KUBE_DRY_RUN, err);
+	AUTO_JSON json_t *object = NULL;
+
+	return send(call, KUBE_DRY_RUN, &object, err);
 }
 
 enum err_class effect_service_send(struct effect_call *call, struct err *err)
 {
-	enum err_class class = send(call, KUBE_WRITE, err);
+	AUTO_JSON json_t *object = NULL;
+	enum err_class class = send(call, KUBE_WRITE, &object, err);
 
+	if (!class && object) {
+		jval_set_str(call->data, "name", jval_str(object, "metadata.name", ""));
+		jval_set_int(call->data, "generation", jval_int(object, "metadata.generation", 0));
+	}
 	if (!class)
 		log_info("audit", LOG_S("what", "kserve.send"), LOG_I("job", call->job->id),
 			 LOG_S("repo", call->job->repo), LOG_I("pr", call->job->pr),
@@ -180,19 +189,41 @@ static void put_log(struct effect_call *call, struct kube *kube, const struct ku
 	jval_set_str(call->data, "log", buf_text(&log));
 }
 
+/* The pods of the new model: those of the second service when it is ours, else with Knative those
+ * of the newest revision, for failed ones of earlier rollouts may still be there. */
+static enum err_class select_pods(struct effect_call *call, char **out, struct err *err)
+{
+	const char *name = jval_str(call->args, "service", "");
+	AUTO_JSON json_t *live = NULL, *second = NULL;
+	struct isvc_state state, other;
+
+	if (get_both(call, name, &live, &second, err))
+		return err->class;
+	isvc_read(&state, live);
+	isvc_read(&other, second);
+	if (second && str_eq(other.marks.job, call->job->uid))
+		state = other;
+	*out = *state.created ? str_printf("serving.knative.dev/revision=%s", state.created)
+			      : str_printf("serving.kserve.io/inferenceservice=%s",
+					   *state.name ? state.name : name);
+	return ERR_OK;
+}
+
 enum err_class effect_service_causes(struct effect_call *call, struct err *err)
 {
-	AUTO_FREE char *selector = str_printf("serving.kserve.io/inferenceservice=%s",
-					      jval_str(call->args, "service", ""));
+	AUTO_FREE char *selector = NULL;
 	struct kube_ref ref = {.group = "",
 			       .version = "v1",
 			       .plural = "pods",
 			       .ns = jval_str(call->args, "namespace", "")};
-	struct kube_list_options options = {.label_selector = selector, .items_max = 100};
+	struct kube_list_options options = {.items_max = 100};
 	AUTO_JSON json_t *pods = NULL;
 	struct kube_pods why;
 	struct kube *kube;
 
+	if (select_pods(call, &selector, err))
+		return err->class;
+	options.label_selector = selector;
 	if (effect_kube(call, &kube, err) ||
 	    kube_list(kube, hands_cluster_http(call->hands), &ref, &options, &pods, NULL, err))
 		return err->class;

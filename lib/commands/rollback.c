@@ -82,7 +82,7 @@ static void decide_begin(const struct job *job, const struct effect_result *last
 	}
 }
 
-static void plan_back(const struct job *job, const struct effect_result *last,
+static void plan_back(const struct job *job, const struct effect_result *last, struct update *out,
 		      struct isvc_move *move)
 {
 	struct isvc_look look = {.live = jval_at(last->data, "live"),
@@ -95,6 +95,8 @@ static void plan_back(const struct job *job, const struct effect_result *last,
 	};
 
 	isvc_plan(&goal, &look, move);
+	if (move->note)
+		isvc_note(json_object_get(common_data(job, out, "service"), "before"), move->note);
 }
 
 static void ask_look(const struct job *job, struct update *out)
@@ -134,7 +136,7 @@ static void decide_back(const struct job *job, const struct effect_result *last,
 			     last->err.msg, now_ms, out);
 		return;
 	}
-	plan_back(job, last, &move);
+	plan_back(job, last, out, &move);
 	if (move.kind == ISVC_SEND) {
 		rollout_ask_move(job, &move.request, false, out);
 	} else if (move.kind == ISVC_WAIT && !late) {

@@ -7,7 +7,7 @@
  *             "hold_until_ms","tries","live":bool,"touched":bool}
  *   facts    what GitHub says of the merge, as effect github.merge_facts brings it
  *   run      {"id","link","sha","pr","state","job"} of the run whose model it is
- *   model    {"uri","digest","files","bytes","task","output","cached","found","fits","why"}
+ *   model    {"uri","digest","files","bytes","task","output","cached","found","fits","why","code"}
  *   service  {"wanted","before","samples","schema","link"}
  *   sample   {"status","took_ms","body","verdict"}
  *   gates    [{"gate","result","code","sentence","line"}]
@@ -46,6 +46,9 @@ void rollout_note(const struct job *job, const char *what, const struct effect_r
 bool rollout_is_stopped(const struct job *job, int64_t now_ms, struct update *out);
 /* When to look again: growing with the time since the phase began. */
 int64_t rollout_next_look(const struct job *job, int64_t now_ms);
+
+/* True when nothing is to be sent, because the object serves this very model. */
+bool rollout_is_live_already(const json_t *service);
 
 /* Plans the next move from a look, with its note kept; the caller disposes of the move. */
 void rollout_plan(const struct job *job, const struct effect_result *last, enum isvc_phase phase,

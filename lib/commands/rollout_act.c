@@ -152,7 +152,13 @@ static json_t *deployment_args(const struct job *job)
 	return args;
 }
 
-/* The objects as they were before anything is touched are written down with the deployment. */
+bool rollout_is_live_already(const json_t *service)
+{
+	return str_eq(jval_str(service, "before.way", ""), isvc_way_name(ISVC_WAY_NONE));
+}
+
+/* The objects as they were before anything is touched are written down with the deployment. A model
+ * that is live already is no new deployment: going back leads to what served before it. */
 void rollout_begin(const struct job *job, const struct effect_result *last, int64_t now_ms,
 		   struct update *out)
 {
@@ -170,6 +176,10 @@ void rollout_begin(const struct job *job, const struct effect_result *last, int6
 	} else if (jval_at(last->data, "before")) {
 		jval_set(service, "before", json_incref(jval_at(last->data, "before")));
 		jval_set(service, "wanted", json_incref(jval_at(last->data, "wanted")));
+		if (rollout_is_live_already(service)) {
+			common_next(job, out);
+			return;
+		}
 		args = deployment_args(job);
 		jval_set(args, "template", json_incref(jval_at(last->data, "wanted")));
 		jval_set(args, "before", json_incref(jval_at(last->data, "before")));
@@ -279,7 +289,8 @@ static bool is_out_of_time(const struct job *job, int64_t now_ms)
 	       jval_int(job->data, "rollout.timeout_ms", 600000);
 }
 
-/* Carries out what the planner said, shown in this row. True when the phase is done. */
+/* Carries out what the planner said. True when the phase is done. `part`: the row that shows what
+ * is waited for. */
 static bool carry_out(const struct job *job, struct isvc_move *move, const char *part,
 		      int64_t now_ms, struct update *out)
 {
@@ -311,6 +322,23 @@ static bool carry_out(const struct job *job, struct isvc_move *move, const char 
 	return false;
 }
 
+/* Which generation our own change made is known from the answer to it: what is there at the next
+ * look may be somebody else's already. */
+static void keep_generation(const struct job *job, const struct effect_result *last,
+			    struct update *out)
+{
+	const char *name = jval_str(last->data, "name", "");
+	bool is_live = str_eq(name, jval_str(job->data, "rollout.service", ""));
+	json_t *service;
+
+	if (last->err.class || !jval_int(last->data, "generation", 0))
+		return;
+	service = common_data(job, out, "service");
+	jval_set_int(json_object_get(service, "before"),
+		     is_live ? "our_generation" : "second_generation",
+		     jval_int(last->data, "generation", 0));
+}
+
 /* One turn of a phase; true when it is done. */
 static bool move_on(const struct job *job, const struct effect_result *last, enum isvc_phase phase,
 		    int percent, int64_t now_ms, struct update *out)
@@ -335,6 +363,7 @@ static bool move_on(const struct job *job, const struct effect_result *last, enu
 			     last->err.msg);
 		return false;
 	}
+	keep_generation(job, last, out);
 	common_wait(out, WAIT_NONE, NULL, rollout_next_look(job, now_ms));
 	return false;
 }

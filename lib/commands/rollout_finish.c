@@ -16,6 +16,10 @@ void rollout_record(const struct job *job, const struct effect_result *last, int
 	json_t *args;
 
 	(void)now_ms;
+	if (rollout_is_live_already(json_object_get(job->data, "service"))) {
+		common_next(job, out);
+		return;
+	}
 	if (!last) {
 		args = json_object();
 		jval_set_str(args, "state", "live");

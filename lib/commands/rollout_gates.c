@@ -11,7 +11,7 @@
 #include "lib/commands/commands.h"
 #include "lib/commands/rollout.h"
 
-enum { ASK_AGAIN_MS = 3000, ASK_MAX = 20 };
+enum { ASK_AGAIN_MAX_MS = 30000, ASK_MAX = 20 }; /* about nine minutes in all */
 
 /* The newest of a topic: the update's copy, else the job's. */
 static const json_t *topic(const struct job *job, const struct update *out, const char *name)
@@ -43,8 +43,8 @@ static void pull_facts(const json_t *seen, const struct job *job, struct gate_fa
 	facts->pull_draft = fact_of(seen, "draft");
 	facts->pull_merged = fact_of(seen, "merged");
 	facts->pull_conflicts = str_eq(jval_str(seen, "mergeable_state", ""), "dirty") ? FACT_YES
-				: facts->pull_open == FACT_UNKNOWN ? FACT_UNKNOWN
-								   : FACT_NO;
+				: jval_at(seen, "mergeable")			       ? FACT_NO
+							     : FACT_UNKNOWN;
 	facts->base = jval_str(seen, "base_ref", NULL);
 	facts->base_wanted = jval_str(seen, "default_branch", NULL);
 	facts->base_right = facts->base && facts->base_wanted
@@ -72,6 +72,7 @@ static void model_facts(const json_t *model, struct gate_facts *facts)
 {
 	facts->model_uri = jval_str(model, "uri", NULL);
 	facts->model_why = jval_str(model, "why", NULL);
+	facts->model_unclear = str_eq(jval_str(model, "code", ""), "deploy.which_model");
 	facts->model_found = fact_of(model, "found");
 	facts->model_fits = fact_of(model, "fits");
 	facts->model_same = fact_of(model, "same");
@@ -236,6 +237,17 @@ void rollout_ask(const struct job *job, const struct effect_result *last, int64_
 
 /* --- all of them --- */
 
+/* Soon at first, because GitHub works out in a second what can be merged; then slower and slower.
+ */
+static int64_t ask_again_ms(const struct job *job, int64_t tries)
+{
+	int64_t wait = job->rules->look_service_ms;
+
+	for (int64_t i = 0; i < tries && wait < ASK_AGAIN_MAX_MS; i++)
+		wait *= 2;
+	return wait < ASK_AGAIN_MAX_MS ? wait : ASK_AGAIN_MAX_MS;
+}
+
 /* GitHub is working it out, or checks are going on: asked again, for a while. */
 static bool waits_for_github(const struct job *job, const struct gate_report *report,
 			     int64_t now_ms, struct update *out)
@@ -248,7 +260,7 @@ static bool waits_for_github(const struct job *job, const struct gate_report *re
 		return false;
 	jval_set_int(rollout, "tries", tries + 1);
 	common_part(job, out, "gates", PART_RUNNING, now_ms, first->sentence);
-	common_wait(out, WAIT_NONE, NULL, now_ms + ASK_AGAIN_MS);
+	common_wait(out, WAIT_NONE, NULL, now_ms + ask_again_ms(job, tries));
 	return true;
 }
 
@@ -261,7 +273,11 @@ static void judge(const struct job *job, int64_t now_ms, struct update *out)
 	rollout_facts(job, out, &facts);
 	gates_ask(&report, &facts);
 	rollout_keep_verdicts(job, out, &report);
-	if (command->read_only) { /* /plan: all verdicts are its answer */
+	if (command->read_only) { /* /plan: all verdicts are its answer, when GitHub has its own */
+		if (report.first < GATE_COUNT &&
+		    str_eq(report.items[report.first].code, "deploy.mergeable_unknown") &&
+		    waits_for_github(job, &report, now_ms, out))
+			return;
 		common_next(job, out);
 		return;
 	}

@@ -231,6 +231,7 @@ void rollout_model(const struct job *job, const struct effect_result *last, int6
 	if (last->err.class) {
 		jval_set_bool(model, "found", false);
 		jval_set_str(model, "why", last->err.msg);
+		jval_set_str(model, "code", last->err.code);
 	}
 	common_next(job, out);
 }

@@ -231,7 +231,8 @@ static void ask_model(struct gate_verdict *out, const struct gate_facts *facts)
 	if (facts->run_found == FACT_NO)
 		skip(out, "There is no run whose model could be looked at.");
 	else if (facts->model_found == FACT_NO)
-		verdict(out, GATE_FAILED, "deploy.no_model", "%.300s",
+		verdict(out, GATE_FAILED,
+			facts->model_unclear ? "deploy.which_model" : "deploy.no_model", "%.300s",
 			or_(facts->model_why, "The run left no model behind. Let the pipeline give "
 					      "out a model, then run it again:"));
 	else if (facts->model_fits == FACT_NO)
@@ -250,7 +251,7 @@ static void ask_model(struct gate_verdict *out, const struct gate_facts *facts)
 		pass(out, "The model is there.");
 	else
 		unverified(out, "the model's files");
-	if (out->result == GATE_FAILED)
+	if (out->result == GATE_FAILED && !facts->model_unclear)
 		paste(out, "/build_run");
 }
 
@@ -522,7 +523,7 @@ static void force(struct gate_verdict *out, const struct gate_facts *facts, bool
 	    (out->result != GATE_FAILED && out->result != GATE_UNVERIFIED))
 		return;
 	out->line[0] = '\0';
-	if (str_is_empty(facts->force_reason)) {
+	if (!facts->force_reason[strspn(facts->force_reason, " \t")]) {
 		verdict(out, GATE_FAILED, "deploy.force_reason", "--force needs a reason.");
 		paste(out, "%s --force \"REASON\"", or_(facts->command, "/deploy"));
 	} else if (facts->may_force == FACT_YES) {

@@ -60,6 +60,7 @@ struct gate_facts {
 	enum fact model_found, model_fits,
 		model_same;		   /* there; runtime's kind; digest as recorded */
 	const char *model_uri, *model_why; /* why: one sentence for the first NO */
+	bool model_unclear;		   /* not found because there are several */
 
 	enum fact metrics;
 	const char *metrics_why;

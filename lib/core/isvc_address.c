@@ -103,6 +103,7 @@ static void whole_service(struct places *places, const struct isvc_state *state,
 {
 	bool chain = jval_at(object, "spec.transformer") != NULL;
 	bool headless = !isvc_is_knative(state);
+	const char *own = chain ? "" : jval_str(object, "spec.predictor.name", "");
 
 	if (places->ingress) {
 		add_outside(places, by, state->name, state->url);
@@ -110,8 +111,8 @@ static void whole_service(struct places *places, const struct isvc_state *state,
 	}
 	for (int port = 0; port <= (headless ? 1 : 0); port++)
 		add(places, by, state->name, NULL,
-		    str_printf("http://%s-%s.%s.svc.cluster.local%s", state->name,
-			       chain ? "transformer" : "predictor", state->ns,
+		    str_printf("http://%s-%s%s%s.%s.svc.cluster.local%s", state->name, own,
+			       *own ? "-" : "", chain ? "transformer" : "predictor", state->ns,
 			       port ? ":8080" : ""));
 }
 

@@ -102,7 +102,9 @@ static enum isvc_way choose(const json_t *live, const json_t *wanted,
 		return ISVC_WAY_SECOND;
 	if (isvc_is_knative(&state))
 		return ISVC_WAY_KNATIVE;
-	return rules->crd_has_canary && takes_spec_canary(live, &state, wanted)
+	/* The predictor of a canary is reached from inside the cluster only. */
+	return rules->crd_has_canary && !rules->second_public &&
+			       takes_spec_canary(live, &state, wanted)
 		       ? ISVC_WAY_STANDARD_CANARY
 		       : ISVC_WAY_SECOND;
 }

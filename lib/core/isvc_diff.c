@@ -281,9 +281,25 @@ json_t *isvc_patch(const json_t *live, const json_t *wanted)
 	return root;
 }
 
+/* A promoted canary keeps the name and the marks that it was tried under (isvc_standard.c). */
+static json_t *without_marks(const json_t *live)
+{
+	json_t *out = json_deep_copy(live), *predictor = jval_at(out, "spec.predictor");
+	json_t *annotations = json_object_get(predictor, "annotations"), *value;
+	const char *key;
+	void *next;
+
+	if (str_starts(jval_str(predictor, "name", ""), ISVC_CANARY))
+		must(json_object_del(predictor, "name") == 0);
+	json_object_foreach_safe(annotations, next, key, value) if (str_starts(key, ISVC_MARK))
+		must(json_object_del(annotations, key) == 0);
+	return out;
+}
+
 bool isvc_is_same(const json_t *live, const json_t *wanted)
 {
-	AUTO_JSON json_t *patch = isvc_patch(live, wanted);
+	AUTO_JSON json_t *plain = without_marks(live);
+	AUTO_JSON json_t *patch = isvc_patch(plain, wanted);
 	json_t *annotations = jval_at(patch, "metadata.annotations"), *value;
 	const char *key;
 	void *next;
@@ -401,7 +417,8 @@ static size_t show_level(struct buf *out, struct places *places, const struct pl
 
 size_t isvc_diff(struct buf *out, const json_t *wanted, const json_t *live)
 {
-	AUTO_JSON json_t *patch = isvc_patch(live, wanted);
+	AUTO_JSON json_t *plain = without_marks(live);
+	AUTO_JSON json_t *patch = isvc_patch(plain, wanted);
 	struct places places = {0};
 	size_t found = 0;
 

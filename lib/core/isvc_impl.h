@@ -18,6 +18,7 @@
 #define ISVC_MARK	 "kfops.dev/"
 #define ISVC_TAG_ROUTING "serving.kserve.io/enable-tag-routing"
 #define ISVC_MODE	 "serving.kserve.io/deploymentMode"
+#define ISVC_CANARY	 "kf-" /* predictors in spec.canary are named so */
 #define ISVC_STOP	 "serving.kserve.io/stop"
 
 enum { ISVC_NAME_MAX = 63, ISVC_SHOWN_MAX = 120 };

@@ -283,10 +283,21 @@ void plan_set_percent(json_t *patch, int percent)
 		 percent < 0 ? json_null() : json_integer(percent));
 }
 
+/* KServe lets a predictor's name change only together with its model. */
+static void keep_name(const struct plan *plan, json_t *patch)
+{
+	json_t *predictor = jval_at(patch, "spec.predictor");
+
+	if (!jval_at(predictor, "model.storageUri") &&
+	    str_starts(jval_str(plan->look->live, "spec.predictor.name", ""), ISVC_CANARY))
+		(void)json_object_del(predictor, "name");
+}
+
 void plan_send_wanted(struct plan *plan, int percent, const char *why)
 {
 	json_t *patch = isvc_patch(plan->look->live, plan->goal->wanted);
 
+	keep_name(plan, patch);
 	jval_set_str(isvc_member(patch, "metadata"), "resourceVersion",
 		     plan->live.resource_version);
 	if (percent >= 0 || plan->live.percent >= 0)

@@ -218,12 +218,15 @@ static void restore(struct plan *plan)
 		restore_second(plan);
 	else if (plan_is_ours(plan) && !plan_existed(plan))
 		restore_ours(plan);
-	else if (!plan_guard(plan))
-		return;
-	else if (plan_is_ours(plan))
-		restore_ours(plan);
-	else
-		restore_unmarked(plan);
+	else if (plan_guard(plan)) {
+		if (plan_is_ours(plan))
+			restore_ours(plan);
+		else
+			restore_unmarked(plan);
+	}
+	/* Whatever has become of the real one, ours does not stay. */
+	if (plan->out->kind == ISVC_FAILED && is_our_second(plan) && !plan->second.deleting)
+		plan_delete(plan, &plan->second, "Deleting the second service.");
 }
 
 void plan_second(struct plan *plan)

@@ -16,9 +16,9 @@ enum { JOB_TAIL = 8 };
 
 void plan_predictor_name(char out[16], const char *job)
 {
-	size_t len = strlen(job), at = 3;
+	size_t len = strlen(job), at = strlen(ISVC_CANARY);
 
-	memcpy(out, "kf-", 3);
+	memcpy(out, ISVC_CANARY, at);
 	for (size_t i = len > JOB_TAIL ? len - JOB_TAIL : 0; i < len; i++)
 		out[at++] =
 			isalnum((unsigned char)job[i]) ? (char)tolower((unsigned char)job[i]) : '0';

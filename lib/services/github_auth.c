@@ -438,6 +438,17 @@ bool github_credential_mend(struct github *gh, const struct github_credential *c
 	return true;
 }
 
+void github_tokens_renew(struct github *gh, const struct github_target *to)
+{
+	pthread_mutex_lock(&gh->lock);
+	for (struct github_token *at = gh->tokens; at; at = at->next)
+		if (!at->minting && at->installation_id == to->installation_id) {
+			sign_secret_free(at->text);
+			at->text = NULL;
+		}
+	pthread_mutex_unlock(&gh->lock);
+}
+
 void github_git_token_refused(struct github *gh, const char *token)
 {
 	if (gh->app_id)

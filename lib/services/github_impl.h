@@ -126,6 +126,9 @@ struct github_mending {
 	int waits;
 };
 
+/* Makes the next calls for an installation use a new token, with what has been granted since. */
+void github_tokens_renew(struct github *gh, const struct github_target *to);
+
 /* After a 401: waits, corrects the clock, drops or re-reads what was refused. True: repeat the
  * call. */
 bool github_credential_mend(struct github *gh, const struct github_credential *credential,

@@ -359,6 +359,7 @@ static enum err_class ask_workflows(struct asking *ask)
 	AUTO_ANSWER struct github_answer answer = {0};
 	AUTO_FREE char *url = NULL;
 	enum err_class class;
+	bool may;
 
 	if (!jval_bool(ask->out, "touches_workflows", false) || !ask->gh->app_id)
 		return ERR_OK;
@@ -368,8 +369,10 @@ static enum err_class ask_workflows(struct asking *ask)
 	class = github_call_own(ask->gh, ask->http, &call, &answer, ask->err);
 	if (class)
 		return is_only_unknown(class) ? ERR_OK : class;
-	jval_set_bool(ask->out, "may_workflows",
-		      str_eq(jval_str(answer.json, "permissions.workflows", ""), "write"));
+	may = str_eq(jval_str(answer.json, "permissions.workflows", ""), "write");
+	jval_set_bool(ask->out, "may_workflows", may);
+	if (may) /* granted perhaps a minute ago, and a token is as it was made */
+		github_tokens_renew(ask->gh, ask->to);
 	return ERR_OK;
 }
 

@@ -313,6 +313,18 @@ enum err_class queue_is_open(struct db *db, const char *uid, bool *out, struct e
 	return class == ERR_NOT_FOUND ? ERR_OK : class;
 }
 
+/* The model's files as they were when the run was deployed for the first time, to wherever. */
+static enum err_class keep_digest(struct db *db, int64_t repo_id, json_t *run, struct err *err)
+{
+	sqlite3_stmt *row AUTO_ROW = NULL;
+	enum err_class class = store_query(db, &row, STMT_RUN_DIGEST, err, B_INT(repo_id),
+					   B_TEXT(jval_str(run, "id", "")));
+
+	if (class == ERR_OK)
+		jval_set_str(run, "digest", (const char *)sqlite3_column_text(row, 0));
+	return class == ERR_NOT_FOUND ? ERR_OK : class;
+}
+
 enum err_class queue_find_run(struct db *db, int64_t repo_id, int64_t pr, const char *sha,
 			      const char *run_id, json_t **out, struct err *err)
 {
@@ -334,10 +346,14 @@ enum err_class queue_find_run(struct db *db, int64_t repo_id, int64_t pr, const 
 	jval_set_str(*out, "state",
 		     sqlite3_column_int(row, 3) == JOB_DONE ? "SUCCEEDED"
 							    : jval_str(data, "run.state", "?"));
-	if (jval_str(data, "model.digest", NULL))
-		jval_set_str(*out, "digest", jval_str(data, "model.digest", ""));
 	jval_set_int(*out, "job", sqlite3_column_int64(row, 0));
 	jval_set_int(*out, "pr", sqlite3_column_int64(row, 1));
 	jval_set_str(*out, "sha", (const char *)sqlite3_column_text(row, 2));
-	return ERR_OK;
+	if (*jval_str(data, "model.digest", ""))
+		jval_set_str(*out, "digest", jval_str(data, "model.digest", ""));
+	else
+		class = keep_digest(db, repo_id, *out, err);
+	if (class != ERR_OK)
+		jval_drop(out);
+	return class;
 }

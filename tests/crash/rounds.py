@@ -44,7 +44,7 @@ def spawn(bot, **env: str) -> None:
     with open(bot.log_file, "ab") as log:
         bot.process = subprocess.Popen(
             [str(harness.daemon_path()), "--config", str(bot.config_file)], stdout=log, stderr=log,
-            env={**os.environ, **env}, start_new_session=True)
+            env={**os.environ, **bot.env, **env}, start_new_session=True)
 
 
 def launch(bot, ends_with: tuple = (CRASHED, CRASHED_BY_SIGNAL), **env: str) -> bool:

@@ -20,7 +20,7 @@ import harness  # noqa: E402
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "scene(mode, runs, version, config, files, kubeflow, start): how the scene is set")
+    config.addinivalue_line("markers", "scene(mode, runs, version, config, files, kubeflow, cluster, inside, start): how the scene is set")
 
 
 @pytest.hookimpl(hookwrapper=True)

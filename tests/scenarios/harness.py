@@ -158,6 +158,7 @@ class Cluster(StandinProcess):
                          "--rbac", str(self.roles(state)), "--user", "system:serviceaccount:kfops:kfops-deployer", *args)
         self.state = pathlib.Path(state)
         self.objects = pathlib.Path(objects)
+        self.is_knative = "standard" not in args
         self.ports = json.loads((self.state / "ports.json").read_text())
 
     def roles(self, state) -> pathlib.Path:
@@ -170,11 +171,11 @@ class Cluster(StandinProcess):
         return folder
 
     def settings(self, scene) -> dict:
-        """What the operator's file says of it."""
+        """What the operator's file says of it. A bot inside the cluster asks the models by their own names."""
         keys = json.loads((self.state / "s3.json").read_text())
         name, key = next(iter(keys.items()))
-        return {"serving": True, "kubeconfig": str(self.state / "kubeconfig"),
-                "serving_url": f"http://127.0.0.1:{self.ports['ingress']}",
+        ingress = {} if scene.inside else {"serving_url": f"http://127.0.0.1:{self.ports['ingress']}"}
+        return {"serving": True, "kubeconfig": str(self.state / "kubeconfig"), **ingress,
                 "s3_url": f"http://127.0.0.1:{self.ports['s3']}",
                 "s3_access_key_file": str(scene.write("s3-access", name)),
                 "s3_secret_key_file": str(scene.write("s3-secret", key["secret"]))}
@@ -185,6 +186,14 @@ class Cluster(StandinProcess):
             return self.get(f"services/{namespace}/{name}")
         except Refused:
             return None
+
+    def host(self, namespace: str, name: str = "iris") -> str:
+        """Where the world asks a service."""
+        return f"{name}.{namespace}.example.com" if self.is_knative else f"{name}-{namespace}.example.com"
+
+    def mutations_of(self, kind: str, service: str = "ml-prod/iris") -> list[dict]:
+        """What happened to a service, oldest first."""
+        return [item for item in self.mutations() if item["kind"] == kind and item.get("service") == service]
 
     def predicts(self, host: str, instances: list) -> list:
         """What answers at this host says of the instances."""
@@ -208,6 +217,7 @@ class Bot:
         self.state_dir = pathlib.Path(config["state_dir"])
         self.log_file = folder / "kfopsd.log"
         self.process = None
+        self.env: dict[str, str] = {}
         self.login = "kfops[bot]" if "app_id" in config["github"] else "kfops-bot"
 
     def configure(self, change) -> None:
@@ -223,7 +233,7 @@ class Bot:
         with open(self.log_file, "ab") as log:
             self.process = subprocess.Popen(
                 [str(daemon_path()), "--config", str(self.config_file)], stdout=log, stderr=log,
-                env={**os.environ, **env}, start_new_session=True)
+                env={**os.environ, **self.env, **env}, start_new_session=True)
         deadline = time.monotonic() + PATIENCE_S
         while not self.is_ready():
             if self.process.poll() is not None or time.monotonic() > deadline:
@@ -505,8 +515,10 @@ class Scene:
 
     def __init__(self, folder: pathlib.Path, mode: str = "app", runs: str = "instant",
                  version: str = "2.17.0", config: dict | None = None, files: dict | None = None,
-                 kubeflow: tuple = (), cluster: tuple | None = None, start: bool = True):
+                 kubeflow: tuple = (), cluster: tuple | None = None, inside: bool = False,
+                 start: bool = True):
         self.folder = folder
+        self.inside = inside
         self.expected_log: list[re.Pattern] = []
         self.expected_violations: list[re.Pattern] = []
         self.may_leave_jobs = False
@@ -542,6 +554,8 @@ class Scene:
         self.github.post("limits", content_per_minute=10000, content_per_hour=10000,
                          points_per_minute=100000)
         self.bot = Bot(self, self.folder / "bot", self._config(mode, port, config))
+        if self.inside:
+            self.bot.env["KFOPS_CLUSTER_LOCAL"] = f"127.0.0.1:{self.cluster.ports['ingress']}"
         if start:
             self.bot.start()
         self.people(mode, files)

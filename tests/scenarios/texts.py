@@ -39,8 +39,8 @@ def {function}(neighbors: int = 3):
 '''
 
 
-def deployment(**more: str) -> dict:
-    """A pull request that says how its model is served, as a plain InferenceService."""
+def deployment(annotations: dict | None = None, predictor: str = "", **more: str) -> dict:
+    """A pull request that says how its model is served, as a plain InferenceService. `predictor`: lines of it."""
     files = settings()
     extra = "".join(f"  {key}: {value}\n" for key, value in more.items())
     files[SETTINGS] += ("\ndeployment:\n  inference_service_name: iris\n"
@@ -48,7 +48,10 @@ def deployment(**more: str) -> dict:
                         "  pre_deployment_test_sample_input_path: serving/sample.json\n" + extra +
                         "  production:\n    namespace: ml-prod\n  staging:\n    namespace: ml-staging\n")
     files["serving/iris.yaml"] = ("apiVersion: serving.kserve.io/v1beta1\nkind: InferenceService\n"
-                                  "metadata:\n  name: iris\nspec:\n  predictor:\n    model:\n"
+                                  "metadata:\n  name: iris\n"
+                                  + ("  annotations:\n" + "".join(f"    {key}: {value}\n" for key, value in
+                                                                 annotations.items()) if annotations else "") +
+                                  "spec:\n  predictor:\n" + predictor + "    model:\n"
                                   "      modelFormat:\n        name: sklearn\n")
     files["serving/sample.json"] = '{"instances": [[5.1, 3.5, 1.4, 0.2], [6.7, 3.0, 5.2, 2.3]]}\n'
     return files

@@ -6,6 +6,7 @@ views.py      objects as REST shows them    hooks.py    webhooks out, deliveries
 auth.py       JWT, tokens, permissions      limits.py   primary and secondary limits, waits
 rest.py       the way of a REST request     ops_*.py    the operations
 graphql.py    the exact queries known       gitstore.py bare repositories, smart HTTP
+rules.py      what must hold before a merge: protection, rulesets
 control.py    /_standin/ for tests          web*.py     pages; markdown.py, static/
 """
 

@@ -228,6 +228,11 @@ class Actions:
         base = self.git.head(repo.id, f"refs/heads/{pull.base_ref}") or pull.base_sha
         pull.mergeable = self.git.merge_tree(repo.id, base, pull.head_sha) is not None
 
+    def is_behind(self, repo, issue) -> bool:
+        """Does its base branch have commits that it has not?"""
+        base = self.git.head(repo.id, f"refs/heads/{issue.pull.base_ref}")
+        return base is not None and not self.git.is_ancestor(repo.id, base, issue.pull.head_sha)
+
     def set_state(self, repo, issue, state, user) -> None:
         if issue.state == state:
             return

@@ -10,7 +10,7 @@ import re
 from standin_common import control as common
 from standin_common.http import Answer
 
-from . import gitstore, hooks, web
+from . import gitstore, hooks, rules, web
 from .ops_pulls import add_review
 from .world import ROLES
 
@@ -152,12 +152,14 @@ def rename_repo(c):
 
 @command("POST", "repos/{owner}/{name}/settings")
 def repo_settings(c):
-    """{archived?, private?, methods?: {merge, squash, rebase}, rules?: [...]}"""
+    """{archived?, private?, methods?: {merge, squash, rebase}, rules?: [...],
+    protection?: {checks, strict?}}; protection is that of the default branch"""
     repo = c.repo
     repo.archived = c.data.get("archived", repo.archived)
     repo.private = c.data.get("private", repo.private)
     repo.methods.update(c.data.get("methods", {}))
-    repo.rules = c.data.get("rules", repo.rules)
+    repo.rules = [rules.complete(rule) for rule in c.data.get("rules", repo.rules)]
+    repo.protection = c.data.get("protection", repo.protection)
 
 
 @command("DELETE", "repos/{owner}/{name}")

@@ -1,5 +1,6 @@
 """Operations on pull requests: reading, closing, merging, reviews."""
 
+from . import rules
 from .auth import ApiError
 from .rest import route
 from .world import Review
@@ -117,6 +118,9 @@ def merge_pull(c):
         raise ApiError(405, f"{words[method]} are not allowed on this repository.")
     if "sha" in c.body and c.body["sha"] != pull.head_sha:
         raise ApiError(409, "Head branch was modified. Review and try the merge again.")
+    forbidden = rules.refusal(c.world, c.repo, issue, method, c.act.is_behind(c.repo, issue))
+    if forbidden:
+        raise ApiError(405, forbidden)
     changed = [file["filename"] for file in c.git.diff(c.repo.id, pull.base_sha, pull.head_sha)]
     if c.credential.kind == "installation" and not c.credential.has({"workflows": "write"}) and \
        any(name.startswith(".github/workflows/") for name in changed):

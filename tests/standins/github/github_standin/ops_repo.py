@@ -66,10 +66,12 @@ def get_branch(c):
         raise ApiError(404, "Branch not found")
     url = f"{c.views.api}/repos/{c.repo.full_name}/branches/{name}"
     commit = c.git.log(c.repo.id, sha, 1)[0]
-    return 200, {"name": name, "commit": c.views.commit(c.repo, commit), "protected": False,
+    checks = c.repo.protection.get("checks", []) if name == c.repo.default_branch else []
+    return 200, {"name": name, "commit": c.views.commit(c.repo, commit), "protected": bool(checks),
                  "_links": {"self": url, "html": f"{c.views.web}/{c.repo.full_name}/tree/{name}"},
-                 "protection": {"enabled": False, "required_status_checks": {
-                     "enforcement_level": "off", "contexts": [], "checks": []}},
+                 "protection": {"enabled": bool(checks), "required_status_checks": {
+                     "enforcement_level": "non_admins" if checks else "off", "contexts": checks,
+                     "checks": [{"context": name, "app_id": None} for name in checks]}},
                  "protection_url": url + "/protection"}
 
 

@@ -8,6 +8,7 @@ import json
 
 from standin_common.clock import iso
 
+from . import rules
 from .world import REACTIONS, ROLES, node_id
 
 ALWAYS_SENT = {"meta", "installation", "installation_repositories"}
@@ -268,6 +269,8 @@ class Views:
             return "dirty"
         if pull.draft:
             return "draft"
+        if rules.blocks(self.world, repo, pull.head_sha):
+            return "blocked"
         runs = self.world.checks_of(repo, pull.head_sha)
         bad = any(run.status != "completed" or run.conclusion not in ("success", "neutral", "skipped")
                   for run in runs)

@@ -139,7 +139,8 @@ class Repo:
     issues: dict = field(default_factory=dict)  # number -> Issue
     statuses: dict = field(default_factory=dict)  # sha -> list of dictionaries, oldest first
     deployments: list = field(default_factory=list)  # dictionaries, oldest first
-    rules: list = field(default_factory=list)
+    rules: list = field(default_factory=list)  # of rulesets, as the API shows them
+    protection: dict = field(default_factory=dict)  # classic: {"checks": [contexts], "strict": bool}
     methods: dict = field(default_factory=lambda: {"merge": True, "squash": True, "rebase": False})
     next_number: int = 1
 

@@ -1,0 +1,95 @@
+"""Rounds of /deploy: each on a pull request with a model of its own, beside the model that serves already.
+
+What is compared is what the world has in the end: who answers, who has the label, what GitHub has of the
+deployment and the merge. And whatever happened, no model got traffic that had not answered its sample.
+"""
+
+import pathlib
+import sys
+
+import rounds
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "scenarios"))
+
+import models  # noqa: E402
+
+COMMAND = '/deploy --steps 50 --force "other rounds have moved the base"'
+SERVICE = "ml-prod/iris"
+FAST = {"poll": {**rounds.FAST["poll"], "service_first": "20ms"}}
+
+
+class DeployStage(rounds.Stage):
+    """A scene with a cluster; the first model serves, the next ones come with the rounds."""
+
+    PULLS_AT_ONCE = 6
+
+    def __init__(self, folder: pathlib.Path, way: dict):
+        super().__init__(folder, config=FAST, **way)
+        self._files = way["files"]
+        self._model = 0
+        self.scene.ann.is_given("maintain")
+        models.deployed(self.scene, "first")
+
+    def _new_pull(self):
+        """Several at once, all of them behind the base, as they are once another round has merged its own."""
+        if not self._fresh:
+            scene = self.scene
+            pulls = [scene.ann.opens("Next", f"round-{self.rounds}-{i}", {f"{self.rounds}-{i}.md": "x\n"})
+                     for i in range(self.PULLS_AT_ONCE)]
+            scene.github.post(f"repos/{scene.repo}/commits", files={"base.md": f"{self.rounds}\n"}, user="ben")
+            self._fresh = [(pull, self._with_model(pull)) for pull in pulls]
+        pull, self.answer = self._fresh.pop()
+        return pull
+
+    def _with_model(self, pull) -> int:
+        self._model += 1
+        models.has_run(self.scene, self.scene.ann, self._model, constant=self._model % 3, on=pull)
+        return self._model % 3
+
+    def count(self, pull) -> dict:
+        cluster = self.scene.cluster
+        return {**super().count(pull), "mutations": len(cluster.mutations()), "requests": len(cluster.requests())}
+
+    def end(self, pull, comment, before: dict) -> dict:
+        scene = self.scene
+        seen = pull.look()
+        merges = [item for item in scene.github.mutations()
+                  if item["kind"] == "pull.merged" and item["number"] == pull.number]
+        return {
+            **super().end(pull, comment, before),
+            "serves its model": models.answers(scene) == [self.answer],
+            "labels": seen["labels"],
+            "deployments": [(each["environment"], each["states"]) for each in seen["deployments"]],
+            "merged": (seen["merged"], len(merges)),
+            "second service": scene.cluster.service("ml-prod", "iris-canary") is not None,
+            "traffic without a sample": self.untested(before),
+        }
+
+    def untested(self, before: dict) -> list[str]:
+        """Models that got traffic before they had answered."""
+        scene = self.scene
+        tried = [(item["revision"], item["at"]) for item in scene.cluster.requests()[before["requests"]:]
+                 if item.get("port") == "ingress" and item["status"] == 200]
+        made, found = [], []
+        for item in scene.cluster.mutations()[before["mutations"]:]:
+            if item["kind"] == "workload.created":
+                made.append(item["name"])
+            for name in self.got_traffic(item, made):
+                if not any(revision.startswith(name) and at <= item["at"] for revision, at in tried):
+                    found.append(f"{name}: {item}")
+        return found
+
+    def got_traffic(self, item: dict, made: list[str]) -> list[str]:
+        """Those of the models made in this round to which a mutation gives traffic, as the names of what runs
+        them begin."""
+        if item.get("service") != SERVICE:
+            return []
+        if item["kind"] == "traffic":
+            return [name for name, percent in item["traffic"].items()
+                    if percent and any(each.startswith(name) for each in made)]
+        is_second = not self.scene.cluster.is_knative and not self.scene.inside
+        return ["iris-canary-predictor"] if is_second and item["kind"] == "workload.created" else []
+
+    def violations(self) -> list[str]:
+        return super().violations() + \
+            [f"the cluster would have refused: {item}" for item in self.scene.cluster.take_violations()]

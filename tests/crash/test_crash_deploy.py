@@ -1,0 +1,98 @@
+"""The bot ends hard at points of /deploy, is started again, and the world is as without it.
+
+In each of the three ways to try a model. Outside the nightly mode some points of each place are tried; with
+KFOPS_CRASH_ALL=1 all of them.
+"""
+
+import concurrent.futures
+import random
+
+import deploys
+import models
+import pytest
+from test_crash_points import PLACES, SEED, Plan, difference
+
+WAYS = {"knative": models.KNATIVE_WAY, "canary": models.CANARY_WAY, "second": models.SECOND_WAY}
+NEW_PLACES = ["kube.before_write", "kube.after_write"]
+ROUNDS = 8  # of each way, outside the nightly mode
+ROUNDS_A_STAGE = 60
+
+
+def points_of(passed: list[str]) -> list[str]:
+    """Each point by its place and how often that was passed before: "kube.after_write:2"."""
+    seen: dict[str, int] = {}
+    found = []
+    for place in passed:
+        seen[place] = seen.get(place, 0) + 1
+        found.append(f"{place}:{seen[place]}")
+    return found
+
+
+def sample(points: list[str], count: int, way: str) -> list[str]:
+    """First one of each place that changes something outside, then others."""
+    dice = random.Random(f"{SEED} {way}")
+    dice.shuffle(points)
+    first = {}
+    for point in points:
+        if point.startswith(("kube.", "github.", "worker.")):
+            first.setdefault(point.partition(":")[0], point)
+    chosen = list(first.values())
+    chosen += [point for point in points if point not in chosen]
+    return chosen[:count]
+
+
+def play(way: str, folder, nightly: bool) -> tuple[Plan, int, list[str]]:
+    """All rounds of one way; what came of them and how many points there are."""
+    plan, made, stage, wanted, count = Plan(), 0, None, None, 0
+    try:
+        while True:
+            if stage is None or stage.rounds >= ROUNDS_A_STAGE:
+                if stage:
+                    stage.stop()
+                stage = deploys.DeployStage(folder / f"{way}-{made}", WAYS[way])
+                made += 1
+                wanted, _ = stage.play(deploys.COMMAND)
+            if not count:
+                passed = stage.points
+                count = len(passed)
+                every = points_of(passed)
+                plan = Plan({"crash_at": point} for point in
+                            (every if nightly else sample(every, ROUNDS, way)))
+                expected(wanted)
+            crash = plan.take()
+            if crash is None:
+                return plan, count, passed
+            try:
+                got, fired = stage.play(deploys.COMMAND, **crash)
+                plan.note(crash, fired, difference(wanted, got))
+            except AssertionError as fault:
+                plan.note(crash, True, str(fault))
+                stage.stop()
+                stage = None
+    finally:
+        if stage:
+            stage.stop()
+
+
+def expected(end: dict) -> None:
+    """What the rounds are compared with must itself be right."""
+    assert [job[:3] for job in end["jobs"]] == [("deploy", 10, None)], end
+    assert end["serves its model"] and end["labels"] == ["Deployed-to-production"], end
+    assert end["deployments"][0][1][-1] == "success" and len(end["deployments"]) == 1, end
+    assert end["merged"] == (True, 1) and not end["second service"], end
+    assert end["traffic without a sample"] == [] and end["trouble"] == [], end
+    assert end["reactions"] == ["rocket"] and len(end["comments"]) == 1, end
+
+
+@pytest.mark.parametrize("ways", [tuple(WAYS)], ids=["each way"])
+def test_a_crash_of_a_deployment_changes_nothing_in_the_end(ways, tmp_path, nightly, tell):
+    with concurrent.futures.ThreadPoolExecutor(len(ways)) as pool:
+        futures = {way: pool.submit(play, way, tmp_path, nightly) for way in ways}
+        results = {way: future.result() for way, future in futures.items()}
+    faults = []
+    for way, (plan, count, passed) in results.items():
+        tell(f"/deploy, {way}: {count} points, {plan.played} rounds, {plan.crashed} with a crash (seed {SEED})")
+        faults += [f"{way}: {fault}" for fault in plan.faults]
+        assert set(passed) - set(PLACES) - set(NEW_PLACES) == set()
+        assert plan.crashed > plan.played // 2
+    assert not faults, "\n\n".join(faults)
