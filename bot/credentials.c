@@ -16,14 +16,14 @@ static const char *name_of(const struct world *world, size_t who)
 }
 
 /* That an App's installation refuses its token concerns that installation alone: it was removed, or
- * the token was withdrawn. */
+ * the token was withdrawn. A server that is too old has not even looked at the token. */
 static bool says_nothing(const struct world *world, const struct err *err)
 {
 	enum err_class class = err->class;
 
 	return (world->app_mode && str_eq(err->code, "github.token_refused")) ||
-	       class == ERR_TRANSIENT || class == ERR_THROTTLED || class == ERR_CORRUPT ||
-	       class == ERR_BUG;
+	       str_eq(err->code, "kfp.too_old") || class == ERR_TRANSIENT ||
+	       class == ERR_THROTTLED || class == ERR_CORRUPT || class == ERR_BUG;
 }
 
 void credentials_note(const struct world *world, size_t who, const struct err *err)

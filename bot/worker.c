@@ -242,11 +242,13 @@ static bool is_patient(const struct task *task)
 /* What the operator has to put right at GitHub or Kubeflow: a key or token that is refused, an
  * address, a certificate. No person on the pull request can do anything about it, and the command
  * is as good as before once it is mended. That no cluster serves the repository takes another file
- * of the operator's and a restart, and what compiles is on this machine: both are told at once. */
+ * of the operator's and a restart, a server that is too old takes a migration, and what compiles is
+ * on this machine: these are told at once. */
 static bool is_operators(const struct task *task)
 {
 	return task->result.err.class == ERR_CONFIG && task->effect.kind != EFFECT_COMPILE &&
-	       !str_eq(task->result.err.code, "config.no_cluster");
+	       !str_eq(task->result.err.code, "config.no_cluster") &&
+	       !str_eq(task->result.err.code, "kfp.too_old");
 }
 
 /* Errors that waiting may cure. */

@@ -364,8 +364,9 @@ static void test_quiet_submits(void **state)
 		assert_int_equal(writer_submit_quietly(writer, &probe->op, NULL), ERR_OK);
 	}
 	writer_wake(writer);
+	settle(); /* perhaps in the same batch, whose hook runs after the last `done` */
 	settle();
-	assert_in_range(atomic_load(&announced), 1, 3);
+	assert_in_range(atomic_load(&announced), 1, 4);
 	writer_on_answered(writer, NULL, NULL);
 	assert_int_equal(atomic_load(&done_count), 10);
 	assert_true(is_stored("quiet-9"));
