@@ -33,6 +33,9 @@ effect_fn effect_jobs_list, effect_job_cancel, effect_job_retry, effect_job_logs
 enum err_class effect_namespace_allowed(const struct effect_call *call, const char *name,
 					struct err *err) MUST_CHECK;
 
+/* The same for the namespace in the arguments, in which a model is served; a list is needed. */
+enum err_class effect_serving_allowed(const struct effect_call *call, struct err *err) MUST_CHECK;
+
 struct github_target effect_target(const struct effect_call *call);
 
 /* The services of the job's cluster; CONFIG "deploy.not_served" where nothing is deployed. */
