@@ -399,11 +399,10 @@ static void sample_is_good(const struct job *job, const struct effect_result *la
 {
 	AUTO_BUF struct buf text = buf_make(1000);
 	json_t *sample = common_data(job, out, "sample");
-	char took[32];
 
 	json_object_update(sample, last->data);
-	str_duration(took, jval_int(last->data, "took_ms", 0));
-	buf_printf(&text, "answered %" PRId64 " in %s", jval_int(last->data, "status", 0), took);
+	buf_printf(&text, "answered %" PRId64 " in %" PRId64 " ms",
+		   jval_int(last->data, "status", 0), jval_int(last->data, "took_ms", 0));
 	common_part(job, out, "sample", PART_DONE, now_ms, buf_text(&text));
 	common_next(job, out);
 }
