@@ -54,19 +54,19 @@ static void put_service(const struct job *job, const json_t *seen, struct buf *d
 
 static void put_changes(const struct job *job, const json_t *seen, struct buf *out)
 {
-	AUTO_BUF struct buf diff = buf_make(DIFF_MAX);
+	AUTO_BUF struct buf diff = buf_make(DIFF_MAX), rows = buf_make(ANSWER_MAX);
 
-	buf_puts(out, "\n| | |\n|---|---|\n");
 	if (jval_str(job->data, "model.uri", NULL)) {
-		buf_puts(out, "| model | ");
-		render_rollout_model(job, out);
-		buf_puts(out, " |\n| its files | ");
-		markdown_code(out, jval_str(job->data, "model.uri", ""), DIFF_MAX);
-		buf_puts(out, " |\n");
+		buf_puts(&rows, "| deploys | ");
+		render_rollout_model(job, &rows);
+		buf_puts(&rows, " |\n| files | ");
+		markdown_code(&rows, jval_str(job->data, "model.uri", ""), DIFF_MAX);
+		buf_puts(&rows, " |\n");
 	}
 	if (seen)
-		put_service(job, seen, &diff, out);
-	put_traffic(job, seen, out);
+		put_service(job, seen, &diff, &rows);
+	put_traffic(job, seen, &rows);
+	render_rows(&rows, out);
 	if (diff.len) {
 		buf_puts(out, "\n");
 		markdown_fence(out, "text", buf_text(&diff), diff.len, DIFF_MAX);

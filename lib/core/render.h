@@ -33,6 +33,9 @@ void render_comment(const struct render_view *view, struct buf *out);
 void render_gates(const json_t *gates, struct buf *out);
 /* What they come to, in one sentence: for a plan. */
 void render_verdict(const json_t *gates, struct buf *out);
+/* A table of two columns from its rows, "| name | text |" and a newline each; the first, which says
+ * what matters most, becomes its head. */
+void render_rows(const struct buf *rows, struct buf *out);
 /* "the model of `9f8e7d6` · its run · made by `train`", of the job's own model. */
 void render_rollout_model(const struct job *job, struct buf *out);
 

@@ -9,7 +9,7 @@
 #include "lib/core/markdown.h"
 #include "lib/core/render.h"
 
-enum { SENTENCE_MAX = 400, ANSWER_MAX = 2048, NAME_MAX_SHOWN = 300 };
+enum { SENTENCE_MAX = 400, ANSWER_MAX = 2048, NAME_MAX_SHOWN = 300, ROWS_MAX = 8000 };
 
 static const char *sign_of(const char *result)
 {
@@ -141,16 +141,26 @@ static void put_result(const struct job *job, struct buf *out)
 
 /* --- which model serves --- */
 
-/* "the model of `9f8e7d6`", or by its address when kfops did not deploy it. */
+static void put_model_of(const char *sha, int64_t pr, struct buf *out)
+{
+	buf_printf(out, "the model of `%.7s`", sha);
+	if (pr)
+		buf_printf(out, " (pull request %" PRId64 ")", pr);
+}
+
+/* "the model of `9f8e7d6` (pull request 7)" by our records, else what the object says of itself. */
 static void put_before(const struct job *job, struct buf *out)
 {
-	const json_t *before = jval_at(job->data, "service.before");
+	const json_t *before = jval_at(job->data, "service.before"),
+		     *served = jval_at(job->data, "service.served");
 	const char *sha = jval_str(before, "sha", ""), *uri = jval_str(before, "storage_uri", "");
 
 	if (!jval_bool(before, "existed", false)) {
 		buf_puts(out, "nothing");
+	} else if (served) {
+		put_model_of(jval_str(served, "sha", "?"), jval_int(served, "pr", 0), out);
 	} else if (*sha) {
-		buf_printf(out, "the model of `%.7s`", sha);
+		put_model_of(sha, 0, out);
 	} else {
 		buf_puts(out, "a model that was not deployed from here: ");
 		markdown_code(out, *uri ? uri : "?", NAME_MAX_SHOWN);
@@ -176,18 +186,27 @@ void render_rollout_model(const struct job *job, struct buf *out)
 
 static void put_done(const struct job *job, struct buf *out)
 {
-	buf_puts(out, "| serves now | ");
+	buf_puts(out, "| serves&nbsp;now | ");
 	render_rollout_model(job, out);
 	buf_puts(out, " |\n| before | ");
 	put_before(job, out);
 	buf_puts(out, " |\n");
 }
 
+static void put_rolled_back(const struct job *job, struct buf *out)
+{
+	buf_puts(out, "| serves&nbsp;now | ");
+	put_model_of(jval_str(job->data, "rollout.returns_to_sha", "?"),
+		     jval_int(job->data, "rollout.returns_to_pr", 0), out);
+	buf_printf(out, " |\n| before | the model of pull request %" PRId64 " |\n",
+		   jval_int(job->data, "rollout.undoes_pr", 0));
+}
+
 static void put_taken_back(const struct job *job, struct buf *out)
 {
 	buf_puts(out, "| tried | ");
 	render_rollout_model(job, out);
-	buf_puts(out, " |\n| serves now | ");
+	buf_puts(out, " |\n| serves&nbsp;now | ");
 	if (jval_bool(job->data, "failed.restored", false)) {
 		put_before(job, out);
 		buf_puts(out, ", as before |\n");
@@ -196,28 +215,49 @@ static void put_taken_back(const struct job *job, struct buf *out)
 	}
 }
 
-/* What everybody asks first: which model gets the traffic now. */
-static void put_place(const struct job *job, struct buf *out)
+void render_rows(const struct buf *rows, struct buf *out)
+{
+	const char *text = buf_text(rows), *rest = strchr(text, '\n');
+
+	if (!rest)
+		return;
+	buf_puts(out, "\n");
+	buf_add(out, text, (size_t)(rest + 1 - text));
+	buf_puts(out, "|---|---|\n");
+	buf_puts(out, rest + 1);
+}
+
+static void put_service_rows(const struct job *job, struct buf *out)
 {
 	const char *uri = jval_str(job->data, "model.uri", NULL);
-	bool ended = job_state_is_final(job->state),
-	     touched = jval_bool(job->data, "rollout.touched", false);
 
-	buf_puts(out, "\n| | |\n|---|---|\n");
-	if (jval_bool(job->data, "rollout.live", false))
-		put_done(job, out);
-	else if (ended && touched)
-		put_taken_back(job, out);
 	buf_puts(out, "| service | ");
 	markdown_code(out, jval_str(job->data, "rollout.service", "?"), NAME_MAX_SHOWN);
 	buf_puts(out, " in ");
 	markdown_code(out, jval_str(job->data, "rollout.namespace", "?"), NAME_MAX_SHOWN);
 	buf_puts(out, " |\n");
-	if (uri) {
-		buf_puts(out, "| model | ");
-		markdown_code(out, uri, NAME_MAX_SHOWN);
-		buf_puts(out, " |\n");
-	}
+	if (!uri)
+		return;
+	buf_puts(out, "| files | ");
+	markdown_code(out, uri, NAME_MAX_SHOWN);
+	buf_puts(out, " |\n");
+}
+
+/* What everybody asks first: which model gets the traffic now. */
+static void put_place(const struct job *job, struct buf *out)
+{
+	AUTO_BUF struct buf rows = buf_make(ROWS_MAX);
+	bool ended = job_state_is_final(job->state),
+	     touched = jval_bool(job->data, "rollout.touched", false);
+
+	if (jval_bool(job->data, "rollout.live", false))
+		put_done(job, &rows);
+	else if (str_eq(job->command, "rollback") && job->state == JOB_DONE)
+		put_rolled_back(job, &rows);
+	else if (ended && touched)
+		put_taken_back(job, &rows);
+	put_service_rows(job, &rows);
+	render_rows(&rows, out);
 	if (ended && !touched && job->state != JOB_DONE && !str_eq(job->command, "rollback"))
 		buf_puts(out, "\nNothing was changed.\n");
 }
@@ -229,7 +269,7 @@ static void put_sample(const struct job *job, struct buf *out)
 
 	if (!body)
 		return;
-	asked = jval_dump(jval_at(job->data, "service.sample"));
+	asked = jval_show(jval_at(job->data, "service.sample"));
 	buf_printf(out, "\n<details><summary>Sample: status %" PRId64 "</summary>\n\nAsked:\n\n",
 		   jval_int(job->data, "sample.status", 0));
 	markdown_fence(out, "json", asked, strlen(asked), ANSWER_MAX);
