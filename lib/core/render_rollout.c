@@ -323,17 +323,17 @@ static void put_next_of_failure(const struct job *job, const char *environment, 
 void render_rollout_next(const struct job *job, struct buf *out)
 {
 	const char *environment = jval_str(job->data, "rollout.environment", "");
+	bool back = !str_eq(job->command, "rollback") &&
+		    jval_bool(job->data, "service.before.existed", false);
 
-	if (job->state != JOB_DONE)
+	if (job->state != JOB_DONE) {
 		put_next_of_failure(job, environment, out);
-	else if (str_eq(job->command, "rollback") ||
-		 !jval_bool(job->data, "service.before.existed", false))
-		buf_printf(out, "\nnext: `%s` · `/logs %" PRId64 "`\n",
-			   str_eq(environment, "staging") ? "/deploy" : "/status", job->id);
-	else
-		buf_printf(out, "\nnext: `/rollback %s` brings the model before back%s\n",
-			   environment,
-			   str_eq(environment, "production")
-				   ? ""
-				   : " · `/deploy` puts this one into production and merges");
+		return;
+	}
+	buf_puts(out, "\nnext: ");
+	if (str_eq(environment, "staging") && !str_eq(job->command, "rollback"))
+		buf_puts(out, "`/deploy` puts it into production and merges · ");
+	if (back)
+		buf_printf(out, "`/rollback %s` brings the model before back · ", environment);
+	buf_printf(out, "`/logs %" PRId64 "`\n", job->id);
 }
