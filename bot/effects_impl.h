@@ -33,9 +33,8 @@ effect_fn effect_jobs_list, effect_job_cancel, effect_job_retry, effect_job_logs
  * Kubeflow only where the operator's file has no list. */
 enum err_class effect_namespace_allowed(const struct effect_call *call, const char *name,
 					struct err *err) MUST_CHECK;
-/* The same for a namespace that is deployed to: only the operator's list counts. */
-enum err_class effect_namespace_served(const struct effect_call *call, const char *name,
-				       struct err *err) MUST_CHECK;
+/* The same for the namespace in the arguments, in which a model is served; a list is needed. */
+enum err_class effect_serving_allowed(const struct effect_call *call, struct err *err) MUST_CHECK;
 
 struct github_target effect_target(const struct effect_call *call);
 

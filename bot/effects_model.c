@@ -283,8 +283,7 @@ enum err_class effect_service_make(struct effect_call *call, struct err *err)
 	AUTO_FREE char *source = effect_path(call->hands->world, call->job, "src");
 	AUTO_JSON json_t *documents = NULL;
 	json_t *wanted = NULL;
-	enum err_class class =
-		effect_namespace_served(call, jval_str(call->args, "namespace", ""), err);
+	enum err_class class = effect_serving_allowed(call, err);
 
 	if (!class)
 		class = make_documents(call, source, &documents, err);

@@ -1,4 +1,5 @@
-/* effects_namespace.c - the operator's ceiling over pipeline.namespace.
+/* effects_namespace.c - the operator's ceiling over the namespaces that a repository names: where
+ * its pipelines run, and where its models are served.
  *
  * The namespace comes from the pull request, and the bot's token may reach more of them than the
  * repository should. Every effect that makes something there asks first, because the operator's
@@ -10,16 +11,18 @@
 
 enum { TELL_MAX = 700 };
 
-static enum err_class refuse_outside(const struct effect_call *call, const char *name,
-				     struct err *err)
+/* `what` begins the sentence: "pipeline.namespace is". */
+static enum err_class refuse_outside(const struct effect_call *call, const char *what,
+				     const char *name, struct err *err)
 {
 	AUTO_BUF struct buf list = buf_make(TELL_MAX);
 
 	config_namespaces_tell(call->hands->world->config, call->job->repo, &list);
-	return err_code(err, ERR_DENIED, "denied.namespace",
-			"pipeline.namespace is `%.63s`, but %s may use %s%s. Name one of those, or "
-			"ask the operator to add it to `repositories[].namespaces`",
-			name, call->job->repo, list.len ? "only " : "none", buf_text(&list));
+	return err_code(
+		err, ERR_DENIED, "denied.namespace",
+		"%s `%.63s`, but %s may use %s%s. Name one of those, or ask the operator to "
+		"add it to `repositories[].namespaces`",
+		what, name, call->job->repo, list.len ? "only " : "none", buf_text(&list));
 }
 
 /* Without a list only a server that knows no namespaces is safe. */
@@ -55,15 +58,19 @@ enum err_class effect_namespace_allowed(const struct effect_call *call, const ch
 	case CONFIG_NAMESPACE_OUTSIDE:
 		break;
 	}
-	return refuse_outside(call, name, err);
+	return refuse_outside(call, "pipeline.namespace is", name, err);
 }
 
-enum err_class effect_namespace_served(const struct effect_call *call, const char *name,
-				       struct err *err)
+/* Kubernetes has many namespaces whatever Kubeflow has, so without a list none is allowed. What was
+ * begun may be finished and taken back, though the operator's file has changed since: it was
+ * allowed when it was tried. */
+enum err_class effect_serving_allowed(const struct effect_call *call, struct err *err)
 {
-	const struct config *config = call->hands->world->config;
+	const char *name = jval_str(call->args, "namespace", "");
 
-	if (config_namespace_of_repo(config, call->job->repo, name) == CONFIG_NAMESPACE_LISTED)
+	if (jval_bool(call->job->data, "rollout.touched", false) ||
+	    config_namespace_of_repo(call->hands->world->config, call->job->repo, name) ==
+		    CONFIG_NAMESPACE_LISTED)
 		return ERR_OK;
-	return refuse_outside(call, name, err);
+	return refuse_outside(call, "the model would be served in", name, err);
 }

@@ -117,6 +117,7 @@ enum err_class effect_sample(struct effect_call *call, struct err *err)
 	{
 		if (class || (i && !jval_bool(call->data, "good", false)))
 			break;
+		jval_set(call->data, "asked", json_integer((json_int_t)i));
 		class = try_one(call, json_array_get(addresses, 0), body, err);
 	}
 	return class;

@@ -41,7 +41,7 @@ bool config_cluster_bool(const struct config *config, size_t i, const char *key)
  * namespaces}. The first that matches counts; -1: the repository is not allowed here. */
 int config_cluster_of_repo(const struct config *config, const char *repo);
 
-/* The ceiling over pipeline.namespace in a repository's own settings. */
+/* The ceiling over the namespaces in a repository's own settings. */
 enum config_namespace {
 	CONFIG_NAMESPACE_LISTED,
 	CONFIG_NAMESPACE_OUTSIDE, /* the repository's entry has a list without it */

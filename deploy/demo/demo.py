@@ -1,4 +1,4 @@
-"""The demonstration: a small GitHub, a small Kubeflow and the bot, on loopback, with a real pipeline.
+"""The demonstration: a small GitHub, Kubeflow and cluster, and the bot, on loopback, with a real pipeline.
 
 Started by demo.sh, which sets KFOPS_BUILD (the folder with kfopsd) and runs this with the right Python.
 """
@@ -19,9 +19,13 @@ import urllib.request
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from tour import Talk, once, tour
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 STANDINS = ROOT / "tests" / "standins"
 APP_ID = 4711
+BOT_USER = "system:serviceaccount:kfops:kfops-deployer"
+NAMESPACES = ("ml-team", "ml-staging", "ml-prod")  # of the sample repository: its runs, its two environments
 
 
 class Demo:
@@ -31,7 +35,7 @@ class Demo:
         self.folder = folder
         self.verbose = verbose
         self.processes: list[tuple[str, subprocess.Popen]] = []
-        path = [str(STANDINS / name) for name in ("common", "github", "kubeflow")]
+        path = [str(STANDINS / name) for name in ("common", "github", "kubeflow", "cluster")]
         self.env = {**os.environ, "PYTHONPATH": os.pathsep.join(path), "PYTHONUNBUFFERED": "1"}
 
     def start(self, name: str, command: list[str]) -> subprocess.Popen:
@@ -70,14 +74,45 @@ class Demo:
                 process.kill()
 
 
+def write_private(path: pathlib.Path, data: bytes):
+    """As an operator would: readable by the bot only."""
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(data)
+
+
 def make_secrets(folder: pathlib.Path):
-    """A webhook secret and the App's key, as an operator would have them: readable by the bot only."""
+    """A webhook secret and the App's key."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL,
                             serialization.NoEncryption())
-    for name, data in (("app.pem", pem), ("webhook.secret", secrets.token_hex(32).encode())):
-        with open(os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(data)
+    write_private(folder / "app.pem", pem)
+    write_private(folder / "webhook.secret", secrets.token_hex(32).encode())
+
+
+def write_roles(folder: pathlib.Path) -> pathlib.Path:
+    """The role that we ship, once for each namespace, as an operator applies it."""
+    roles = folder / "rbac"
+    roles.mkdir(exist_ok=True)
+    shipped = (ROOT / "deploy" / "rbac" / "kfops-deployer.yaml").read_text()
+    for namespace in NAMESPACES[1:]:
+        (roles / f"{namespace}.yaml").write_text(shipped.replace("namespace: models", f"namespace: {namespace}"))
+    return roles
+
+
+def serving_settings(folder: pathlib.Path) -> str:
+    """What the operator's file says of the cluster, once its stand-in listens."""
+    ports = json.loads((folder / "cluster" / "ports.json").read_text())
+    name, key = next(iter(json.loads((folder / "cluster" / "s3.json").read_text()).items()))
+    write_private(folder / "s3-access", name.encode())
+    write_private(folder / "s3-secret", key["secret"].encode())
+    return f"""\
+    serving: true
+    kubeconfig: {folder}/cluster/kubeconfig
+    serving_url: http://127.0.0.1:{ports["ingress"]}
+    s3_url: http://127.0.0.1:{ports["s3"]}
+    s3_access_key_file: {folder}/s3-access
+    s3_secret_key_file: {folder}/s3-secret
+"""
 
 
 def free_port() -> int:
@@ -107,81 +142,66 @@ report:
 poll:
   run_first: 1s
   finished_interval: 2s
+  service_first: 250ms
 clusters:
   - name: demo
     kfp_url: http://127.0.0.1:{kubeflow}
     kfp_ui_url: http://127.0.0.1:{kubeflow}
+    mlmd_url: http://127.0.0.1:{kubeflow}
+{serving_settings(folder)}\
 repositories:
   - match: acme/*
+    namespaces: [{", ".join(NAMESPACES)}]
 """)
     return path
 
 
-def call(url: str, data=None) -> bytes:
-    body = None if data is None else json.dumps(data).encode()
-    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        return answer.read()
-
-
 def is_up(url: str) -> bool:
     try:
-        call(url)
+        urllib.request.urlopen(url, timeout=30).close()
         return True
     except (urllib.error.URLError, OSError):
         return False
 
 
-def start_all(demo: Demo) -> tuple[str, str]:
-    """Starts the three; returns the addresses of the stand-in's control interface and of the page."""
+def start_services(demo: Demo, port: int) -> pathlib.Path:
+    """Starts the three stand-ins; returns the bot's configuration."""
     folder, python = demo.folder, sys.executable
-    port = free_port()
+    objects = str(folder / "objects")  # the store into which pipelines write and from which models are served
     make_secrets(folder)
+    demo.start("cluster", [python, "-m", "cluster_standin", "--state", str(folder / "cluster"), "--objects", objects,
+                           "--namespaces", ",".join(NAMESPACES), "--rbac", str(write_roles(folder)),
+                           "--user", BOT_USER, "--port-file", str(folder / "cluster.port")])
     demo.start("kubeflow", [python, "-m", "kubeflow_standin", "--state", str(folder / "kubeflow"),
-                            "--port-file", str(folder / "kubeflow.port")])
+                            "--objects", objects, "--port-file", str(folder / "kubeflow.port")])
     demo.start("github", [python, "-m", "github_standin", "--state", str(folder / "github"),
                           "--port-file", str(folder / "github.port"),
                           "--webhook-url", f"http://127.0.0.1:{port}/webhook",
                           "--webhook-secret-file", str(folder / "webhook.secret"),
                           "--app-id", str(APP_ID), "--app-key-file", str(folder / "app.pem")])
-    github, kubeflow = demo.port_of("github"), demo.port_of("kubeflow")
-    config = write_config(folder, port, github, kubeflow)
+    demo.port_of("cluster")
+    return write_config(folder, port, demo.port_of("github"), demo.port_of("kubeflow"))
+
+
+def start_all(demo: Demo) -> Talk:
+    """Starts everything, and opens the pull request of the sample repository."""
+    port = free_port()
+    config = start_services(demo, port)
     demo.start("kfopsd", [str(pathlib.Path(os.environ["KFOPS_BUILD"]) / "kfopsd"), "--config", str(config)])
     demo.wait_for("the bot", lambda: is_up(f"http://127.0.0.1:{port}/readyz"))
-    control = f"http://127.0.0.1:{github}/_standin"
-    call(f"{control}/repos", {"owner": "acme", "name": "iris", "organization": True,
-                              "template": str(STANDINS / "sample_repository"),
-                              "collaborators": {"ann": "write", "bob": "maintain", "mallory": "read"}})
-    call(f"{control}/repos/acme/iris/pulls",
-         {"title": "Describe the data", "branch": "describe-data", "user": "ann",
-          "body": "Adds a note about the measurements.",
-          "files": {"NOTES.md": "The flowers were measured by Edgar Anderson.\n"}})
-    return control, f"http://127.0.0.1:{github}/acme/iris/pull/1"
-
-
-def conversation(control: str) -> str:
-    return call(f"{control}/conversation/acme/iris/1.md").decode()
-
-
-def once(demo: Demo, control: str, command: str) -> int:
-    """Gives the command, waits for its end, prints the conversation."""
-    call(f"{control}/repos/acme/iris/pulls/1/comments", {"user": "ann", "body": command})
-    ended = ("🚀", "👎", "😕")
-    demo.wait_for("the end of the command",
-                  lambda: any(mark in conversation(control) for mark in ended), 300)
-    demo.wait_for("the last report",
-                  lambda: b'"in_progress"' not in call(f"{control}/conversation/acme/iris/1.md"), 30)
-    text = conversation(control)
-    print(text)
-    refused = json.loads(call(f"{control}/violations"))["violations"]
-    for violation in refused:
-        print(f"demo: GitHub would have refused: {violation}", file=sys.stderr)
-    return 0 if "🚀" in text and not refused else 1
+    talk = Talk(demo)
+    talk.post("repos", owner="acme", name="iris", organization=True, template=str(STANDINS / "sample_repository"),
+              collaborators={"ann": "write", "bob": "maintain", "mallory": "read"})
+    talk.opens("Describe the data", "describe-data", "Adds a note about the measurements.",
+               {"NOTES.md": "The flowers were measured by Edgar Anderson.\n"})
+    return talk
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="demo.sh", description=__doc__.splitlines()[0])
     parser.add_argument("--once", action="store_true", help="give the command, print the conversation, end")
+    parser.add_argument("--tour", action="store_true",
+                        help="deploy a good model and a broken one, print both conversations, end")
     parser.add_argument("--command", default="/build_run", help="what --once says (default /build_run)")
     parser.add_argument("--keep", metavar="DIR", help="work in this folder and leave it")
     parser.add_argument("--verbose", action="store_true", help="print the bot's log at the end")
@@ -192,11 +212,15 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     code = 1
     try:
-        control, page = start_all(demo)
-        if options.once:
-            code = once(demo, control, options.command)
+        talk = start_all(demo)
+        if options.tour:
+            code = tour(talk)
+        elif options.once:
+            code = once(talk, options.command)
         else:
-            print(f"Open {page} and write a comment: /build_run\n(Ctrl-C ends it; the logs are in {folder})")
+            print(f"Open {talk.page(1)} and write a comment: /build_run\n"
+                  "After that, as bob: /staging_deploy, /plan, /deploy\n"
+                  f"(Ctrl-C ends it; the logs are in {folder})")
             code = 0
             while all(process.poll() is None for _, process in demo.processes):
                 time.sleep(0.5)

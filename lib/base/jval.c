@@ -63,12 +63,24 @@ enum err_class jval_parse(json_t **out, const char *text, size_t len, struct err
 		       fault.text);
 }
 
-char *jval_dump(const json_t *value)
+static char *dump(const json_t *value, size_t more_flags)
 {
-	char *text = json_dumps(value, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY);
+	char *text =
+		json_dumps(value, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY | more_flags);
 
 	must(text);
 	return text;
+}
+
+char *jval_dump(const json_t *value)
+{
+	return dump(value, 0);
+}
+
+/* 15 digits: as many as every decimal number keeps on its way through a double. */
+char *jval_show(const json_t *value)
+{
+	return dump(value, JSON_REAL_PRECISION(15));
 }
 
 json_t *jval_at(const json_t *value, const char *path)

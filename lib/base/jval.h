@@ -24,6 +24,8 @@ enum err_class jval_parse(json_t **out, const char *text, size_t len, struct err
 
 /* Compact text with sorted keys, so equal values give equal bytes; the caller frees. */
 char *jval_dump(const json_t *value) MUST_CHECK;
+/* The same for people: numbers as they were written, so 5.1 is not 5.0999999999999996. */
+char *jval_show(const json_t *value) MUST_CHECK;
 
 /* Member at a dotted path ("user.permissions.push"); NULL when absent or null. Borrowed. */
 json_t *jval_at(const json_t *value, const char *path);

@@ -12,39 +12,63 @@
 
 enum { ANSWER_MAX = 40000, DIFF_MAX = 8000 };
 
-static void put_traffic(const struct job *job, struct buf *out)
+static void put_traffic(const struct job *job, const json_t *seen, struct buf *out)
 {
 	json_t *percents = jval_at(job->data, "rollout.percents"), *each;
 	int64_t hold_ms = jval_int(job->data, "rollout.hold_ms", 0);
 	char hold[32];
 	size_t i;
 
-	buf_puts(out, "\nTraffic: 0 %");
+	buf_puts(out, "| traffic | 0 %");
 	json_array_foreach(percents, i, each)
 		buf_printf(out, " → %" JSON_INTEGER_FORMAT " %%", json_integer_value(each));
 	if (hold_ms) {
 		str_duration(hold, hold_ms);
 		buf_printf(out, ", each held for %s", hold);
 	}
-	buf_puts(out, ".\n");
+	if (seen && !jval_at(seen, "live"))
+		buf_puts(out,
+			 "; nothing serves there yet, so the first model gets all of it when it "
+			 "is ready");
+	buf_puts(out, " |\n");
 }
 
-static void put_service(const struct job *job, const json_t *seen, struct buf *out)
+/* What changes in the service; the lines go to `diff`. */
+static void put_service(const struct job *job, const json_t *seen, struct buf *diff,
+			struct buf *out)
 {
-	AUTO_BUF struct buf diff = buf_make(DIFF_MAX);
 	const json_t *wanted = jval_at(job->data, "service.wanted"), *live = jval_at(seen, "live");
 
-	buf_printf(out,
-		   "\nInferenceService `%s` in `%s`: ", jval_str(job->data, "rollout.service", "?"),
+	buf_printf(out, "| service | `%s` in `%s`: ", jval_str(job->data, "rollout.service", "?"),
 		   jval_str(job->data, "rollout.namespace", "?"));
-	if (!wanted) {
-		buf_puts(out, "not known without a model.\n");
-	} else if (!live) {
-		buf_puts(out, "will be made.\n");
-	} else if (!isvc_diff(&diff, wanted, live)) {
-		buf_puts(out, "nothing changes.\n");
-	} else {
-		buf_puts(out, "what changes:\n\n");
+	if (!wanted)
+		buf_puts(out, "not known without a model");
+	else if (!live)
+		buf_puts(out, "will be made");
+	else if (!isvc_diff(diff, wanted, live))
+		buf_puts(out, "nothing changes");
+	else
+		buf_puts(out, "changes as shown below");
+	buf_puts(out, " |\n");
+}
+
+static void put_changes(const struct job *job, const json_t *seen, struct buf *out)
+{
+	AUTO_BUF struct buf diff = buf_make(DIFF_MAX), rows = buf_make(ANSWER_MAX);
+
+	if (jval_str(job->data, "model.uri", NULL)) {
+		buf_puts(&rows, "| deploys | ");
+		render_rollout_model(job, &rows);
+		buf_puts(&rows, " |\n| files | ");
+		markdown_code(&rows, jval_str(job->data, "model.uri", ""), DIFF_MAX);
+		buf_puts(&rows, " |\n");
+	}
+	if (seen)
+		put_service(job, seen, &diff, &rows);
+	put_traffic(job, seen, &rows);
+	render_rows(&rows, out);
+	if (diff.len) {
+		buf_puts(out, "\n");
 		markdown_fence(out, "text", buf_text(&diff), diff.len, DIFF_MAX);
 	}
 }
@@ -53,6 +77,7 @@ static void decide_answer(const struct job *job, const struct effect_result *las
 			  struct update *out)
 {
 	AUTO_BUF struct buf text = buf_make(ANSWER_MAX);
+	const json_t *gates = json_object_get(job->data, "gates");
 	json_t *args;
 
 	(void)now_ms;
@@ -63,22 +88,17 @@ static void decide_answer(const struct job *job, const struct effect_result *las
 		common_ask(out, EFFECT_SERVICE_LOOK, args);
 		return;
 	}
-	buf_printf(&text, "What `/deploy %s` would do now with `%.7s`:\n\n",
-		   rollout_environment(job), job->head_sha);
-	render_gates(json_object_get(job->data, "gates"), &text);
-	if (jval_str(job->data, "model.uri", NULL)) {
-		buf_puts(&text, "\nModel: ");
-		markdown_code(&text, jval_str(job->data, "model.uri", ""), DIFF_MAX);
-		buf_puts(&text, "\n");
-	}
+	buf_printf(&text, "What `/deploy %s` would do now with `%.7s`: ", rollout_environment(job),
+		   job->head_sha);
+	render_verdict(gates, &text);
+	put_changes(job, last->err.class ? NULL : last->data, &text);
 	if (last->err.class) {
 		buf_puts(&text, "\nThe cluster could not be asked: ");
 		markdown_text(&text, last->err.msg, DIFF_MAX);
 		buf_puts(&text, "\n");
-	} else {
-		put_service(job, last->data, &text);
 	}
-	put_traffic(job, &text);
+	buf_puts(&text, "\n");
+	render_gates(gates, &text);
 	out->data = json_object();
 	jval_set_str(out->data, "answer", buf_text(&text));
 	common_end(out, JOB_DONE, NULL, "answered");

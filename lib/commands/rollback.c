@@ -48,7 +48,8 @@ static void decide_target(const struct job *job, const struct effect_result *las
 	}
 	if (last->err.class == ERR_NOT_FOUND) {
 		common_end(out, JOB_FAILED, "rollback.nothing",
-			   "%s. There is nothing to go back to in %s", last->err.msg,
+			   "%s has had no model before this one, so there is nothing to go back "
+			   "to",
 			   rollout_environment(job));
 		return;
 	}
@@ -191,7 +192,9 @@ static void decide_label(const struct job *job, const struct effect_result *last
 static void decide_tell(const struct job *job, const struct effect_result *last, int64_t now_ms,
 			struct update *out)
 {
-	int64_t id = jval_int(job->data, "rollout.undoes_remote_id", 0);
+	int64_t id = jval_int(job->data, "rollout.undoes_remote_id", 0),
+		pr = jval_int(job->data, "rollout.returns_to_pr", 0);
+	const char *sha = jval_str(job->data, "rollout.returns_to_sha", "?");
 	json_t *args;
 
 	(void)now_ms;
@@ -207,8 +210,7 @@ static void decide_tell(const struct job *job, const struct effect_result *last,
 		rollout_note(job, "GitHub's deployment was not marked", last, out);
 	common_end(out, JOB_DONE, NULL,
 		   "%s serves the model of `%.7s` (pull request %" PRId64 ") again",
-		   rollout_environment(job), jval_str(job->data, "rollout.returns_to_sha", "?"),
-		   jval_int(job->data, "rollout.returns_to_pr", 0));
+		   rollout_environment(job), sha, pr);
 }
 
 static const struct command_flag flags[] = {

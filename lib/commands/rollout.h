@@ -8,7 +8,7 @@
  *   facts    what GitHub says of the merge, as effect github.merge_facts brings it
  *   run      {"id","link","sha","pr","state","job"} of the run whose model it is
  *   model    {"uri","digest","files","bytes","task","output","cached","found","fits","why","code"}
- *   service  {"wanted","before","samples","schema","link"}
+ *   service  {"wanted","before","served":{"sha","pr"},"samples","schema","link"}
  *   sample   {"status","took_ms","body","verdict"}
  *   gates    [{"gate","result","code","sentence","line"}]
  *   failed   {"state","code","message"}: why a rollout is being taken back

@@ -171,10 +171,13 @@ void rollout_begin(const struct job *job, const struct effect_result *last, int6
 		args = json_object();
 		jval_set(args, "wanted", json_deep_copy(json_object_get(service, "wanted")));
 		jval_set_str(args, "namespace", jval_str(job->data, "rollout.namespace", ""));
+		jval_set_str(args, "environment", rollout_environment(job));
 		jval_set_int(args, "fence", jval_int(job->data, "rollout.fence", 0));
 		common_ask(out, EFFECT_SERVICE_BEFORE, args);
 	} else if (jval_at(last->data, "before")) {
 		jval_set(service, "before", json_incref(jval_at(last->data, "before")));
+		if (jval_at(last->data, "served"))
+			jval_set(service, "served", json_incref(jval_at(last->data, "served")));
 		jval_set(service, "wanted", json_incref(jval_at(last->data, "wanted")));
 		if (rollout_is_live_already(service)) {
 			common_next(job, out);

@@ -399,12 +399,13 @@ static size_t show_level(struct buf *out, struct places *places, const struct pl
 	json_object_foreach((json_t *)(uintptr_t)place->patch, key, value)
 	{
 		const json_t *live = json_object_get(place->live, key);
+		AUTO_FREE char *whole =
+			str_printf("%s%s%s", place->path, *place->path ? "." : "", key);
 		char path[PATH_BYTES];
 
 		if (str_starts(key, ISVC_MARK))
 			continue;
-		(void)snprintf(path, sizeof path, "%s%s%s", place->path, *place->path ? "." : "",
-			       key);
+		str_copy(path, sizeof path, whole);
 		if (json_is_object(value)) {
 			add_place(places, value, live, path);
 			continue;

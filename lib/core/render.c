@@ -48,9 +48,12 @@ static const char *state_sign(const struct job *job)
 static void put_headline(const struct render_view *view, struct buf *out)
 {
 	const struct job *job = view->job;
-	const char *sign = state_sign(job);
+	const char *sign = state_sign(job),
+		   *environment = jval_str(job->data, "rollout.environment", NULL);
 
 	buf_printf(out, "%s%s**/%s**", sign, *sign ? " " : "", job->command);
+	if (environment)
+		buf_printf(out, " · `%s`", environment);
 	if (job->head_sha[0])
 		buf_printf(out, " · commit `%.7s`", job->head_sha);
 	buf_printf(out, " · asked by @%s · job %" PRId64 "\n", job->actor, job->id);
@@ -294,7 +297,8 @@ static void put_links(const struct render_view *view, struct buf *out)
 	const char *version = jval_str(view->job->data, "version.link", "");
 	const char *id = jval_str(view->job->data, "run.id", "");
 
-	if (!*id && !*jval_str(view->job->data, "version.name", ""))
+	if (json_object_get(view->job->data, "rollout") ||
+	    (!*id && !*jval_str(view->job->data, "version.name", "")))
 		return;
 	buf_puts(out, "\n");
 	if (*id && *run)

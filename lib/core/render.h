@@ -32,8 +32,15 @@ void render_marker(const struct job *job, const char *slot, struct buf *out);
 /* The whole comment, at most MARKDOWN_BODY_MAX bytes. */
 void render_comment(const struct render_view *view, struct buf *out);
 
-/* A table of the verdicts of gates: [{"gate","result","sentence"}]. */
+/* A table of the verdicts of gates: [{"gate","result","sentence","line"}]. */
 void render_gates(const json_t *gates, struct buf *out);
+/* What they come to, in one sentence: for a plan. */
+void render_verdict(const json_t *gates, struct buf *out);
+/* A table of two columns from its rows, "| name | text |" and a newline each; the first, which says
+ * what matters most, becomes its head. */
+void render_rows(const struct buf *rows, struct buf *out);
+/* "the model of `9f8e7d6` · its run · made by `train`", of the job's own model. */
+void render_rollout_model(const struct job *job, struct buf *out);
 
 /* A sentence for people: what stands between backticks becomes code, the rest plain text. */
 void render_sentence(const char *text, struct buf *out);

@@ -9,7 +9,7 @@
 #include "lib/core/markdown.h"
 #include "lib/core/render.h"
 
-enum { SENTENCE_MAX = 400, ANSWER_MAX = 2048, NAME_MAX_SHOWN = 300 };
+enum { SENTENCE_MAX = 400, ANSWER_MAX = 2048, NAME_MAX_SHOWN = 300, ROWS_MAX = 8000 };
 
 static const char *sign_of(const char *result)
 {
@@ -23,23 +23,112 @@ static const char *sign_of(const char *result)
 	return "❔";
 }
 
+/* "up_to_date" as people write it. */
+static void put_gate_name(const json_t *row, struct buf *out)
+{
+	for (const char *c = jval_str(row, "gate", "?"); *c; c++)
+		buf_putc(out, *c == '_' ? ' ' : *c);
+}
+
+static bool is_skipped(const json_t *row)
+{
+	return str_eq(jval_str(row, "result", ""), "skipped");
+}
+
+static bool is_refusal(const json_t *row)
+{
+	return !is_skipped(row) && !str_eq(jval_str(row, "result", ""), "passed");
+}
+
+static const json_t *first_refusal(const json_t *gates)
+{
+	const json_t *row;
+	size_t i;
+
+	json_array_foreach(gates, i, row) if (is_refusal(row)) return row;
+	return NULL;
+}
+
+static void put_row(const json_t *row, struct buf *out)
+{
+	buf_printf(out, "| %s | ", sign_of(jval_str(row, "result", "")));
+	put_gate_name(row, out);
+	buf_puts(out, " | ");
+	markdown_text(out, jval_str(row, "sentence", ""), SENTENCE_MAX);
+	buf_puts(out, " |\n");
+}
+
+/* What is not asked for here is named in one line: half of a table of blanks helps nobody. */
+static void put_skipped(const json_t *gates, struct buf *out)
+{
+	const char *before = "\nNot asked for here: ";
+	const json_t *row;
+	size_t i;
+
+	json_array_foreach(gates, i, row)
+	{
+		if (!is_skipped(row))
+			continue;
+		buf_puts(out, before);
+		put_gate_name(row, out);
+		before = ", ";
+	}
+	if (str_eq(before, ", "))
+		buf_puts(out, ".\n");
+}
+
 void render_gates(const json_t *gates, struct buf *out)
 {
 	const json_t *row;
 	size_t i;
 
 	buf_puts(out, "| | gate | |\n|---|---|---|\n");
-	json_array_foreach(gates, i, row)
-	{
-		buf_printf(out, "| %s | %s | ", sign_of(jval_str(row, "result", "")),
-			   jval_str(row, "gate", "?"));
-		markdown_text(out, jval_str(row, "sentence", ""), SENTENCE_MAX);
-		if (*jval_str(row, "line", "")) {
-			buf_puts(out, " ");
-			markdown_code(out, jval_str(row, "line", ""), SENTENCE_MAX);
-		}
-		buf_puts(out, " |\n");
+	json_array_foreach(gates, i, row) if (!is_skipped(row)) put_row(row, out);
+	put_skipped(gates, out);
+}
+
+void render_verdict(const json_t *gates, struct buf *out)
+{
+	const json_t *first = first_refusal(gates);
+	const char *line = first ? jval_str(first, "line", "") : "";
+
+	if (!first) {
+		buf_puts(out, "**It would go through.**\n");
+		return;
 	}
+	buf_puts(out, str_eq(jval_str(first, "result", ""), "waits") ? "**It would wait:** "
+								     : "**It would be refused:** ");
+	markdown_text(out, jval_str(first, "sentence", ""), SENTENCE_MAX);
+	if (*line) {
+		buf_puts(out, " ");
+		markdown_code(out, line, SENTENCE_MAX);
+	}
+	buf_puts(out, "\n");
+}
+
+/* The first refusal answers; what comes after it was not asked any more. */
+static void put_gates(const json_t *gates, struct buf *out)
+{
+	const json_t *first = first_refusal(gates), *row;
+	size_t i;
+
+	if (!json_array_size(gates))
+		return;
+	buf_printf(out, "\n<details><summary>Gates: %s</summary>\n\n",
+		   first ? "one refuses" : "all passed");
+	if (!first) {
+		render_gates(gates, out);
+	} else {
+		buf_puts(out, "| | gate | |\n|---|---|---|\n");
+		json_array_foreach(gates, i, row)
+		{
+			if (!is_skipped(row))
+				put_row(row, out);
+			if (row == first)
+				break;
+		}
+	}
+	buf_puts(out, "\n</details>\n");
 }
 
 /* The sentence of a good end; that of a bad one is shown with its code. */
@@ -50,32 +139,142 @@ static void put_result(const struct job *job, struct buf *out)
 	buf_puts(out, ".\n");
 }
 
-static void put_place(const struct job *job, struct buf *out)
+/* --- which model serves --- */
+
+static void put_model_of(const char *sha, int64_t pr, struct buf *out)
 {
-	const char *service = jval_str(job->data, "rollout.service", NULL);
+	buf_printf(out, "the model of `%.7s`", sha);
+	if (pr)
+		buf_printf(out, " (pull request %" PRId64 ")", pr);
+}
+
+/* "the model of `9f8e7d6` (pull request 7)" by our records, else what the object says of itself. */
+static void put_before(const struct job *job, struct buf *out)
+{
+	const json_t *before = jval_at(job->data, "service.before"),
+		     *served = jval_at(job->data, "service.served");
+	const char *sha = jval_str(before, "sha", ""), *uri = jval_str(before, "storage_uri", "");
+
+	if (!jval_bool(before, "existed", false)) {
+		buf_puts(out, "nothing");
+	} else if (served) {
+		put_model_of(jval_str(served, "sha", "?"), jval_int(served, "pr", 0), out);
+	} else if (*sha) {
+		put_model_of(sha, 0, out);
+	} else {
+		buf_puts(out, "a model that was not deployed from here: ");
+		markdown_code(out, *uri ? uri : "?", NAME_MAX_SHOWN);
+	}
+}
+
+void render_rollout_model(const struct job *job, struct buf *out)
+{
+	const char *run = jval_str(job->data, "run.id", ""),
+		   *link = jval_str(job->data, "run.link", ""),
+		   *task = jval_str(job->data, "model.task", "");
+
+	buf_printf(out, "the model of `%.7s`", job->head_sha);
+	if (*run && *link)
+		buf_printf(out, " · [its run](%s)", link);
+	else if (*run)
+		buf_printf(out, " · run `%s`", run);
+	if (*task) {
+		buf_puts(out, " · made by ");
+		markdown_code(out, task, NAME_MAX_SHOWN);
+	}
+}
+
+static void put_done(const struct job *job, struct buf *out)
+{
+	buf_puts(out, "| serves&nbsp;now | ");
+	render_rollout_model(job, out);
+	buf_puts(out, " |\n| before | ");
+	put_before(job, out);
+	buf_puts(out, " |\n");
+}
+
+static void put_rolled_back(const struct job *job, struct buf *out)
+{
+	buf_puts(out, "| serves&nbsp;now | ");
+	put_model_of(jval_str(job->data, "rollout.returns_to_sha", "?"),
+		     jval_int(job->data, "rollout.returns_to_pr", 0), out);
+	buf_printf(out, " |\n| before | the model of pull request %" PRId64 " |\n",
+		   jval_int(job->data, "rollout.undoes_pr", 0));
+}
+
+static void put_taken_back(const struct job *job, struct buf *out)
+{
+	buf_puts(out, "| tried | ");
+	render_rollout_model(job, out);
+	buf_puts(out, " |\n| serves&nbsp;now | ");
+	if (jval_bool(job->data, "failed.restored", false)) {
+		put_before(job, out);
+		buf_puts(out, ", as before |\n");
+	} else {
+		buf_puts(out, "look at the service: it could not be put back |\n");
+	}
+}
+
+void render_rows(const struct buf *rows, struct buf *out)
+{
+	const char *text = buf_text(rows), *rest = strchr(text, '\n');
+
+	if (!rest)
+		return;
+	buf_puts(out, "\n");
+	buf_add(out, text, (size_t)(rest + 1 - text));
+	buf_puts(out, "|---|---|\n");
+	buf_puts(out, rest + 1);
+}
+
+static void put_service_rows(const struct job *job, struct buf *out)
+{
 	const char *uri = jval_str(job->data, "model.uri", NULL);
 
-	if (!service)
-		return;
-	buf_puts(out, "\nService ");
-	markdown_code(out, service, NAME_MAX_SHOWN);
+	buf_puts(out, "| service | ");
+	markdown_code(out, jval_str(job->data, "rollout.service", "?"), NAME_MAX_SHOWN);
 	buf_puts(out, " in ");
 	markdown_code(out, jval_str(job->data, "rollout.namespace", "?"), NAME_MAX_SHOWN);
-	if (uri) {
-		buf_puts(out, " · model ");
-		markdown_code(out, uri, NAME_MAX_SHOWN);
-	}
-	buf_puts(out, "\n");
+	buf_puts(out, " |\n");
+	if (!uri)
+		return;
+	buf_puts(out, "| files | ");
+	markdown_code(out, uri, NAME_MAX_SHOWN);
+	buf_puts(out, " |\n");
+}
+
+/* What everybody asks first: which model gets the traffic now. */
+static void put_place(const struct job *job, struct buf *out)
+{
+	AUTO_BUF struct buf rows = buf_make(ROWS_MAX);
+	bool ended = job_state_is_final(job->state),
+	     touched = jval_bool(job->data, "rollout.touched", false);
+
+	if (jval_bool(job->data, "rollout.live", false))
+		put_done(job, &rows);
+	else if (str_eq(job->command, "rollback") && job->state == JOB_DONE)
+		put_rolled_back(job, &rows);
+	else if (ended && touched)
+		put_taken_back(job, &rows);
+	put_service_rows(job, &rows);
+	render_rows(&rows, out);
+	if (ended && !touched && job->state != JOB_DONE && !str_eq(job->command, "rollback"))
+		buf_puts(out, "\nNothing was changed.\n");
 }
 
 static void put_sample(const struct job *job, struct buf *out)
 {
 	const char *body = jval_str(job->data, "sample.body", NULL);
+	AUTO_FREE char *asked = NULL;
 
 	if (!body)
 		return;
-	buf_printf(out, "\n<details><summary>Sample: status %" PRId64 "</summary>\n\n",
+	asked = jval_show(json_array_get(jval_at(job->data, "service.samples"),
+					 (size_t)jval_int(job->data, "sample.asked", 0)));
+	buf_printf(out, "\n<details><summary>Sample: status %" PRId64 "</summary>\n\nAsked:\n\n",
 		   jval_int(job->data, "sample.status", 0));
+	markdown_fence(out, "json", asked, strlen(asked), ANSWER_MAX);
+	buf_puts(out, "\nAnswered:\n\n");
 	markdown_fence(out, "json", body, strlen(body), ANSWER_MAX);
 	buf_puts(out, "\n</details>\n");
 }
@@ -95,34 +294,47 @@ static void put_notes(const struct job *job, struct buf *out)
 
 void render_rollout(const struct job *job, struct buf *out)
 {
-	json_t *gates = json_object_get(job->data, "gates");
-
-	if (job->state == JOB_DONE && json_object_get(job->data, "rollout") && job->message)
+	if (!json_object_get(job->data, "rollout"))
+		return;
+	if (job->state == JOB_DONE && job->message)
 		put_result(job, out);
 	put_notes(job, out);
-	put_place(job, out);
+	if (jval_str(job->data, "rollout.service", NULL))
+		put_place(job, out);
 	put_sample(job, out);
-	if (!json_array_size(gates))
-		return;
-	buf_puts(out, "\n<details><summary>Gates</summary>\n\n");
-	render_gates(gates, out);
-	buf_puts(out, "\n</details>\n");
+	put_gates(json_object_get(job->data, "gates"), out);
+}
+
+/* --- what may be said next --- */
+
+static void put_next_of_failure(const struct job *job, const char *environment, struct buf *out)
+{
+	if (jval_bool(job->data, "rollout.live", false) || str_eq(job->command, "rollback"))
+		buf_printf(out, "\nnext: `/status` · `/logs %" PRId64 "`\n", job->id);
+	else if (jval_bool(job->data, "rollout.touched", false))
+		buf_printf(out,
+			   "\nnext: push a fix and `/build_run`, then `/%s` again · `/logs %" PRId64
+			   "`\n",
+			   job->command, job->id);
+	else
+		buf_printf(out, "\nnext: `/plan %s` shows every gate · `/logs %" PRId64 "`\n",
+			   environment, job->id);
 }
 
 void render_rollout_next(const struct job *job, struct buf *out)
 {
-	const char *environment = jval_str(job->data, "rollout.environment", "production");
-	bool live = jval_bool(job->data, "rollout.live", false);
+	const char *environment = jval_str(job->data, "rollout.environment", "");
+	bool back = !str_eq(job->command, "rollback") &&
+		    jval_bool(job->data, "service.before.existed", false);
 
-	if (str_eq(job->command, "rollback"))
-		buf_printf(out, "\nnext: `/status` · `/logs %" PRId64 "`\n", job->id);
-	else if (!live)
-		buf_printf(out, "\nnext: `/plan %s` shows every gate · `/logs %" PRId64 "`\n",
-			   environment, job->id);
-	else if (job->state != JOB_DONE) /* its sentence says what to do */
-		buf_printf(out, "\nnext: `/logs %" PRId64 "`\n", job->id);
-	else if (str_eq(environment, "production"))
-		buf_puts(out, "\nnext: `/rollback production` brings the model before back\n");
-	else
-		buf_puts(out, "\nnext: `/deploy` puts it into production and merges\n");
+	if (job->state != JOB_DONE) {
+		put_next_of_failure(job, environment, out);
+		return;
+	}
+	buf_puts(out, "\nnext: ");
+	if (str_eq(environment, "staging") && !str_eq(job->command, "rollback"))
+		buf_puts(out, "`/deploy` puts it into production and merges · ");
+	if (back)
+		buf_printf(out, "`/rollback %s` brings the model before back · ", environment);
+	buf_printf(out, "`/logs %" PRId64 "`\n", job->id);
 }

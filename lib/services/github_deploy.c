@@ -97,17 +97,47 @@ static enum err_class take_label(struct github *gh, struct http *http,
 	return class == ERR_NOT_FOUND ? ERR_OK : class; /* it has gone meanwhile */
 }
 
+static bool has_label(const json_t *labels, const char *label)
+{
+	const json_t *each;
+	size_t i;
+
+	json_array_foreach(labels, i, each)
+	{
+		if (str_eq_nocase(jval_str(each, "name", ""), label))
+			return true;
+	}
+	return false;
+}
+
+/* Asks before it writes: writes are paced, so the second of two finds that it must wait, and the
+ * whole is repeated; a first one that was sent again each time would keep the second from ever
+ * being due. */
+static enum err_class put_label(struct github *gh, struct http *http,
+				const struct github_target *to, int64_t pr, const char *label,
+				struct err *err)
+{
+	AUTO_FREE char *url = github_repo_url(gh, to, "/issues/%" PRId64 "/labels", pr);
+	AUTO_FREE char *all = str_printf("%s?per_page=%d", url, LIST_MAX);
+	AUTO_JSON json_t *body = json_pack("{s:[s]}", "labels", label);
+	AUTO_ANSWER struct github_answer has = {0}, added = {0};
+
+	if (send(gh, http, to, "GET", all, NULL, &has, err))
+		return err->class;
+	if (has_label(has.json, label))
+		return ERR_OK;
+	return send(gh, http, to, "POST", url, body, &added, err);
+}
+
 enum err_class github_label_move(struct github *gh, struct http *http,
 				 const struct github_target *to, int64_t pr, const char *label,
 				 struct err *err)
 {
 	AUTO_FREE char *name = github_segment(label);
-	AUTO_FREE char *add = github_repo_url(gh, to, "/issues/%" PRId64 "/labels", pr);
 	AUTO_FREE char *others = github_repo_url(
 		gh, to, "/issues?labels=%.300s&state=all&per_page=%d", name, LIST_MAX);
-	AUTO_JSON json_t *body = json_pack("{s:[s]}", "labels", label);
-	AUTO_ANSWER struct github_answer added = {0}, listed = {0};
-	enum err_class class = send(gh, http, to, "POST", add, body, &added, err);
+	AUTO_ANSWER struct github_answer listed = {0};
+	enum err_class class = put_label(gh, http, to, pr, label, err);
 	const json_t *each;
 	size_t i;
 

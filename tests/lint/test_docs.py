@@ -10,6 +10,7 @@ import subprocess
 
 import pytest
 from test_house import ROOT, daemon, name_of, private_key
+from test_kserve_objects import spec_of, unknown
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "deploy").rglob("*.md")),
          *sorted((ROOT / "tests").rglob("*.md"))]
@@ -49,8 +50,37 @@ def test_configurations_are_valid(tmp_path):
 
 def test_every_yaml_block_is_of_a_kind_that_is_tested():
     other = [page for page, block in blocks("yaml")
-             if not is_of_operator(block) and not block.startswith(("repository:", "pipeline:"))]
+             if not is_of_operator(block) and not block.startswith(("repository:", "pipeline:", "apiVersion:"))]
     assert not other
+
+
+def manifests() -> list[tuple[str, dict]]:
+    yaml = pytest.importorskip("yaml")
+    return [(page, yaml.safe_load(block)) for page, block in blocks("yaml") if block.startswith("apiVersion:")]
+
+
+def test_manifests_name_what_they_are():
+    found = manifests()
+    assert {"InferenceService", "NetworkPolicy", "AuthorizationPolicy"} <= {item["kind"] for _, item in found}
+    for page, item in found:
+        assert set(item) == {"apiVersion", "kind", "metadata", "spec"} and item["metadata"]["name"], page
+
+
+def test_inference_services_have_only_what_kserve_knows():
+    found = [item for _, item in manifests() if item["kind"] == "InferenceService"]
+    assert found and not [unknown(item["spec"], spec_of("inferenceservices.crd.yaml"), "spec") for item in found
+                          if unknown(item["spec"], spec_of("inferenceservices.crd.yaml"), "spec")]
+
+
+def test_python_functions_make_an_inference_service():
+    found = [block for _, block in blocks("python") if "inference_service_instance" in block]
+    assert found
+    for block in found:
+        names = {}
+        exec(compile(block, "docs", "exec"), names)
+        made = names["inference_service_instance"](name="iris", storage_uri="s3://models/iris/", namespace="ml-prod")
+        assert made["kind"] == "InferenceService" and made["metadata"] == {"name": "iris", "namespace": "ml-prod"}
+        assert not unknown(made["spec"], spec_of("inferenceservices.crd.yaml"), "spec")
 
 
 def commands() -> list[tuple[str, list[str]]]:

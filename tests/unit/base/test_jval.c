@@ -161,6 +161,23 @@ static void test_clean_utf8(void **state)
 	}
 }
 
+static void test_shown_as_written(void **state)
+{
+	static const char *const texts[] = {"[5.1,0.2,-6.7]", "[1e300,0.123456789012345]",
+					    "[3,true]"};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		AUTO_JSON json_t *value = NULL;
+		AUTO_FREE char *text = NULL;
+		struct err err;
+
+		assert_int_equal(jval_parse(&value, texts[i], strlen(texts[i]), &err), ERR_OK);
+		text = jval_show(value);
+		assert_string_equal(text, texts[i]);
+	}
+}
+
 static const struct CMUnitTest jval_tests[] = {
 	cmocka_unit_test(test_parse),
 	cmocka_unit_test(test_a_cut_answer_does_not_show_its_secret),
@@ -169,6 +186,7 @@ static const struct CMUnitTest jval_tests[] = {
 	cmocka_unit_test(test_paths),
 	cmocka_unit_test(test_set),
 	cmocka_unit_test(test_clean_utf8),
+	cmocka_unit_test(test_shown_as_written),
 };
 
 CASES_MAIN(jval_tests, NULL, NULL)

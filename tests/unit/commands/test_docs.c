@@ -9,7 +9,8 @@
 
 static const char *const pages[] = {"README.md",	  "docs/getting-started.md",
 				    "docs/commands.md",	  "docs/configuration.md",
-				    "docs/operations.md", "docs/troubleshooting.md"};
+				    "docs/operations.md", "docs/troubleshooting.md",
+				    "docs/deploying.md",  "docs/serving.md"};
 
 static char *read_page(const char *name)
 {
