@@ -4,7 +4,7 @@
  *   rollout
  * {"environment","namespace","service","path","sample_path","expect","percents","hold_ms",
  *             "timeout_ms","merges","method","delete_branch","fence","place","since_ms","at",
- *             "hold_until_ms","tries","live":bool,"touched":bool}
+ *             "hold_until_ms","tries","tried":bool,"live":bool,"touched":bool}
  *   facts    what GitHub says of the merge, as effect github.merge_facts brings it
  *   run      {"id","link","sha","pr","state","job"} of the run whose model it is
  *   model    {"uri","digest","files","bytes","task","output","cached","found","fits","why","code"}

@@ -371,12 +371,35 @@ static bool move_on(const struct job *job, const struct effect_result *last, enu
 	return false;
 }
 
-/* The first move is tried without effect: admission, rights and the schema say now what they have
- * against it. */
+/* Plans the move to be tried; true when there is one. */
+static bool try_move(const struct job *job, const struct effect_result *last, bool is_last,
+		     struct update *out)
+{
+	struct isvc_look look = {.live = jval_at(last->data, "live"),
+				 .second = jval_at(last->data, "second")};
+	struct isvc_move move = {0};
+	struct isvc_goal goal;
+	bool is_sent;
+
+	if (is_last) {
+		goal_of(job, out, ISVC_SHIFT, 100, &goal);
+		is_sent = isvc_plan_last(&goal, &look, &move);
+	} else {
+		rollout_plan(job, last, ISVC_STAGE, 0, out, &move);
+		is_sent = move.kind == ISVC_SEND;
+	}
+	if (is_sent)
+		rollout_ask_move(job, &move.request, true, out);
+	isvc_move_dispose(&move);
+	return is_sent;
+}
+
+/* The first move and the last are tried without effect: admission, rights and the schema say now
+ * what they have against them, not when half of the traffic has moved. */
 void rollout_try(const struct job *job, const struct effect_result *last, int64_t now_ms,
 		 struct update *out)
 {
-	struct isvc_move move = {0};
+	bool is_tried = jval_bool(job->data, "rollout.tried", false);
 
 	if (rollout_is_stopped(job, now_ms, out))
 		return;
@@ -395,14 +418,12 @@ void rollout_try(const struct job *job, const struct effect_result *last, int64_
 			     last->err.msg);
 		return;
 	}
-	if (is_look(last)) {
-		rollout_plan(job, last, ISVC_STAGE, 0, out, &move);
-		if (move.kind == ISVC_SEND) {
-			rollout_ask_move(job, &move.request, true, out);
-			isvc_move_dispose(&move);
-			return;
-		}
-		isvc_move_dispose(&move);
+	if (is_look(last) && try_move(job, last, is_tried, out))
+		return;
+	if (!is_look(last) && !is_tried) {
+		jval_set_bool(common_data(job, out, "rollout"), "tried", true);
+		ask_look(job, out);
+		return;
 	}
 	jval_set_int(common_data(job, out, "rollout"), "since_ms", now_ms);
 	common_next(job, out);

@@ -154,6 +154,12 @@ struct isvc_look { /* as they are now; NULL: absent */
  * the service that the rollout made, because there was none before. */
 void isvc_plan(const struct isvc_goal *goal, const struct isvc_look *look, struct isvc_move *out);
 
+/* The request that will give the new model all traffic, planned from the object as it is now: to be
+ * tried without effect before anything is staged. False, with no request, when the first move holds
+ * all that can be refused. The caller disposes of *out. */
+bool isvc_plan_last(const struct isvc_goal *goal, const struct isvc_look *look,
+		    struct isvc_move *out);
+
 /* Puts a move's note into `before`. */
 void isvc_note(json_t *before, const json_t *note);
 

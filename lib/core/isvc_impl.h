@@ -99,6 +99,9 @@ void plan_send_wanted(struct plan *plan, int percent, const char *why);
 void plan_send_before(struct plan *plan);
 void plan_delete(struct plan *plan, const struct isvc_state *state, const char *why);
 
+/* Makes the canary's predictor the stable one. */
+void plan_send_promotion(struct plan *plan);
+
 void plan_knative(struct plan *plan);
 void plan_standard(struct plan *plan);
 void plan_second(struct plan *plan);

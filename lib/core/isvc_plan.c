@@ -451,3 +451,19 @@ void isvc_plan(const struct isvc_goal *goal, const struct isvc_look *look, struc
 	isvc_read(&plan.second, look->second);
 	planners[way_of(goal->before)](&plan);
 }
+
+bool isvc_plan_last(const struct isvc_goal *goal, const struct isvc_look *look,
+		    struct isvc_move *out)
+{
+	enum isvc_way way = way_of(goal->before);
+	struct plan plan = {.goal = goal, .look = look, .out = out};
+
+	*out = (struct isvc_move){.kind = ISVC_FAILED};
+	isvc_read(&plan.live, look->live);
+	isvc_read(&plan.second, look->second);
+	if (way == ISVC_WAY_STANDARD_CANARY)
+		plan_send_promotion(&plan);
+	else if (way == ISVC_WAY_SECOND && look->live)
+		plan_send_wanted(&plan, -1, "Putting the tested model in place.");
+	return out->kind == ISVC_SEND;
+}

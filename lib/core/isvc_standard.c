@@ -149,7 +149,7 @@ static void stage(struct plan *plan)
 
 /* --- steps --- */
 
-static void send_promotion(struct plan *plan)
+void plan_send_promotion(struct plan *plan)
 {
 	AUTO_JSON json_t *target = json_object();
 	json_t *spec = json_deep_copy(jval_at(plan->goal->wanted, "spec")), *patch;
@@ -196,7 +196,7 @@ static void shift_canary(struct plan *plan)
 			  "Somebody set the traffic of the canary to %d %% instead of %d %%.",
 			  (int)percent, wanted);
 	else if (wanted == 100)
-		send_promotion(plan);
+		plan_send_promotion(plan);
 	else if (percent != wanted)
 		send_canary(plan, wanted, "Moving traffic to the new model.");
 	else if (jval_int(plan->live.canary_status, "trafficPercent", 0) != wanted)

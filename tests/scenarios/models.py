@@ -41,7 +41,7 @@ def starts_run(scene, person, on=None) -> dict:
 def has_run(scene, person, name, constant: int | None = None, features: int = 4, on=None) -> dict:
     """A successful /build_run that leaves a model; named by a number, it answers with that class."""
     run = starts_run(scene, person, on)
-    make(scene, name, name if constant is None else constant, features)
+    make(scene, name, (name if isinstance(name, int) else 1) if constant is None else constant, features)
     leaves(scene, run, name)
     scene.kubeflow.ends(run["run_id"])
     assert scene.bot.ends() == "rocket"

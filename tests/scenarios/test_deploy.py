@@ -3,6 +3,7 @@ each of the three ways that KServe has to try a model before it gets traffic."""
 
 import models
 import pytest
+import texts
 
 IN_EACH_WAY = pytest.mark.parametrize("way", [
     pytest.param("knative", marks=pytest.mark.scene(**models.KNATIVE_WAY)),
@@ -138,8 +139,15 @@ def test_somebody_else_is_in_the_way(scene, bot, ann, ben, way):
 
     models.next_pull(scene, "Refused", models.files(way, predictor="    minReplicas: 3\n    maxReplicas: 2\n"))
     models.has_run(scene, ann, 2)
+    before = models.writes(scene), models.writes(scene, "ml-prod/iris-canary")
     refused(scene, "MinReplicas cannot be greater than MaxReplicas")
     scene.expects_violation("MinReplicas cannot be greater than MaxReplicas")
+    models.next_pull(scene, "Other mode", texts.deployment(
+        {"serving.kserve.io/deploymentMode": "Standard" if way == "knative" else "Knative"}))
+    models.has_run(scene, ann, "mode")
+    refused(scene, "deploymentMode cannot be changed")
+    scene.expects_violation("deploymentMode cannot be changed")
+    assert before == (models.writes(scene), models.writes(scene, "ml-prod/iris-canary"))
 
     models.next_pull(scene, "No right", models.files(way))
     models.has_run(scene, ann, 3)
