@@ -50,6 +50,7 @@ static json_t *deployment_body(const struct effect_call *call)
 	const char *environment = jval_str(call->args, "environment", "");
 	json_t *body = json_object(), *payload = json_object();
 
+	jval_set_str(body, "ref", jval_str(call->args, "sha", ""));
 	jval_set_str(body, "environment", environment);
 	jval_set_bool(body, "production_environment", str_eq(environment, "production"));
 	jval_set_str(body, "description", "Model of a pipeline run");
@@ -68,8 +69,7 @@ enum err_class effect_deployment_create(struct effect_call *call, struct err *er
 	int64_t id = 0;
 
 	if (github_deployment_create(call->hands->world->github, call->hands->github_http, &to,
-				     jval_str(call->args, "sha", ""), body, call->in_doubt, &id,
-				     err))
+				     body, call->in_doubt, &id, err))
 		return err->class;
 	jval_set_int(call->data, "id", id);
 	return ERR_OK;

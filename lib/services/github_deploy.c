@@ -25,11 +25,12 @@ static enum err_class send(struct github *gh, struct http *http, const struct gi
 }
 
 static int64_t find_deployment(struct github *gh, struct http *http, const struct github_target *to,
-			       const char *sha, const json_t *body, struct err *err)
+			       const json_t *body, struct err *err)
 {
 	AUTO_FREE char *environment = github_segment(jval_str(body, "environment", ""));
-	AUTO_FREE char *url = github_repo_url(
-		gh, to, "/deployments?sha=%s&environment=%.300s&per_page=100", sha, environment);
+	AUTO_FREE char *url =
+		github_repo_url(gh, to, "/deployments?sha=%s&environment=%.300s&per_page=100",
+				jval_str(body, "ref", ""), environment);
 	AUTO_ANSWER struct github_answer answer = {0};
 	const json_t *each;
 	size_t i;
@@ -44,21 +45,19 @@ static int64_t find_deployment(struct github *gh, struct http *http, const struc
 }
 
 enum err_class github_deployment_create(struct github *gh, struct http *http,
-					const struct github_target *to, const char *sha,
-					const json_t *body, bool in_doubt, int64_t *out_id,
-					struct err *err)
+					const struct github_target *to, const json_t *body,
+					bool in_doubt, int64_t *out_id, struct err *err)
 {
 	AUTO_FREE char *url = github_repo_url(gh, to, "/deployments");
 	AUTO_JSON json_t *request = json_deep_copy(body);
 	AUTO_ANSWER struct github_answer answer = {0};
 	enum err_class class;
 
-	*out_id = in_doubt ? find_deployment(gh, http, to, sha, body, err) : 0;
+	*out_id = in_doubt ? find_deployment(gh, http, to, body, err) : 0;
 	if (*out_id < 0)
 		return err->class;
 	if (*out_id)
 		return ERR_OK;
-	jval_set_str(request, "ref", sha);
 	jval_set_bool(request, "auto_merge", false);
 	jval_set(request, "required_contexts", json_array());
 	class = send(gh, http, to, "POST", url, request, &answer, err);

@@ -35,13 +35,12 @@ enum err_class github_merge(struct github *gh, struct http *http, const struct g
 			    const struct github_merge_question *question, bool in_doubt,
 			    char *merged_sha, struct err *err) MUST_CHECK;
 
-/* Makes a deployment of a commit: `body` has environment, description and payload; the rest that
+/* Makes a deployment: `body` has ref (the commit), environment, description and payload; what
  * keeps GitHub from merging the base into the branch by itself is added. In doubt, one with the
  * payload's "job" is looked for first. */
 enum err_class github_deployment_create(struct github *gh, struct http *http,
-					const struct github_target *to, const char *sha,
-					const json_t *body, bool in_doubt, int64_t *out_id,
-					struct err *err) MUST_CHECK;
+					const struct github_target *to, const json_t *body,
+					bool in_doubt, int64_t *out_id, struct err *err) MUST_CHECK;
 
 /* `body` as POST .../statuses takes it; the newest of a deployment counts. */
 enum err_class github_deployment_status(struct github *gh, struct http *http,

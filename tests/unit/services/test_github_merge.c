@@ -500,11 +500,10 @@ static void test_a_lost_answer_is_in_doubt(void **state)
 
 static enum err_class deploy(struct world *world, bool in_doubt, int64_t *id, struct err *err)
 {
-	AUTO_JSON json_t *body =
-		json_pack("{s:s,s:{s:s}}", "environment", "production", "payload", "job", "01JOB");
+	AUTO_JSON json_t *body = json_pack("{s:s,s:s,s:{s:s}}", "ref", SHA, "environment",
+					   "production", "payload", "job", "01JOB");
 
-	return github_deployment_create(world->gh, world->http, &repo, SHA, body, in_doubt, id,
-					err);
+	return github_deployment_create(world->gh, world->http, &repo, body, in_doubt, id, err);
 }
 
 static void test_a_deployment_merges_nothing_by_itself(void **state)
