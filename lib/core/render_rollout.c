@@ -49,12 +49,24 @@ static const json_t *first_refusal(const json_t *gates)
 	return NULL;
 }
 
+/* With the command that helps, to copy. */
+static void put_sentence(const json_t *row, struct buf *out)
+{
+	const char *line = jval_str(row, "line", "");
+
+	markdown_text(out, jval_str(row, "sentence", ""), SENTENCE_MAX);
+	if (!*line)
+		return;
+	buf_puts(out, " ");
+	markdown_code(out, line, SENTENCE_MAX);
+}
+
 static void put_row(const json_t *row, struct buf *out)
 {
 	buf_printf(out, "| %s | ", sign_of(jval_str(row, "result", "")));
 	put_gate_name(row, out);
 	buf_puts(out, " | ");
-	markdown_text(out, jval_str(row, "sentence", ""), SENTENCE_MAX);
+	put_sentence(row, out);
 	buf_puts(out, " |\n");
 }
 
@@ -90,19 +102,14 @@ void render_gates(const json_t *gates, struct buf *out)
 void render_verdict(const json_t *gates, struct buf *out)
 {
 	const json_t *first = first_refusal(gates);
-	const char *line = first ? jval_str(first, "line", "") : "";
 
 	if (!first) {
-		buf_puts(out, "**It would go through.**\n");
+		buf_puts(out, "**No gate refuses it.**\n");
 		return;
 	}
 	buf_puts(out, str_eq(jval_str(first, "result", ""), "waits") ? "**It would wait:** "
 								     : "**It would be refused:** ");
-	markdown_text(out, jval_str(first, "sentence", ""), SENTENCE_MAX);
-	if (*line) {
-		buf_puts(out, " ");
-		markdown_code(out, line, SENTENCE_MAX);
-	}
+	put_sentence(first, out);
 	buf_puts(out, "\n");
 }
 
@@ -265,15 +272,18 @@ static void put_place(const struct job *job, struct buf *out)
 static void put_sample(const struct job *job, struct buf *out)
 {
 	const char *body = jval_str(job->data, "sample.body", NULL);
-	AUTO_FREE char *asked = NULL;
+	const json_t *asked = json_array_get(jval_at(job->data, "service.samples"),
+					     (size_t)jval_int(job->data, "sample.asked", 0));
+	AUTO_FREE char *shown = asked ? jval_show(asked) : NULL;
 
 	if (!body)
 		return;
-	asked = jval_show(json_array_get(jval_at(job->data, "service.samples"),
-					 (size_t)jval_int(job->data, "sample.asked", 0)));
-	buf_printf(out, "\n<details><summary>Sample: status %" PRId64 "</summary>\n\nAsked:\n\n",
+	buf_printf(out, "\n<details><summary>Sample: status %" PRId64 "</summary>\n",
 		   jval_int(job->data, "sample.status", 0));
-	markdown_fence(out, "json", asked, strlen(asked), ANSWER_MAX);
+	if (shown) {
+		buf_puts(out, "\nAsked:\n\n");
+		markdown_fence(out, "json", shown, strlen(shown), ANSWER_MAX);
+	}
 	buf_puts(out, "\nAnswered:\n\n");
 	markdown_fence(out, "json", body, strlen(body), ANSWER_MAX);
 	buf_puts(out, "\n</details>\n");

@@ -121,10 +121,10 @@ static enum err_class put_label(struct github *gh, struct http *http,
 	AUTO_JSON json_t *body = json_pack("{s:[s]}", "labels", label);
 	AUTO_ANSWER struct github_answer has = {0}, added = {0};
 
-	if (send(gh, http, to, "GET", all, NULL, &has, err))
-		return err->class;
-	if (has_label(has.json, label))
-		return ERR_OK;
+	enum err_class class = send(gh, http, to, "GET", all, NULL, &has, err);
+
+	if (class || has_label(has.json, label))
+		return class;
 	return send(gh, http, to, "POST", url, body, &added, err);
 }
 

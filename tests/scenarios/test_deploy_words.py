@@ -39,7 +39,7 @@ def test_a_refusal_says_that_nothing_was_changed(scene, bot, ann, ben):
     has_run(scene, bot, ann)
     ben.comments("/plan")
     assert bot.ends() == "rocket"
-    bot.answer("**It would go through.**", "| deploys | the model of", "Not asked for here: metrics")
+    bot.answer("**No gate refuses it.**", "| deploys | the model of", "Not asked for here: metrics")
     ben.comments("/rollback production")
     assert bot.ends() == "-1"
     bot.answer("`rollback.nothing`", "nothing to go back to")

@@ -607,6 +607,7 @@ static void test_a_status_of_a_deployment(void **state)
 
 /* --- the label --- */
 
+#define HAS	"GET /repos/o/r/issues/7/labels?"
 #define ADD	"POST /repos/o/r/issues/7/labels "
 #define WEARERS "GET /repos/o/r/issues?labels=Deployed-to-production&state=all&"
 #define TAKE(n) "DELETE /repos/o/r/issues/" n "/labels/Deployed-to-production "
@@ -621,6 +622,7 @@ static enum err_class move_label(struct world *world, struct err *err)
 static void test_the_label_moves(void **state)
 {
 	static const struct scripted_answer script[] = {
+		{.expect = HAS, JSON(200, "[{\"name\":\"bug\"}]")},
 		{.expect = ADD, JSON(200, "[]")},
 		{.expect = WEARERS,
 		 JSON(200, "[{\"number\":7,\"pull_request\":{}},{\"number\":5,\"pull_request\":{}},"
@@ -633,13 +635,28 @@ static void test_the_label_moves(void **state)
 	(void)state;
 	assert_int_equal(move_label(&world, NULL), ERR_OK);
 	(void)scripted_count(world.server);
-	assert_true(str_starts(world.server->requests[0].text, ADD));
+	assert_true(str_starts(world.server->requests[1].text, ADD));
+	stop(&world);
+}
+
+/* A repeated move: what has been done is not sent again, so the rest comes to its turn. */
+static void test_a_label_that_is_there(void **state)
+{
+	static const struct scripted_answer script[] = {
+		{.expect = HAS, JSON(200, "[{\"name\":\"deployed-to-production\"}]")},
+		{.expect = WEARERS, JSON(200, "[{\"number\":7,\"pull_request\":{}}]")},
+	};
+	struct world world = START(script, false);
+
+	(void)state;
+	assert_int_equal(move_label(&world, NULL), ERR_OK);
 	stop(&world);
 }
 
 static void test_a_label_that_cannot_be_put(void **state)
 {
 	static const struct scripted_answer script[] = {
+		{.expect = HAS, JSON(200, "[]")},
 		{.expect = ADD, JSON(403, "{\"message\":\"Resource not accessible\"}")},
 	};
 	struct world world = START(script, false);
@@ -668,6 +685,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_a_deployment_that_was_not_made),
 		cmocka_unit_test(test_a_status_of_a_deployment),
 		cmocka_unit_test(test_the_label_moves),
+		cmocka_unit_test(test_a_label_that_is_there),
 		cmocka_unit_test(test_a_label_that_cannot_be_put),
 	};
 
