@@ -42,8 +42,10 @@ static enum err_class run_take(struct db *db, void *arg, struct err *err)
 
 enum err_class effect_turn_take(struct effect_call *call, struct err *err)
 {
+	AUTO_FREE char *source = effect_path(call->hands->world, call->job, "src");
 	struct record_op op = {.call = call, .now_ms = clock_now_ms()};
 
+	repo_remove_tree(source); /* read and committed: it may stand in line for days without it */
 	if (writer_call(call->hands->world->writer, run_take, &op, err))
 		return err->class;
 	json_object_update(call->data, op.found);

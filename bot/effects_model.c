@@ -293,9 +293,5 @@ enum err_class effect_service_make(struct effect_call *call, struct err *err)
 		return class;
 	jval_set(call->data, "wanted", wanted);
 	class = judge_files(call, wanted, err);
-	if (!class)
-		class = read_samples(call, source, err);
-	if (!class)
-		repo_remove_tree(source); /* read and kept: not needed any more */
-	return class;
+	return class ? class : read_samples(call, source, err);
 }
