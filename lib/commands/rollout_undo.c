@@ -145,7 +145,7 @@ static void end_failed(const struct job *job, struct update *out)
 		put_without_stop(&text, traffic);
 	}
 	common_end(out, (enum job_state)jval_int(failed, "state", JOB_FAILED),
-		   jval_str(failed, "code", "deploy.failed"), "%s", buf_text(&text));
+		   jval_str(failed, "code", "deploy.refused"), "%s", buf_text(&text));
 }
 
 void rollout_tell_failure(const struct job *job, const struct effect_result *last, int64_t now_ms,

@@ -31,7 +31,8 @@ const char *gate_asks(enum gate gate)
 
 const char *gate_result_name(enum gate_result result)
 {
-	static const char *const names[] = {"passed", "skipped", "waits", "failed", "unverified"};
+	static const char *const names[] = {"passed", "skipped", "forced",
+					    "waits",  "failed",	 "unverified"};
 
 	return names[result];
 }
@@ -516,7 +517,7 @@ static void ask_again(struct gate_verdict *out, const struct gate_facts *facts)
 
 /* --- all --- */
 
-/* --force turns a refusal into a skip, for whom it may. */
+/* --force passes over a refusal, for whom it may. */
 static void force(struct gate_verdict *out, const struct gate_facts *facts, bool *forced)
 {
 	if (!gates[out->gate].forced || facts->force_reason == NULL ||
@@ -527,7 +528,7 @@ static void force(struct gate_verdict *out, const struct gate_facts *facts, bool
 		verdict(out, GATE_FAILED, "deploy.force_reason", "--force needs a reason.");
 		paste(out, "%s --force \"REASON\"", or_(facts->command, "/deploy"));
 	} else if (facts->may_force == FACT_YES) {
-		skip(out, "Skipped by --force.");
+		verdict(out, GATE_FORCED, "", "Skipped by --force.");
 		*forced = true;
 	} else if (facts->may_force == FACT_NO) {
 		fail(out, "deploy.force_denied",
@@ -569,8 +570,7 @@ void gates_ask(struct gate_report *out, const struct gate_facts *facts)
 		item->gate = (enum gate)i;
 		asks[i](item, facts);
 		force(item, facts, &out->forced);
-		if (out->first == GATE_COUNT && item->result != GATE_PASSED &&
-		    item->result != GATE_SKIPPED)
+		if (out->first == GATE_COUNT && item->result >= GATE_WAITS)
 			out->first = (enum gate)i;
 		if (item->result == GATE_UNVERIFIED && !item->line[0])
 			again(item, facts);

@@ -106,9 +106,11 @@ struct gate_facts {
 	enum fact allowed_again, sha_is_head_again; /* UNUSED both: /plan, not asked yet */
 };
 
+/* From GATE_WAITS on it does not go through. */
 enum gate_result {
 	GATE_PASSED,
-	GATE_SKIPPED, /* not asked for, or --force */
+	GATE_SKIPPED, /* not asked for */
+	GATE_FORCED,  /* it would refuse, but for --force */
 	GATE_WAITS,   /* ask again later */
 	GATE_FAILED,
 	GATE_UNVERIFIED, /* denies as well: a fact could not be learned */

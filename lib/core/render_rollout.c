@@ -15,7 +15,11 @@ static const char *sign_of(const char *result)
 {
 	static const struct {
 		const char *result, *sign;
-	} signs[] = {{"passed", "✅"}, {"skipped", "➖"}, {"waits", "⏳"}, {"failed", "❌"}};
+	} signs[] = {{"passed", "✅"},
+		     {"skipped", "➖"},
+		     {"forced", "⚠️"},
+		     {"waits", "⏳"},
+		     {"failed", "❌"}};
 
 	for (size_t i = 0; i < ARRAY_LEN(signs); i++)
 		if (str_eq(signs[i].result, result))
@@ -37,7 +41,9 @@ static bool is_skipped(const json_t *row)
 
 static bool is_refusal(const json_t *row)
 {
-	return !is_skipped(row) && !str_eq(jval_str(row, "result", ""), "passed");
+	const char *result = jval_str(row, "result", "");
+
+	return !str_eq(result, "passed") && !str_eq(result, "skipped") && !str_eq(result, "forced");
 }
 
 static const json_t *first_refusal(const json_t *gates)

@@ -19,9 +19,11 @@ def folder(name) -> str:
     return f"s3://mlpipeline/models/iris-{name}/"
 
 
-def make(scene, name, constant: int = 1, features: int = 4) -> None:
-    """The files of a model that answers with this class."""
+def make(scene, name, constant: int = 1, features: int = 4, text: str | None = None) -> None:
+    """The files of a model that answers with this class; with a text, its file holds that instead."""
     scene.cluster.post("objects", uri=folder(name), constant=constant, features=features)
+    if text:
+        scene.cluster.post("objects", uri=folder(name) + "model.joblib", text=text)
 
 
 def leaves(scene, run: dict, name, output: str = "model") -> None:
@@ -38,10 +40,11 @@ def starts_run(scene, person, on=None) -> dict:
     return scene.wait_until(lambda: scene.kubeflow.runs()[before:], "the run to be made")[0]
 
 
-def has_run(scene, person, name, constant: int | None = None, features: int = 4, on=None) -> dict:
+def has_run(scene, person, name, constant: int | None = None, features: int = 4, text: str | None = None,
+            on=None) -> dict:
     """A successful /build_run that leaves a model; named by a number, it answers with that class."""
     run = starts_run(scene, person, on)
-    make(scene, name, (name if isinstance(name, int) else 1) if constant is None else constant, features)
+    make(scene, name, (name if isinstance(name, int) else 1) if constant is None else constant, features, text)
     leaves(scene, run, name)
     scene.kubeflow.ends(run["run_id"])
     assert scene.bot.ends() == "rocket"

@@ -47,11 +47,11 @@ def test_rules_of_the_base_branch(scene, bot, ann, ben):
     settings(scene, protection={}, rules=[CHECK])
     refuses(scene, "/deploy", "deploy.checks", "build")
     settings(scene, rules=[{"type": "required_linear_history"}])
-    refuses(scene, "/deploy", "deploy.merge_method", "Next: `/deploy --merge-method squash`")
+    refuses(scene, "/deploy", "deploy.merge_method", "`/deploy --merge-method squash`")
     settings(scene, rules=[], methods={"merge": False})
-    refuses(scene, "/deploy production", "deploy.merge_method", "Next: `/deploy production --merge-method squash`")
+    refuses(scene, "/deploy production", "deploy.merge_method", "`/deploy production --merge-method squash`")
     settings(scene, rules=[{"type": "merge_queue"}], methods={"merge": True})
-    refuses(scene, "/deploy", "deploy.merge_queue", "Next: `/deploy --no-merge`")
+    refuses(scene, "/deploy", "deploy.merge_queue", "`/deploy --no-merge`")
 
     settings(scene, rules=[CHECK])
     for said in (None, "success"):
@@ -87,19 +87,19 @@ def test_what_became_of_the_branch(scene, bot, ann, ben):
     owner = scene.github.get("installations")[0]
     granted = {name: level for name, level in owner["permissions"].items() if name != "workflows"}
     scene.github.post(f"installations/{owner['id']}/permissions", permissions=granted)
-    refuses(scene, "/deploy", "deploy.workflows", "Next: `/deploy --no-merge`")
+    refuses(scene, "/deploy", "deploy.workflows", "`/deploy --no-merge`")
     scene.github.post(f"installations/{owner['id']}/permissions", permissions={**granted, "workflows": "write"})
     accepts(scene, "/deploy")
     assert scene.pull.look()["merged"]
 
 
 def test_runs_and_their_models(scene, bot, ann, ben):
-    refuses(scene, "/deploy", "deploy.no_run", "Next: `/build_run`")
+    refuses(scene, "/deploy", "deploy.no_run", "`/build_run`")
     old = models.has_run(scene, ann, 1)["run_id"]
     refuses(scene, "/deploy --run-id 00000000-0000-0000-0000-000000000000", "deploy.no_run")
     ann.pushes({"notes.md": "Six neighbours.\n"})
-    refuses(scene, "/deploy", "deploy.no_run", "Next: `/build_run`")
-    refuses(scene, f"/deploy --run-id {old}", "deploy.old_run", "Next: `/build_run`")
+    refuses(scene, "/deploy", "deploy.no_run", "`/build_run`")
+    refuses(scene, f"/deploy --run-id {old}", "deploy.old_run", "`/build_run`")
     failed = models.starts_run(scene, ann)
     scene.kubeflow.ends(failed["run_id"], "FAILED")
     assert bot.ends() == "-1"
@@ -135,7 +135,7 @@ def test_a_push_between_the_comment_and_its_arrival(scene, bot, ann, ben):
     scene.webhooks_are_idle()
     scene.hook("issue_comment", payload)
     assert bot.ends() == "-1"
-    bot.answer("`deploy.sha_unproven`", f"Next: `/deploy --sha {head}`", patience=3)
+    bot.answer("`deploy.sha_unproven`", f"`/deploy --sha {head}`", patience=3)
     models.has_run(scene, ann, 2)
     accepts(scene, f"/deploy --sha {head}")
 
@@ -180,3 +180,14 @@ def test_a_service_that_is_no_environment(scene, bot, ann, ben):
     ann.pushes({texts.SETTINGS: texts.settings()[texts.SETTINGS]})
     models.has_run(scene, ann, 2)
     refuses(scene, "/deploy", "deploy.no_environment", "production")
+
+
+def test_files_of_the_repository(scene, bot, ann, ben):
+    ann.pushes({"serving/sample.json": "not JSON\n"})
+    models.has_run(scene, ann, 1)
+    refuses(scene, "/deploy", "deploy.sample_file", "serving/sample.json", "line 1")
+    wanted = texts.deployment()
+    ann.pushes({path: text.replace("serving/sample.json", "serving/other.json") for path, text in wanted.items()
+                if path == texts.SETTINGS})
+    models.has_run(scene, ann, 2)
+    refuses(scene, "/deploy", "deploy.no_file", "serving/other.json")

@@ -2,18 +2,18 @@
 
 import pytest
 
-from test_deploy import DEPLOYMENT, KNATIVE, deployed, has_run, next_pull
+from models import KNATIVE_WAY, deployed, has_run, next_pull
 
 PACED = {"github": {"write_gap": "400ms"}}
 
 
-@pytest.mark.scene(cluster=KNATIVE, files=DEPLOYMENT, config=PACED)
+@pytest.mark.scene(**KNATIVE_WAY, config=PACED)
 def test_the_label_moves_though_every_write_has_to_wait(scene, bot, ann, ben):
-    deployed(scene, bot, ben, model=0)
+    deployed(scene, 0)
     first = scene.pull
     assert first.look()["labels"] == ["Deployed-to-production"]
-    next_pull(scene)
-    has_run(scene, bot, ann, model=2)
+    next_pull(scene, "Second")
+    has_run(scene, ann, 2)
     ben.comments("/deploy")
     assert bot.ends(patience=60) == "rocket"
     assert scene.pull.look()["labels"] == ["Deployed-to-production"]

@@ -3,7 +3,7 @@
 import pytest
 
 import texts
-from test_deploy import KNATIVE, answers, has_run
+from models import KNATIVE_WAY, answers, has_run
 
 
 def entry(*namespaces: str) -> dict:
@@ -12,12 +12,12 @@ def entry(*namespaces: str) -> dict:
 
 
 def scene_with(*namespaces: str):
-    return pytest.mark.scene(cluster=KNATIVE, files=texts.deployment(), config=entry(*namespaces))
+    return pytest.mark.scene(cluster=KNATIVE_WAY["cluster"], files=texts.deployment(), config=entry(*namespaces))
 
 
 @scene_with("team-a", "ml-staging")
 def test_a_namespace_outside_of_the_list_is_refused(scene, bot, ann, ben):
-    has_run(scene, bot, ann)
+    has_run(scene, ann, 1)
     ben.comments("/deploy")
     assert bot.ends() == "-1"
     bot.answer("`denied.namespace`", "`ml-prod`", "`ml-staging`")
@@ -29,7 +29,7 @@ def test_a_namespace_outside_of_the_list_is_refused(scene, bot, ann, ben):
 
 @scene_with()
 def test_without_a_list_nothing_is_served(scene, bot, ann, ben):
-    has_run(scene, bot, ann)
+    has_run(scene, ann, 1)
     ben.comments("/staging_deploy")
     assert bot.ends() == "-1"
     bot.answer("`denied.namespace`", "`ml-staging`")
@@ -39,7 +39,7 @@ def test_without_a_list_nothing_is_served(scene, bot, ann, ben):
 @scene_with("team-a", "ml-prod")
 def test_a_namespace_that_was_taken_away_is_left_alone(scene, bot, ann, ben):
     for model in (0, 2):
-        has_run(scene, bot, ann, model=model)
+        has_run(scene, ann, model)
         ben.comments("/deploy --no-merge")
         assert bot.ends() == "rocket"
     bot.stop()

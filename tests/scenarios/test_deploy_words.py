@@ -2,24 +2,23 @@
 
 import pytest
 
-from test_deploy import DEPLOYMENT, KNATIVE, deployed, has_run, next_pull
+from models import KNATIVE_WAY, deployed, has_run, next_pull
 
-pytestmark = pytest.mark.scene(cluster=KNATIVE, files=DEPLOYMENT)
+pytestmark = pytest.mark.scene(**KNATIVE_WAY)
 
 
 def test_a_model_that_was_taken_back_is_never_said_to_serve(scene, bot, ann, ben):
-    deployed(scene, bot, ben, model=0)
+    deployed(scene, 0)
     good = scene.pull.head[:7]
-    next_pull(scene)
-    has_run(scene, bot, ann, model=2)
+    next_pull(scene, "Second")
+    has_run(scene, ann, 2, text="not a model")
     bad = scene.pull.head[:7]
-    scene.cluster.post("objects", uri="s3://mlpipeline/models/iris-2/model.joblib", text="not a model")
     ben.comments("/deploy")
     assert bot.ends() == "-1"
     bot.answer(f"| tried | the model of `{bad}`",
                f"| serves&nbsp;now | the model of `{good}` (pull request 1), as before |", "`/build_run`, then `/deploy`")
     ann.pushes({"fix.md": "mended\n"})
-    has_run(scene, bot, ann, model=3)
+    has_run(scene, ann, 3)
     ben.comments("/deploy")
     assert bot.ends() == "rocket"
     bot.answer(f"| serves&nbsp;now | the model of `{scene.pull.head[:7]}`",
@@ -36,7 +35,7 @@ def test_a_refusal_says_that_nothing_was_changed(scene, bot, ann, ben):
     ben.comments("/deploy")
     assert bot.ends() == "-1"
     bot.answer("`deploy.no_run`", "Nothing was changed.", "Gates: one refuses", "`/plan production` shows every gate")
-    has_run(scene, bot, ann)
+    has_run(scene, ann, 1)
     ben.comments("/plan")
     assert bot.ends() == "rocket"
     bot.answer("**No gate refuses it.**", "| deploys | the model of", "Not asked for here: metrics")

@@ -295,7 +295,6 @@ static const struct trace_case cases[] = {
 		     BEGUN,
 		     {.effect = "github.deployment",
 		      .class = ERR_DENIED,
-		      .code = "github.denied",
 		      .message = "Resource not accessible by integration"},
 		     DONE("store.deployed")}},
 	{.name = "the cluster refuses it when it is tried",
@@ -306,7 +305,6 @@ static const struct trace_case cases[] = {
 		     OURS,
 		     {.effect = "kserve.dry_run",
 		      .class = ERR_USER,
-		      .code = "deploy.admission",
 		      .message = "admission webhook denied the request"},
 		     DONE("store.deployed"),
 		     DONE("github.deployment_status")}},
@@ -469,7 +467,6 @@ static const struct trace_case cases[] = {
 		     SERVES,
 		     {.effect = "github.merge",
 		      .class = ERR_USER,
-		      .code = "merge.refused",
 		      .message = "Pull Request is not mergeable"}}},
 
 	/* --- plan --- */
@@ -526,7 +523,6 @@ static const struct trace_case cases[] = {
 		     BEGUN,
 		     {.effect = "kserve.send",
 		      .class = ERR_DENIED,
-		      .code = "kube.denied",
 		      .message = "forbidden"}}},
 	{.name = "rollback whose label and status are refused",
 	 .command = "rollback",

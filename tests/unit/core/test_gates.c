@@ -102,7 +102,7 @@ static struct gate_facts good(void)
 	CASE(no_checks, f->checks_passed = FACT_UNUSED, CHECKS, SKIPPED, "", "")                   \
 	CASE(behind, (f->up_to_date = FACT_NO, f->behind_by = 3), UP_TO_DATE, FAILED,              \
 	     "deploy.behind", "/build_run")                                                        \
-	CASE(forced, (f->up_to_date = FACT_NO, f->force_reason = "hotfix"), UP_TO_DATE, SKIPPED,   \
+	CASE(forced, (f->up_to_date = FACT_NO, f->force_reason = "hotfix"), UP_TO_DATE, FORCED,    \
 	     "", "")                                                                               \
 	CASE(force_no_reason, (f->up_to_date = FACT_NO, f->force_reason = ""), UP_TO_DATE, FAILED, \
 	     "deploy.force_reason", "/deploy production --force \"REASON\"")                       \
@@ -135,7 +135,7 @@ static struct gate_facts good(void)
 	CASE(held, f->held = FACT_YES, HOLD, FAILED, "deploy.on_hold", "/unhold")                  \
 	CASE(frozen, f->frozen = FACT_YES, FREEZE, FAILED, "deploy.frozen",                        \
 	     "/deploy production --force \"REASON\"")                                              \
-	CASE(thawed, (f->frozen = FACT_YES, f->force_reason = "hotfix"), FREEZE, SKIPPED, "", "")  \
+	CASE(thawed, (f->frozen = FACT_YES, f->force_reason = "hotfix"), FREEZE, FORCED, "", "")   \
 	CASE(locked, (f->lock = LOCK_HELD, f->lock_job = 43), LOCK, WAITS, "deploy.lock_held",     \
 	     "/cancel 43")                                                                         \
 	CASE(lock_free, f->lock = LOCK_FREE, LOCK, PASSED, "", "")                                 \
@@ -175,7 +175,7 @@ static void test_decisions(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		struct gate_facts facts = good();
 		struct gate_report report;
-		bool stops = cases[i].result != GATE_PASSED && cases[i].result != GATE_SKIPPED;
+		bool stops = cases[i].result >= GATE_WAITS;
 		const struct gate_verdict *verdict = &report.items[cases[i].gate];
 
 		print_message("%s\n", cases[i].name);

@@ -273,6 +273,7 @@ static void test_schemas(void **state)
 		print_message("  %s\n", schemas[i].name);
 		assert_int_equal(sample_schema_lint(schema, &err),
 				 schemas[i].says ? ERR_USER : ERR_OK);
+		assert_string_equal(err.code, schemas[i].says ? "sample.schema" : "");
 		if (schemas[i].says && !strstr(err.msg, schemas[i].says))
 			fail_msg("\"%s\"", err.msg);
 	}

@@ -128,6 +128,26 @@ static void test_answers(void **state)
 	}
 }
 
+/* A server without TLS behind an https address: mended by a person, not by another try. */
+static void test_no_tls_there(void **state)
+{
+	static const struct scripted_answer script[] = {
+		{.fault = SCRIPTED_RAW, .body = "HTTP/1.1 400 Bad Request\r\n\r\n"}};
+	struct scripted_server *server = scripted_start(script, 1);
+	AUTO_FREE char *url = str_printf("https://127.0.0.1:%d/x", server->port);
+	struct serving_request request = {.url = url, .body = BODY, .body_len = strlen(BODY)};
+	struct http *http = client();
+	struct serving_answer answer;
+	struct err err = {0};
+
+	(void)state;
+	assert_int_equal(serving_ask(http, &request, &answer, &err), ERR_CONFIG);
+	assert_string_equal(err.code, "serving.tls");
+	serving_answer_dispose(&answer);
+	http_free(http);
+	scripted_stop(server);
+}
+
 /* 8 MiB and one byte more; a deep answer; what is shown of a long one. */
 static void test_bounds(void **state)
 {
@@ -232,6 +252,7 @@ static void test_where_it_never_goes(void **state)
 static const struct CMUnitTest serving_tests[] = {
 	cmocka_unit_test(test_asks),
 	cmocka_unit_test(test_answers),
+	cmocka_unit_test(test_no_tls_there),
 	cmocka_unit_test(test_bounds),
 	cmocka_unit_test(test_where_it_never_goes),
 };
