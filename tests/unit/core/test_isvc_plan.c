@@ -389,6 +389,26 @@ static void test_live_model_is_left_alone(void **state)
 	}
 }
 
+/* Nothing is invented where what served before is not known. */
+static void test_before_is_not_known(void **state)
+{
+	struct sim sim = {.knative = false};
+	struct drive drive;
+
+	(void)state;
+	sim_forget(&sim.live);
+	sim_forget(&sim.second);
+	start_two(&sim);
+	drive = drive_make(&sim, new_uri, job);
+	assert_int_equal(drive_begin(&drive, &with_canary), ERR_OK);
+	drive_all(&drive);
+	json_object_del(drive.before, "spec");
+	assert_int_equal(drive_phase(&drive, ISVC_RESTORE, 0), ISVC_FAILED);
+	assert_string_equal(drive.code, "deploy.cannot_restore");
+	assert_int_equal(sim_serves(&sim, new_uri), 100);
+	end(&sim, &drive);
+}
+
 /* The model that was rolled back is deployed again: not "live already", though its spec is there.
  */
 static void test_rolled_back_model_again(void **state)
@@ -651,6 +671,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(test_back_with_crashes),
 	cmocka_unit_test(test_again_after_back),
 	cmocka_unit_test(test_live_model_is_left_alone),
+	cmocka_unit_test(test_before_is_not_known),
 	cmocka_unit_test(test_rolled_back_model_again),
 	cmocka_unit_test(test_hands_before_the_first_request),
 	cmocka_unit_test(test_hands_after_the_test),
