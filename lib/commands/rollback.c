@@ -109,11 +109,16 @@ static void ask_look(const struct job *job, struct update *out)
 	common_ask(out, EFFECT_SERVICE_LOOK, args);
 }
 
+/* The record of the try is closed before the job ends. */
 static void end_not_back(const struct job *job, const char *code, const char *why, int64_t now_ms,
 			 struct update *out)
 {
+	json_t *failed = common_data(job, out, "failed");
+
+	jval_set_str(failed, "code", code);
+	jval_set_str(failed, "message", why);
 	common_part(job, out, "traffic", PART_FAILED, now_ms, "not put back");
-	common_end(out, JOB_FAILED, code, "the model before could not be brought back: %s", why);
+	common_next(job, out);
 }
 
 static void decide_back(const struct job *job, const struct effect_result *last, int64_t now_ms,
@@ -155,16 +160,23 @@ static void decide_back(const struct job *job, const struct effect_result *last,
 static void decide_record(const struct job *job, const struct effect_result *last, int64_t now_ms,
 			  struct update *out)
 {
+	const json_t *failed = json_object_get(job->data, "failed");
 	json_t *args;
 
 	(void)now_ms;
 	if (!last) {
 		args = json_object();
-		jval_set_str(args, "state", "rolled back");
-		jval_set_int(args, "returned_to", jval_int(job->data, "rollout.returns_to", 0));
+		jval_set_str(args, "state", failed ? "failed" : "rolled back");
+		if (!failed)
+			jval_set_int(args, "returned_to",
+				     jval_int(job->data, "rollout.returns_to", 0));
 		common_ask(out, EFFECT_DEPLOYMENT_END, args);
 	} else if (last->err.class) {
 		common_fail(out, &last->err);
+	} else if (failed) {
+		common_end(out, JOB_FAILED, jval_str(failed, "code", "rollback.refused"),
+			   "the model before could not be brought back: %s",
+			   jval_str(failed, "message", ""));
 	} else {
 		common_next(job, out);
 	}

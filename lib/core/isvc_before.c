@@ -124,12 +124,14 @@ static enum err_class refuse_open(const char *service, const char *job, const ch
 				  struct err *err)
 {
 	if (job)
-		return err_code(err, ERR_USER, "deploy.canary_open",
-				"%.63s %s, made by job %.40s: promote it or roll it back first.",
-				service, what, job);
-	return err_code(err, ERR_USER, "deploy.canary_open",
-			"%.63s %s that kfops did not make: promote it or take it out first.",
-			service, what);
+		return err_code(
+			err, ERR_USER, "deploy.canary_open",
+			"%.63s %s, made by job %.40s: bring it to its end or take it out first.",
+			service, what, job);
+	return err_code(
+		err, ERR_USER, "deploy.canary_open",
+		"%.63s %s that kfops did not make: bring it to its end or take it out first.",
+		service, what);
 }
 
 /* May be replaced: it is this job's own, or an ended job left it. */
