@@ -67,6 +67,7 @@ def plain(text: str | None, pull) -> str | None:
     if text is None:
         return None
     text = text.replace(pull.head, "SHA").replace(pull.head[:12], "SHA").replace(pull.head[:7], "SHA")
+    text = re.sub(r"`[0-9a-f]{7}`", "`SHA`", text)  # of an earlier pull request
     text = re.sub(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", "UUID", text)
     text = re.sub(r"\b[0-9A-HJKMNP-TV-Z]{26}\b", "UID", text)
     text = re.sub(r"\b\d+ ?(ms|s|m|h)\b( \d+ s)?", "TIME", text)

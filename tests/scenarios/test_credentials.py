@@ -83,7 +83,6 @@ def test_a_job_that_waits_for_a_key_can_be_stopped(scene, bot, ann):
 @pytest.mark.scene(config={"limits": {"job_deadline": "3s"}})
 def test_the_deadline_of_a_job_ends_its_waiting(scene, bot, ann):
     scene.expects_log(REFUSED)
-    scene.kubeflow.fault("status", "POST", r"/pipelines", times=-1, status=401)
     scene.kubeflow.fault("status", "GET", r"/pipelines", times=-1, status=401)
     ann.comments("/build")
     assert bot.ends() in ("-1", "confused")

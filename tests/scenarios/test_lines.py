@@ -118,7 +118,7 @@ def test_help_lists_and_explains(scene, bot, ann, eve):
             assert flag in said
     eve.comments("/help /Build-Run")
     bot.answer("`/build_run [--sha SHA]")
-    eve.comments("/help deploy")
+    eve.comments("/help train")
     bot.answer("There is no such command", "| `/build` |")
     assert scene.kubeflow.runs() == []
 

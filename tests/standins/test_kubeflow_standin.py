@@ -609,7 +609,7 @@ def test_requests_against_the_specification_are_noted(make, monkeypatch):
     words = [v["violation"] for v in standin.ok("GET", "/_standin/violations")]
     assert words == ["unknown member .name", "unknown query parameter limit",
                      "no such operation in the specification",
-                     "query parameter page_size is not an integer"]
+                     "query parameter page_size is not an integer", "the body is missing"]
 
 
 # -- ML Metadata ----------------------------------------------------------------------------------
@@ -746,4 +746,3 @@ def test_metadata_comes_in_pages_and_errors_in_headers(standin):
                                         ("Nonesuch", b"", None, "12")):
         headers, answer = mlmd(standin, method, message, body)
         assert answer is None and headers["grpc-status"] == code
-                     "query parameter page_size is not an integer", "the body is missing"]
