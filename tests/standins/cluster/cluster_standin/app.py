@@ -62,7 +62,7 @@ class World:
         self.record = Recorder(self.clock)
         self.lock = threading.RLock()
         self.dice = random.Random(options.seed)
-        self.faults = Faults(FAULT_KINDS)
+        self.faults = Faults({on: FAULT_KINDS for on in ("request", "ingress", "s3")})
         self.kserve_version = options.kserve_version
         self.kserve_installed = True
         self.default_mode = "Knative" if options.mode == "knative" else "Standard"
