@@ -123,7 +123,7 @@ static enum deployment_state state_of(const char *name)
 	for (size_t i = 0; i < ARRAY_LEN(ends); i++)
 		if (str_eq(deployment_state_name(ends[i]), name))
 			return ends[i];
-	must(!"a deployment ends so");
+	must(false);
 	return DEPLOYMENT_FAILED;
 }
 

@@ -196,12 +196,12 @@ def test_jobs_in_hand_beside_a_poisonous_one_do_not_die_with_it(stage):
         ["run.no_version", "job.poison"]
 
 
-def claimed_again_and_killed(stage, comment, end) -> None:
-    """Lets the bot come to work on the job, then ends it."""
+def claimed_again_and_killed(stage, comment, step: str, end) -> None:
+    """Lets the bot come to work on this step of the job, then ends it."""
     bot = stage.bot
     rounds.launch(bot)
-    stage.scene.wait_until(lambda: bot.rows("SELECT 1 FROM jobs WHERE comment_id = ? AND lease IS NOT NULL",
-                                            comment.id), "the job to be claimed")
+    stage.scene.wait_until(lambda: bot.rows("SELECT 1 FROM jobs WHERE comment_id = ? AND step = ? AND lease IS NOT NULL",
+                                            comment.id, step), "the job to be claimed")
     end()
 
 
@@ -214,7 +214,7 @@ def test_a_long_job_survives_being_killed_again_and_again(stage, how):
     scene.github.fault("delay", "GET", rf"/pulls/{pull.number}$", times=-1, seconds=SLOW_S)
     comment = scene.ann.comments("/build_run", on=pull)
     for _ in range(2 * CRASHES_MAX):
-        claimed_again_and_killed(stage, comment, lambda: (
+        claimed_again_and_killed(stage, comment, "pin", lambda: (
             bot.process.send_signal(signal.SIGKILL if how == "kill" else signal.SIGSEGV),
             bot.process.wait(IN_TIME_S)))
     row = bot.rows("SELECT state, crashes, deaths FROM jobs WHERE comment_id = ?", comment.id)[0]
