@@ -200,8 +200,8 @@ def claimed_again_and_killed(stage, comment, step: str, end) -> None:
     """Lets the bot come to work on this step of the job, then ends it."""
     bot = stage.bot
     rounds.launch(bot)
-    stage.scene.wait_until(lambda: bot.rows("SELECT 1 FROM jobs WHERE comment_id = ? AND step = ? AND lease IS NOT NULL",
-                                            comment.id, step), "the job to be claimed")
+    claimed = "SELECT 1 FROM jobs WHERE comment_id = ? AND step = ? AND lease IS NOT NULL"
+    stage.scene.wait_until(lambda: bot.rows(claimed, comment.id, step), "the job to be claimed")
     end()
 
 
