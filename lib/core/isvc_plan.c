@@ -64,13 +64,16 @@ void plan_send(struct plan *plan, enum isvc_verb verb, const char *name, json_t 
 {
 	struct isvc_request *request = &plan->out->request;
 
-	request->verb = verb;
-	request->body = take_body;
 	if (!str_copy(request->name, sizeof request->name, name)) {
+		json_decref(take_body);
 		plan_fail(plan, "deploy.changed", "The service has a name that is too long.");
 		return;
 	}
+	request->verb = verb;
+	request->body = take_body;
 	plan->out->kind = ISVC_SEND;
+	plan->out->code[0] =
+		'\0'; /* a failure that leaves something to clear away waits for that */
 	str_copy(plan->out->why, sizeof plan->out->why, why);
 }
 
