@@ -8,11 +8,12 @@
 #include <inttypes.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdio.h>
 
 #include "lib/base/str.h"
 
 enum type { COUNTER, GAUGE, HISTOGRAM };
-enum { SLOTS = 48 };
+enum { SLOTS = 48, LABEL_MAX = 32 };
 
 static const int64_t bounds_ms[] = {
 	1,    2,    5,	   10,	  20,	 50,	 100,	 200,	 500,	  1000,
@@ -109,6 +110,18 @@ void metrics_observe_ms(enum metric metric, const char *label, int64_t ms)
 		i++;
 	atomic_fetch_add_explicit(&histogram->buckets[i], 1, memory_order_relaxed);
 	atomic_fetch_add_explicit(&histogram->sum_ms, ms, memory_order_relaxed);
+}
+
+void metrics_call(const char *side, int status, int64_t took_ms)
+{
+	char label[LABEL_MAX];
+
+	if (status >= 100 && status < 600)
+		snprintf(label, sizeof label, "%.20s_%dxx", side, status / 100);
+	else
+		snprintf(label, sizeof label, "%.20s_error", side);
+	metrics_add(METRIC_CALLS, label, 1);
+	metrics_observe_ms(METRIC_CALL_SECONDS, side, took_ms);
 }
 
 int64_t metrics_get(enum metric metric, const char *label)

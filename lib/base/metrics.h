@@ -25,6 +25,10 @@ void metrics_set(enum metric metric, const char *label, int64_t value);
 /* Puts a duration into a histogram (buckets from 1 ms to 1 h; exported in seconds). */
 void metrics_observe_ms(enum metric metric, const char *label, int64_t ms);
 
+/* Counts a call to the far side `side` ("github") by the class of its status, "github_2xx"; a
+ * status outside of 100 to 599 is a call without an answer, "github_error". */
+void metrics_call(const char *side, int status, int64_t took_ms);
+
 /* Present value of a counter or gauge; for tests and the status page. */
 int64_t metrics_get(enum metric metric, const char *label);
 

@@ -171,14 +171,9 @@ static const char *path_of(const char *url)
 static void record(const struct github_call *call, const char *url, enum err_class class,
 		   const struct http_response *response)
 {
-	char label[32], id[80];
+	char id[80];
 
-	if (class)
-		str_copy(label, sizeof label, "github_error");
-	else
-		snprintf(label, sizeof label, "github_%dxx", response->status / 100 % 10);
-	metrics_add(METRIC_CALLS, label, 1);
-	metrics_observe_ms(METRIC_CALL_SECONDS, "github", response->took_ms);
+	metrics_call("github", class ? 0 : response->status, response->took_ms);
 	log_debug("github_call", LOG_S("method", call->method), LOG_S("path", path_of(url)),
 		  LOG_I("status", class ? 0 : response->status),
 		  LOG_I("took_ms", response->took_ms),

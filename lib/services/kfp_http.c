@@ -232,15 +232,11 @@ void kfp_path(struct buf *path, const char *before, const char *id, const char *
 static void count_call(const struct kfp_call *call, const struct http_response *response,
 		       enum err_class class)
 {
-	static const char *const labels[] = {"kfp_error", "kfp_1xx", "kfp_2xx",
-					     "kfp_3xx",	  "kfp_4xx", "kfp_5xx"};
-	int group = class ? 0 : response->status / 100;
 	char path[128];
 
 	str_copy(path, sizeof path, call->path);
 	path[strcspn(path, "?")] = '\0';
-	metrics_add(METRIC_CALLS, labels[group < 6 ? group : 0], 1);
-	metrics_observe_ms(METRIC_CALL_SECONDS, "kfp", response->took_ms);
+	metrics_call("kfp", class ? 0 : response->status, response->took_ms);
 	log_debug("kfp_call", LOG_S("method", call->method), LOG_S("path", path),
 		  LOG_I("status", response->status), LOG_I("ms", response->took_ms));
 }

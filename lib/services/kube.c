@@ -175,15 +175,11 @@ char *kube_namespace(struct kube *kube)
 static void count_call(const struct kube_call *call, const struct http_response *response,
 		       enum err_class class)
 {
-	static const char *const labels[] = {"kube_error", "kube_1xx", "kube_2xx",
-					     "kube_3xx",   "kube_4xx", "kube_5xx"};
-	int group = class ? 0 : response->status / 100;
 	char path[LOGGED_PATH_MAX];
 
 	str_copy(path, sizeof path, call->path);
 	path[strcspn(path, "?")] = '\0';
-	metrics_add(METRIC_CALLS, labels[group < 6 ? group : 0], 1);
-	metrics_observe_ms(METRIC_CALL_SECONDS, "kube", response->took_ms);
+	metrics_call("kube", class ? 0 : response->status, response->took_ms);
 	log_debug("kube_call", LOG_S("method", call->method), LOG_S("path", path),
 		  LOG_I("status", response->status), LOG_I("ms", response->took_ms));
 }

@@ -114,7 +114,7 @@ static enum err_class send(struct look *look, const char *method, const struct b
 	if (*look->bearer)
 		request.headers[3] = (struct http_header){"Authorization", look->bearer};
 	class = http_do(look->http, &request, out, err);
-	metrics_observe_ms(METRIC_CALL_SECONDS, "mlmd", out->took_ms);
+	metrics_call("mlmd", class ? 0 : out->status, out->took_ms);
 	log_debug("mlmd_call", LOG_S("method", method), LOG_I("status", out->status),
 		  LOG_I("ms", out->took_ms));
 	if (class) {

@@ -24,12 +24,8 @@ struct mending {
 static void count_call(const struct s3_call *call, const struct http_response *response,
 		       enum err_class class)
 {
-	static const char *const labels[] = {"s3_error", "s3_1xx", "s3_2xx",
-					     "s3_3xx",	 "s3_4xx", "s3_5xx"};
-	int group = class ? 0 : response->status / 100;
 
-	metrics_add(METRIC_CALLS, labels[group < 6 ? group : 0], 1);
-	metrics_observe_ms(METRIC_CALL_SECONDS, "s3", response->took_ms);
+	metrics_call("s3", class ? 0 : response->status, response->took_ms);
 	log_debug("s3_call", LOG_S("method", call->method), LOG_S("bucket", call->bucket),
 		  LOG_S("key", call->key), LOG_I("status", response->status),
 		  LOG_I("ms", response->took_ms));

@@ -88,12 +88,8 @@ static enum err_class check_request(const struct serving_request *request, struc
 
 static void count(const struct http_response *response, enum err_class class)
 {
-	static const char *const labels[] = {"serving_error", "serving_1xx", "serving_2xx",
-					     "serving_3xx",   "serving_4xx", "serving_5xx"};
-	int group = class ? 0 : response->status / 100;
 
-	metrics_add(METRIC_CALLS, labels[group < 6 ? group : 0], 1);
-	metrics_observe_ms(METRIC_CALL_SECONDS, "serving", response->took_ms);
+	metrics_call("serving", class ? 0 : response->status, response->took_ms);
 	log_debug("serving_call", LOG_I("status", response->status),
 		  LOG_I("ms", response->took_ms));
 }

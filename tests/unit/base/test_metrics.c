@@ -80,6 +80,19 @@ static void test_histogram(void **state)
 	expect_lines(lines, ARRAY_LEN(lines));
 }
 
+static void test_calls_by_class_of_status(void **state)
+{
+	static const int statuses[] = {0, 99, 200, 299, 404, 599, 600, -1};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(statuses); i++)
+		metrics_call("far", statuses[i], 1);
+	assert_int_equal(metrics_get(METRIC_CALLS, "far_error"), 4);
+	assert_int_equal(metrics_get(METRIC_CALLS, "far_2xx"), 2);
+	assert_int_equal(metrics_get(METRIC_CALLS, "far_4xx"), 1);
+	assert_int_equal(metrics_get(METRIC_CALLS, "far_5xx"), 1);
+}
+
 static void *count(void *arg)
 {
 	char label[32];
@@ -124,7 +137,7 @@ static void test_labels_are_bounded(void **state)
 	for (const char *at = buf_text(&out); (at = strstr(at, "\nkfops_calls_total{")); at++)
 		lines++;
 	assert_int_equal(lines, 48);
-	assert_int_equal(metrics_get(METRIC_CALLS, "other"), 1000 - 47);
+	assert_int_equal(metrics_get(METRIC_CALLS, "other"), 1000 - 43); /* 5 slots are taken */
 	assert_int_equal(metrics_get(METRIC_CALLS, "flood0"), 1);
 }
 
@@ -152,8 +165,11 @@ static void test_every_line_is_well_formed(void **state)
 }
 
 static const struct CMUnitTest metrics_tests[] = {
-	cmocka_unit_test(test_counters_and_gauges),	  cmocka_unit_test(test_histogram),
-	cmocka_unit_test(test_threads_share_slots),	  cmocka_unit_test(test_labels_are_bounded),
+	cmocka_unit_test(test_counters_and_gauges),
+	cmocka_unit_test(test_histogram),
+	cmocka_unit_test(test_calls_by_class_of_status),
+	cmocka_unit_test(test_threads_share_slots),
+	cmocka_unit_test(test_labels_are_bounded),
 	cmocka_unit_test(test_every_line_is_well_formed),
 };
 
