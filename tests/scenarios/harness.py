@@ -7,6 +7,7 @@ bot's log, every job at rest, everything said that was to be said, and every scr
 """
 
 import concurrent.futures
+import contextlib
 import functools
 import http.client
 import json
@@ -704,7 +705,8 @@ class Scene:
         places = {"what GitHub shows": json.dumps(self.github.get("mutations")).encode()}
         stored = [path for path in self.bot.state_dir.rglob("*") if path.is_file()]
         for path in [*([self.bot.log_file] if self.bot.log_file.exists() else []), *stored]:
-            places[str(path.relative_to(self.folder))] = path.read_bytes()
+            with contextlib.suppress(FileNotFoundError):  # the bot goes on, and what it removes it does not store
+                places[str(path.relative_to(self.folder))] = path.read_bytes()
         return [f"a secret is in {name}" for name, data in places.items()
                 if TOKENS.search(data) or any(secret in data for secret in own)]
 
