@@ -331,7 +331,7 @@ static void test_example(void **state)
 	AUTO_BUF struct buf report = buf_make(10000);
 	struct err err = {0};
 	json_t *settings;
-	size_t len;
+	size_t len = 0;
 	int line;
 	char *text = sample_read(false, "../../config/examples/config.yaml", &len);
 
