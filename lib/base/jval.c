@@ -47,6 +47,9 @@ enum err_class jval_parse(json_t **out, const char *text, size_t len, struct err
 	char *near;
 
 	*out = NULL;
+	if (len && memchr(text, 0, len)) /* jansson passes over one that follows a number */
+		return err_set(err, ERR_USER, "the JSON text has a NUL byte at offset %zu",
+			       (size_t)((const char *)memchr(text, 0, len) - text));
 	if (len > TEXT_MAX)
 		return err_set(err, ERR_USER, "the JSON text is larger than %d MiB",
 			       TEXT_MAX / 1024 / 1024);

@@ -74,6 +74,21 @@ static void test_depth(void **state)
 	}
 }
 
+static void test_a_bare_nul_is_refused(void **state)
+{
+	static const char *const texts[] = {"[1\0]", "[\0]", "\0[]", "[]\0", "\"a\0b\""};
+	static const size_t lens[] = {4, 3, 3, 3, 5};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		AUTO_JSON json_t *value = NULL;
+		struct err err;
+
+		assert_int_equal(jval_parse(&value, texts[i], lens[i], &err), ERR_USER);
+		assert_non_null(strstr(err.msg, "NUL byte"));
+	}
+}
+
 static void test_nul_is_kept(void **state)
 {
 	AUTO_JSON json_t *value = NULL;
@@ -182,6 +197,7 @@ static const struct CMUnitTest jval_tests[] = {
 	cmocka_unit_test(test_parse),
 	cmocka_unit_test(test_a_cut_answer_does_not_show_its_secret),
 	cmocka_unit_test(test_depth),
+	cmocka_unit_test(test_a_bare_nul_is_refused),
 	cmocka_unit_test(test_nul_is_kept),
 	cmocka_unit_test(test_paths),
 	cmocka_unit_test(test_set),
