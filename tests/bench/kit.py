@@ -28,7 +28,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 REPO_ID, INSTALLATION, APP_ID = 77, 88, 4711
 SYSTEM_CERTS = pathlib.Path("/etc/ssl/certs")
-PATIENCE_S = 60.0
+PATIENCE_S, NAMESPACES = 60.0, 5
 os.nice(int(os.environ.get("KFOPS_BENCH_NICE", 0)))
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that daemon and stub are ended, too
 SETTINGS = """\
@@ -226,7 +226,8 @@ class Daemon:
                        "private_key_file": str(folder / "app.pem")},
             "compile": {"mode": "precompiled"},
             "clusters": [{"name": "main", "kfp_url": far}],
-            "repositories": [{"match": "lab/*", "cluster": "main"}],
+            "repositories": [{"match": "lab/*", "cluster": "main",
+                              "namespaces": ["team-a", *(f"team-{n}" for n in range(NAMESPACES))]}],
         }
         for section, values in (changes or {}).items():
             config.setdefault(section, {}).update(values)

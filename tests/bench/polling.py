@@ -15,7 +15,7 @@ import time
 
 import kit
 
-NAMESPACES = 5
+NAMESPACES = kit.NAMESPACES
 ENDS = 3
 
 
