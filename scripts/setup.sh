@@ -7,7 +7,7 @@ export KFOPS_CACHE=${KFOPS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kfops}
 
 packages=(build-essential cmake ninja-build pkg-config clang libclang-rt-14-dev llvm clang-format cppcheck pmccabe
   libmicrohttpd-dev libcurl4-openssl-dev libjansson-dev libssl-dev libgit2-dev libsqlite3-dev
-  libyaml-dev libexpat1-dev libcmark-dev libarchive-dev libcmocka-dev bubblewrap git openssl ca-certificates groff-base
+  libyaml-dev libexpat1-dev libcmark-dev zlib1g-dev libcmocka-dev bubblewrap git openssl ca-certificates groff-base
   python3 python3-venv)
 
 missing=()

@@ -6,10 +6,11 @@
  * rights) counts for its task. The log comes from v1alpha1, which always begins with 200 and wants
  * the pod's name, while the manifest has only node ids: from Argo 3.4 on a pod is called
  * WORKFLOW-TEMPLATE-HASH, before it was the node's id, so both are tried. A log that is missing is
- * no error. */
+ * no error. Of a workflow that grew past 1 MB Argo keeps the nodes packed (base64 of gzip). */
 #include <string.h>
 
 #include "lib/base/clock.h"
+#include "lib/base/gzip.h"
 #include "lib/base/jval.h"
 #include "lib/base/str.h"
 #include "lib/services/kfp_impl.h"
@@ -20,6 +21,7 @@ enum {
 	MESSAGE_MAX = 2000,
 	TASK_MAX = 256,
 	POD_MAX = 254,
+	UNPACKED_MAX = 32 * 1024 * 1024,
 	LOG_KEEP = 64 * 1024,
 	LOG_FETCH_MAX = 16 * 1024 * 1024,
 	LOG_TIMEOUT_MS = 20 * 1000,
@@ -209,13 +211,33 @@ static size_t find_causes(const json_t *nodes, bool pods_only, const json_t *lis
 	return count;
 }
 
+/* What Argo packed into status.compressedNodes; NULL when there is nothing that can be read. */
+static json_t *packed_nodes(const json_t *workflow)
+{
+	const char *text = jval_str(workflow, "status.compressedNodes", NULL);
+	AUTO_BUF struct buf json = buf_make(UNPACKED_MAX);
+	AUTO_FREE char *packed = NULL;
+	json_t *nodes = NULL;
+	struct err ignored;
+	size_t len;
+
+	packed = text ? str_unbase64(text, &len) : NULL;
+	if (!packed || gzip_unpack(&json, packed, len, &ignored) ||
+	    jval_parse(&nodes, buf_text(&json), json.len, &ignored))
+		return NULL;
+	return nodes;
+}
+
 static json_t *causes_of_workflow(const json_t *workflow, char *other_pod, size_t size)
 {
 	const json_t *nodes = jval_at(workflow, "status.nodes"), *list[CAUSES_MAX];
+	AUTO_JSON json_t *packed = nodes ? NULL : packed_nodes(workflow);
 	const char *message = jval_str(workflow, "status.message", "");
-	size_t count = find_causes(nodes, true, list);
 	json_t *causes = json_array();
+	size_t count;
 
+	nodes = nodes ? nodes : packed;
+	count = find_causes(nodes, true, list);
 	if (!count)
 		count = find_causes(nodes, false, list);
 	for (size_t i = 0; i < count; i++) {

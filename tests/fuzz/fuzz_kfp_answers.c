@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "lib/base/gzip.h"
 #include "lib/base/jval.h"
 #include "lib/base/str.h"
 #include "lib/services/kfp_impl.h"
@@ -78,8 +79,9 @@ static void compare_run(void *arg, const char *run_id, const char *state)
 
 static void fuzz_list(const char *text, size_t len)
 {
-	/* A doubled or escaped key means something else to the two. */
-	bool is_plain = !memchr(text, '\\', len);
+	/* A doubled or escaped key means something else to the two, and jansson passes over some
+	 * NUL bytes. */
+	bool is_plain = !memchr(text, '\\', len) && !memchr(text, 0, len);
 	AUTO_JSON json_t *parsed = NULL;
 	static char token[KFP_TOKEN_MAX];
 	struct walk walk = {0};
@@ -104,6 +106,15 @@ static void fuzz_log(const char *text, size_t len)
 	must(!out.truncated && out.len <= len && (!len || out.len));
 }
 
+static void fuzz_packed(const char *bytes, size_t len)
+{
+	AUTO_BUF struct buf out = buf_make(1 << 20);
+	struct err err;
+
+	must(!gzip_unpack(&out, bytes, len, &err) || err.class == ERR_USER);
+	must(out.len <= 1 << 20);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	AUTO_JSON json_t *answer = NULL;
@@ -115,7 +126,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	len = size - 1;
 	text = str_dup_len((const char *)data + 1, len);
-	switch (data[0] % 5) {
+	switch (data[0] % 6) {
 	case 0:
 		fuzz_error(text, len, 300 + data[0]);
 		break;
@@ -131,8 +142,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	case 3:
 		fuzz_list(text, len);
 		break;
-	default:
+	case 4:
 		fuzz_log(text, len);
+		break;
+	default:
+		fuzz_packed(text, len);
 		break;
 	}
 	return 0;

@@ -26,7 +26,7 @@ WRAPPERS = {  # foreign header -> the only files that may include it
     "yaml.h": r"lib/base/yaml",
     "expat.h": r"lib/base/xml\.c",
     "cmark.h": r"lib/core/comment\.c",
-    "archive.h": r"lib/services/",
+    "zlib.h": r"lib/base/gzip\.c",
 }
 BANNED = ("strcpy strcat sprintf vsprintf strtok atoi atol atof gmtime localtime system popen gets alloca "
           "tmpnam mktemp").split()

@@ -26,6 +26,12 @@ static json_t *detail(const char *workflow)
 	"{\"metadata\":{\"name\":\"wf\",\"annotations\":{" annotations                             \
 	"}},\"status\":{\"phase\":\"Failed\",\"message\":\"child failed\",\"nodes\":{" nodes "}}}"
 
+/* One failed pod, as Argo packs it: base64 of gzip. */
+#define PACKED                                                                                     \
+	"H4sIAAAAAAACAzWLMQvCMBCF/0rJbENa0KGbi4vYOji5BXO1B0kTkhMtpf/dJEZ4cLzvvrey91g3"             \
+	"DeuqlaGKp/RdxWZp4Ae4t5Y4eYkzhw88XmR9MhQGp+XSFzELidPiMrhalaqbZMj9JFFDRgQmLgn+"             \
+	"U4w1cQMhyGdGw3A5oy7+iDOGCdSR0qsV7aEWTcxNiC5lf2fb9gWfY38YzAAAAA=="
+
 static void test_causes(void **state)
 {
 	static const struct {
@@ -74,7 +80,18 @@ static void test_causes(void **state)
 			  NODE("wf", "wf", "DAG", "Failed", "child 'wf-1' failed", "02") "," NODE(
 				  "wf-1", "wf.root.a", "Steps", "Error", "quota exceeded", "01")),
 		 "[{\"message\":\"quota exceeded\",\"pod\":\"\",\"task\":\"wf.root.a\"}]", ""},
-		{"nodes compressed away", "{\"status\":{\"message\":\"child failed\"}}",
+		{"packed nodes",
+		 "{\"metadata\":{\"name\":\"wf\"},\"status\":{\"message\":\"child failed\","
+		 "\"compressedNodes\":\"" PACKED "\"}}",
+		 "[{\"message\":\"OOMKilled\",\"pod\":\"wf-11\",\"task\":\"train\"}]",
+		 "wf-impl-11"},
+		{"packed nodes that are damaged",
+		 "{\"status\":{\"message\":\"child failed\",\"compressedNodes\":\"H4sIAAAA\"}}",
+		 "[{\"message\":\"child failed\",\"pod\":\"\",\"task\":\"\"}]", ""},
+		{"packed nodes of another kind",
+		 "{\"status\":{\"message\":\"child failed\",\"compressedNodes\":[1]}}",
+		 "[{\"message\":\"child failed\",\"pod\":\"\",\"task\":\"\"}]", ""},
+		{"nodes kept elsewhere", "{\"status\":{\"message\":\"child failed\"}}",
 		 "[{\"message\":\"child failed\",\"pod\":\"\",\"task\":\"\"}]", ""},
 		{"no manifest", "", "[]", ""},
 		{"a manifest of another kind", "{\"status\":{\"nodes\":[1,2],\"message\":5}}", "[]",
