@@ -70,8 +70,8 @@ for step in $what; do
     run_ctest unit "$build/asan" ;;
   python)
     say "the compiler package and the stand-ins"
-    PYTHONPATH=deploy/compiler run_pytest compiler deploy/compiler/tests
-    run_pytest standins tests/standins ;;
+    PYTHONPATH=deploy/compiler run_pytest compiler -n "$jobs" --dist worksteal deploy/compiler/tests
+    run_pytest standins -n "$jobs" --dist worksteal tests/standins ;;
   scenarios)
     say "the release build, scenarios, crash points, the demo, the S3 server"
     make_build "$build/demo" kfopsd -DFAULTS=OFF

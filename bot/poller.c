@@ -291,6 +291,7 @@ static void set_up_duties(struct poller *poller)
 		{"credentials", 1000, duty_credentials},
 		{"feed", config_ms(config, "poll.finished_interval"), duty_feed},
 		{"sweep", config_ms(config, "poll.sweep_interval"), poller_sweep},
+		{"repositories", 3600000, poller_repositories},
 		{"deliveries", config_ms(config, "poll.deliveries_interval"), poller_deliveries},
 		{"comments", config_ms(config, "poll.comments_interval"), poller_comments},
 		{"gauges", 5000, duty_gauges},

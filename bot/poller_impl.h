@@ -6,10 +6,10 @@
 #include "bot/poller.h"
 
 enum {
-	POLLER_DUTIES = 9,
+	POLLER_DUTIES = 10,
 	POLLER_SWEEP = 4,
-	POLLER_COMMENTS = 6,
-	POLLER_PRUNE = 8,
+	POLLER_COMMENTS = 7,
+	POLLER_PRUNE = 9,
 	POLLER_REPOS_MAX = 1000
 };
 
@@ -51,6 +51,9 @@ void poller_wake(struct world *world, char **refs, size_t count);
 /* One turn of the look at every parked run: at most one call. Sets the time of its next turn. */
 void poller_sweep(struct poller *poller, int64_t now_ms);
 void poller_sweep_free(struct poller_sweep *take_sweep);
+
+/* Asks GitHub which repositories a star of the operator's file means; token mode. */
+void poller_repositories(struct poller *poller, int64_t now_ms);
 
 /* Reads which repositories there are. */
 void poller_repos_read(struct poller *poller);

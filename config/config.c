@@ -221,6 +221,19 @@ static bool matches(const char *pattern, const char *repo)
 	return !strncasecmp(pattern, repo, owner) && repo[owner] && !strchr(repo + owner, '/');
 }
 
+bool config_has_star(const struct config *config)
+{
+	json_t *each;
+	size_t at;
+
+	json_array_foreach(jval_at(config->values, "repositories"), at, each)
+	{
+		if (str_ends(jval_str(each, "match", ""), "/*"))
+			return true;
+	}
+	return false;
+}
+
 const char *config_named_repo(const struct config *config, size_t i)
 {
 	json_t *each;

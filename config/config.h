@@ -55,6 +55,8 @@ void config_namespaces_tell(const struct config *config, const char *repo, struc
 /* The `match` of the first entry that uses this cluster and has no list of namespaces; NULL: none.
  */
 const char *config_entry_without_namespaces(const struct config *config, size_t cluster);
+/* Does one of them allow all repositories of an owner? */
+bool config_has_star(const struct config *config);
 /* The i-th of them that names one repository, "owner/name"; NULL: there are no more. */
 const char *config_named_repo(const struct config *config, size_t i);
 

@@ -47,6 +47,44 @@ static enum err_class read_pages(struct github *gh, struct http *http,
 	return class;
 }
 
+/* --- repositories --- */
+
+struct repo_reader {
+	bool (*each)(void *arg, const struct github_target *repo);
+	void *arg;
+};
+
+static bool tell_repositories(void *arg, const json_t *list)
+{
+	struct repo_reader *reader = arg;
+	size_t count = json_array_size(list);
+
+	for (size_t i = 0; i < count; i++) {
+		const json_t *item = json_array_get(list, i);
+		struct github_target repo = {
+			.repo_id = jval_int(item, "id", 0),
+			.repo = jval_str(item, "full_name", ""),
+		};
+
+		if (repo.repo_id && *repo.repo && !jval_bool(item, "archived", false) &&
+		    !reader->each(reader->arg, &repo))
+			return false;
+	}
+	return true;
+}
+
+enum err_class github_repositories(struct github *gh, struct http *http,
+				   bool (*each)(void *arg, const struct github_target *repo),
+				   void *arg, struct err *err)
+{
+	struct repo_reader reader = {.each = each, .arg = arg};
+
+	if (gh->app_id)
+		return err_set(err, ERR_BUG, "an App has no list of repositories of its own");
+	return read_pages(gh, http, NULL, str_printf("%s/user/repos?per_page=100", gh->api_url),
+			  tell_repositories, &reader, err);
+}
+
 /* --- hooks and deliveries --- */
 
 struct hook_search {

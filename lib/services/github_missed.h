@@ -4,13 +4,20 @@
  * The log belongs to the App, or to a webhook of a repository (then reading it takes administration
  * of the repository and the scope admin:repo_hook). GitHub keeps it for three days. Reads only. Any
  * thread with an http of its own. Sources: "Webhook deliveries for a GitHub App", "Repository
- * webhooks", "Issue comments" of GitHub's REST API. */
+ * webhooks", "Issue comments", "Repositories for
+ * the authenticated user" of GitHub's REST API. */
 #ifndef KF_SERVICES_GITHUB_MISSED_H
 #define KF_SERVICES_GITHUB_MISSED_H
 
 #include <jansson.h>
 
 #include "lib/services/github.h"
+
+/* Every repository that the token's user was given something in and that is not archived (token
+ * mode only), until `each` returns false or the list ends. The target is borrowed for the call. */
+enum err_class github_repositories(struct github *gh, struct http *http,
+				   bool (*each)(void *arg, const struct github_target *repo),
+				   void *arg, struct err *err) MUST_CHECK;
 
 /* A webhook of a repository. */
 struct github_hook {

@@ -50,6 +50,17 @@ def test_token_mode_without_the_right_to_read_hooks_says_so_once(scene, bot, ann
     assert len(scene.kubeflow.runs()) == 1
 
 
+@pytest.mark.scene(mode="token", start=False, config={"poll": {"comments_interval": "200ms"}})
+def test_token_mode_knows_the_repositories_that_a_star_means(scene, bot, ann):
+    """Nobody has ever said anything there, and the first webhook failed."""
+    comment = ann.comments("/build_run")
+    scene.webhooks_are_idle()
+    bot.start()
+    assert bot.ends(to=comment, patience=60) == "rocket"
+    assert len(recovered(bot, "comment_recovered")) == 1
+    assert [item["path"] for item in scene.github.requests() if item["path"].endswith("/user/repos")]
+
+
 @pytest.mark.scene(config=BY_COMMENT)
 def test_a_webhook_that_never_came_is_found_by_its_comment(scene, bot, ann):
     scene.github.fault("drop", on="webhook", event="issue_comment", action="created")

@@ -257,6 +257,14 @@ def get_user(c):
                  "two_factor_authentication": True}, {"x-oauth-scopes": "repo, read:org"}
 
 
+@route("GET", "/user/repos", auth="user")
+def list_user_repos(c):
+    """Those that the person was given something in, or owns; public ones of others are not listed."""
+    repos = [repo for repo in c.world.repos.values()
+             if c.actor.id in repo.roles or c.actor.id == repo.owner.id]
+    return c.page(sorted(repos, key=lambda repo: repo.full_name.lower()), c.views.repo)
+
+
 def _profile(user):
     return {"name": user.name, "company": None, "blog": "", "location": None, "email": None,
             "hireable": None, "bio": None, "created_at": "2020-01-01T00:00:00Z",
