@@ -326,6 +326,15 @@ def test_a_failed_run_names_task_message_and_log(scene, bot, ann):
     bot.check("kfops/build", conclusion="success")
 
 
+def test_a_failed_run_of_a_very_large_workflow_names_them_too(scene, bot, ann):
+    """Argo packs the nodes of what it could not store otherwise."""
+    scene.kubeflow.post("settings", workflow_bytes_max=500)
+    scene.kubeflow.fails_runs("train", "main: Error (exit code 137)", "loading\nKeyError: 'petal'\n")
+    ann.comments("/build_run")
+    assert bot.ends() == "-1"
+    bot.answer("`run.failed`", "train", "exit code 137", "KeyError: 'petal'")
+
+
 @pytest.mark.scene(config={"report": {"notify_after": "0s"}})
 def test_what_took_long_ends_with_a_new_comment(scene, bot, ann):
     scene.kubeflow.holds_runs()

@@ -47,7 +47,8 @@ class ApiV1:
         answer = {"run": self.run_value(row)}
         workflow = self.store.workflows.get(row["workflow"])
         if workflow is not None and workflow["order"]:
-            answer["pipeline_runtime"] = {"workflow_manifest": wf.manifest(workflow)}
+            text = wf.manifest(workflow, self.api.runner.workflow_bytes_max)
+            answer["pipeline_runtime"] = {"workflow_manifest": text}
         return answer
 
     def runs_list(self, request):

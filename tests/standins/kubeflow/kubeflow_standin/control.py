@@ -7,7 +7,7 @@
   POST instant     {"on": true, "state": "SUCCEEDED", "task", "message", "log", "delay_ms",
                     "artifacts": [as below]}
   POST hold        {"on": true}              new runs stay RUNNING
-  POST settings    {"terminate_ms", "gc_grace_s"}
+  POST settings    {"terminate_ms", "gc_grace_s", "workflow_bytes_max"}
   POST runs/ID     {"state", "task", "message", "log"}   ends a run by hand
   POST runs/ID/task {"path": ["train"], "phase": "Running", "kind": "container", "message"}
   POST runs/ID/artifacts {"task": "train", "name": "model", "type": "system.Model", "metadata",
@@ -91,7 +91,7 @@ class Control:
         return {"mode": self.runner.mode}
 
     def _settings(self, body):
-        for name in ("terminate_ms", "gc_grace_s"):
+        for name in ("terminate_ms", "gc_grace_s", "workflow_bytes_max"):
             if name in body:
                 setattr(self.runner, name, body[name])
         return {}

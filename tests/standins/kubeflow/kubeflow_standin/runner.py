@@ -27,6 +27,7 @@ class Runner:
         self.instant = {"state": "SUCCEEDED", "delay_ms": 0}
         self.terminate_ms = 200
         self.gc_grace_s = 120
+        self.workflow_bytes_max = 1024 * 1024
         self.children = {}
         self.slots = threading.Semaphore(4)
         self.closing = False

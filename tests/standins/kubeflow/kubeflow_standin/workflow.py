@@ -5,6 +5,8 @@ nodes {id: node}, order [id]. A node: id, name, display, type, template, phase, 
 finished, children, pod (name of the pod, or None), task (path of task names), task_id.
 """
 
+import base64
+import gzip
 import hashlib
 import json
 import re
@@ -124,8 +126,9 @@ def task_details(workflow):
     return result
 
 
-def manifest(workflow):
-    """The workflow object as JSON text, as v1beta1's pipeline_runtime carries it."""
+def manifest(workflow, bytes_max):
+    """The workflow object as JSON text, as v1beta1's pipeline_runtime carries it. Of one that is larger than
+    bytes_max (Argo's MAX_WORKFLOW_SIZE) the nodes are packed."""
     nodes = {}
     for key in workflow["order"]:
         made = workflow["nodes"][key]
@@ -156,10 +159,16 @@ def manifest(workflow):
               "finishedAt": rfc3339(workflow["finished"]) if workflow["finished"] else None}
     if workflow["message"]:
         status["message"] = workflow["message"]
-    return json.dumps({
+    whole = {
         "apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow",
         "metadata": {"name": workflow["name"], "namespace": workflow["namespace"],
                      "uid": workflow["id"], "labels": labels,
                      "annotations": {"pipelines.kubeflow.org/run_name":
                                      workflow["display_name"]}},
-        "status": status})
+        "status": status}
+    text = json.dumps(whole)
+    if len(text) > bytes_max:
+        packed = gzip.compress(json.dumps(status.pop("nodes")).encode())
+        status["compressedNodes"] = base64.b64encode(packed).decode()
+        text = json.dumps(whole)
+    return text
