@@ -54,8 +54,8 @@ static enum err_class namespace_refused(const struct effect_call *call, struct e
 enum err_class effect_pipeline_ensure(struct effect_call *call, struct err *err)
 {
 	AUTO_FREE char *source = effect_path(call->hands->world, call->job, "src"), *id = NULL;
-	struct http *http;
-	struct kfp *kfp;
+	struct http *http = NULL;
+	struct kfp *kfp = NULL;
 
 	repo_remove_tree(source); /* compiled and committed: the checkout is not needed any more */
 	if (cluster_to_change(call, &kfp, &http, err))
@@ -266,8 +266,8 @@ enum err_class effect_version_find(struct effect_call *call, struct err *err)
 	AUTO_FREE char *pipeline_id = NULL;
 	struct kfp_version version = {0};
 	enum err_class class;
-	struct http *http;
-	struct kfp *kfp;
+	struct http *http = NULL;
+	struct kfp *kfp = NULL;
 
 	repo_remove_tree(
 		source); /* its settings are read: not to be kept for as long as a run takes */
@@ -286,8 +286,8 @@ enum err_class effect_version_find(struct effect_call *call, struct err *err)
 enum err_class effect_experiment(struct effect_call *call, struct err *err)
 {
 	AUTO_FREE char *id = NULL;
-	struct http *http;
-	struct kfp *kfp;
+	struct http *http = NULL;
+	struct kfp *kfp = NULL;
 
 	if (cluster_to_change(call, &kfp, &http, err))
 		return err->class;
@@ -348,8 +348,8 @@ enum err_class effect_run_create(struct effect_call *call, struct err *err)
 		.parameters = json_object_get(call->args, "parameters"),
 	};
 	AUTO_FREE char *run_id = NULL;
-	struct http *http;
-	struct kfp *kfp;
+	struct http *http = NULL;
+	struct kfp *kfp = NULL;
 
 	must(*request.run_id);
 	if (cluster_of(call, &kfp, &http, err))
@@ -366,8 +366,8 @@ enum err_class effect_run_create(struct effect_call *call, struct err *err)
 
 enum err_class effect_run_get(struct effect_call *call, struct err *err)
 {
-	struct http *http;
-	struct kfp *kfp;
+	struct http *http = NULL;
+	struct kfp *kfp = NULL;
 
 	if (cluster_of(call, &kfp, &http, err))
 		return err->class;
@@ -377,8 +377,8 @@ enum err_class effect_run_get(struct effect_call *call, struct err *err)
 enum err_class effect_run_terminate(struct effect_call *call, struct err *err)
 {
 	enum err_class class;
-	struct http *http;
-	struct kfp *kfp;
+	struct http *http = NULL;
+	struct kfp *kfp = NULL;
 
 	if (cluster_of(call, &kfp, &http, err))
 		return err->class;
@@ -394,8 +394,8 @@ enum err_class effect_run_terminate(struct effect_call *call, struct err *err)
 enum err_class effect_run_causes(struct effect_call *call, struct err *err)
 {
 	json_t *causes = NULL;
-	struct http *http;
-	struct kfp *kfp;
+	struct http *http = NULL;
+	struct kfp *kfp = NULL;
 
 	if (cluster_of(call, &kfp, &http, err))
 		return err->class;
