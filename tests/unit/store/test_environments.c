@@ -7,10 +7,12 @@
 static int64_t start_job(struct kit *kit, bool is_other)
 {
 	static int64_t comment = 100;
-	struct kit_event event = {.pr = ++comment, .comment_id = comment, .commands = "build"};
+	struct kit_event event = {
+		.pr = comment + 1, .comment_id = comment + 1, .commands = "build"};
 	struct job job;
 	int64_t id;
 
+	comment++;
 	event.is_other = is_other;
 	kit_receive(kit, &event);
 	assert_true(kit_claim(kit, &job, T0));
