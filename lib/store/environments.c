@@ -81,17 +81,36 @@ static void tell(const struct turn *turn, bool in_the_way, json_t *out)
 	jval_set_int(out, "until_ms", turn->until_ms);
 }
 
+/* Whoever has locked it is not behind those whom the lock keeps out: they could only wait for each
+ * other. */
 static enum err_class stand_in_line(struct db *db, const struct job *job, const char *environment,
-				    int64_t now_ms, int64_t *ahead, struct err *err)
+				    const struct turn *turn, int64_t now_ms, int64_t *ahead,
+				    struct err *err)
 {
+	int64_t only_of = turn->person_id == job->actor_id ? turn->person_id : 0;
 	enum err_class class = store_exec(db, STMT_TURN_STAND, err, B_INT(job->repo_id),
 					  B_TEXT(environment), B_INT(job->id), B_INT(now_ms));
 
 	if (class != ERR_OK)
 		return class;
 	return store_number(db, ahead, 0, STMT_TURN_AHEAD,
-			    STORE_BINDS(B_INT(job->repo_id), B_TEXT(environment), B_INT(job->id)),
+			    STORE_BINDS(B_INT(job->repo_id), B_TEXT(environment), B_INT(job->id),
+					B_INT(only_of), B_INT(turn->job_id)),
 			    err);
+}
+
+/* What is answered to a job in the line, as things are; `ahead` and `turn` are for the caller. */
+static json_t *answer(const struct turn *turn, const struct job *job, int64_t ahead)
+{
+	bool held = turn->job_id == job->id;
+	json_t *out = json_object();
+
+	jval_set_bool(out, "held", held);
+	jval_set_int(out, "fence", turn->fence);
+	jval_set_int(out, "position", held ? 0 : ahead + !turn->job_id);
+	if (!held)
+		tell(turn, turn->person_id && turn->person_id != job->actor_id, out);
+	return out;
 }
 
 enum err_class environment_take(struct db *db, const struct job *job, const char *environment,
@@ -99,29 +118,21 @@ enum err_class environment_take(struct db *db, const struct job *job, const char
 {
 	struct turn turn AUTO_TURN = {0};
 	int64_t ahead = 0;
-	bool locked, held;
 	enum err_class class = look(db, job->repo_id, environment, now_ms, &turn, err);
 
 	if (class == ERR_OK)
-		class = stand_in_line(db, job, environment, now_ms, &ahead, err);
+		class = stand_in_line(db, job, environment, &turn, now_ms, &ahead, err);
 	if (class != ERR_OK)
 		return class;
-	held = turn.job_id == job->id;
-	locked = !held && turn.person_id && turn.person_id != job->actor_id;
-	if (!held && !turn.job_id && !ahead && !locked) {
+	if (!turn.job_id && !ahead && (!turn.person_id || turn.person_id == job->actor_id)) {
 		class = store_exec(db, STMT_TURN_TAKE, err, B_INT(job->repo_id),
 				   B_TEXT(environment), B_INT(job->id), B_INT(now_ms));
 		if (class != ERR_OK)
 			return class;
-		held = true;
+		turn.job_id = job->id;
 		turn.fence++;
 	}
-	*out = json_object();
-	jval_set_bool(*out, "held", held);
-	jval_set_int(*out, "fence", turn.fence);
-	jval_set_int(*out, "position", held ? 0 : ahead + !turn.job_id);
-	if (!held)
-		tell(&turn, locked, *out);
+	*out = answer(&turn, job, ahead);
 	return ERR_OK;
 }
 
@@ -148,9 +159,10 @@ enum err_class environment_lock(struct db *db, const struct job *job, const char
 				"%s is locked by @%s on pull request %" PRId64 "%s%s", environment,
 				turn.person, turn.person_pr, turn.reason ? ": " : "",
 				turn.reason ? turn.reason : "");
-	return store_exec(db, STMT_ENVIRONMENT_LOCK, err, B_INT(job->repo_id), B_TEXT(environment),
-			  B_INT(job->actor_id), B_TEXT(job->actor), B_INT(job->pr), B_TEXT(reason),
-			  B_INT(now_ms), B_INT_OR_NULL(until_ms));
+	class = store_exec(db, STMT_ENVIRONMENT_LOCK, err, B_INT(job->repo_id), B_TEXT(environment),
+			   B_INT(job->actor_id), B_TEXT(job->actor), B_INT(job->pr), B_TEXT(reason),
+			   B_INT(now_ms), B_INT_OR_NULL(until_ms));
+	return class == ERR_OK ? wake_line(db, job->repo_id, environment, now_ms, err) : class;
 }
 
 enum err_class environment_unlock(struct db *db, const struct job *job, const char *environment,
@@ -197,17 +209,50 @@ enum err_class store_leave_line(struct db *db, int64_t job_id, int64_t now_ms, s
 	return wake_line(db, repo_id, environment, now_ms, err);
 }
 
+static bool is_told_so(const json_t *now, const json_t *told)
+{
+	static const char *const keys[] = {"position", "job", "person", "until_ms"};
+
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+		const json_t *is = json_object_get(now, keys[i]),
+			     *was = json_object_get(told, keys[i]);
+
+		if (is != was && !(is && was && json_equal(is, was)))
+			return false;
+	}
+	return true;
+}
+
+enum err_class store_stay_in_line(struct db *db, const struct job *job, const char *environment,
+				  const json_t *told, int64_t now_ms, struct err *err)
+{
+	struct turn turn AUTO_TURN = {0};
+	json_t *now AUTO_JSON = NULL;
+	int64_t ahead = 0;
+	enum err_class class = look(db, job->repo_id, environment, now_ms, &turn, err);
+
+	if (class == ERR_OK)
+		class = stand_in_line(db, job, environment, &turn, now_ms, &ahead, err);
+	if (class != ERR_OK)
+		return class;
+	now = answer(&turn, job, ahead);
+	if (is_told_so(now, told))
+		return ERR_OK;
+	return wake_line(db, job->repo_id, environment, now_ms, err);
+}
+
 /* --- for /status --- */
 
 static enum err_class line_of(struct db *db, int64_t repo_id, const char *environment,
-			      json_t *waiting, struct err *err)
+			      int64_t holder, json_t *waiting, struct err *err)
 {
 	sqlite3_stmt *row AUTO_ROW = NULL;
 	enum err_class class = store_query(db, &row, STMT_TURN_LINE, err, B_INT(repo_id),
 					   B_TEXT(environment), B_INT(LINE_MAX));
 
 	while (class == ERR_OK) {
-		json_array_append_new(waiting, json_integer(sqlite3_column_int64(row, 0)));
+		if (sqlite3_column_int64(row, 0) != holder)
+			json_array_append_new(waiting, json_integer(sqlite3_column_int64(row, 0)));
 		class = store_next(db, &row, err);
 	}
 	return class == ERR_NOT_FOUND ? ERR_OK : class;
@@ -224,11 +269,9 @@ static enum err_class describe(struct db *db, int64_t repo_id, const char *envir
 	jval_set_str(item, "environment", environment);
 	jval_set(item, "waiting", waiting);
 	if (class == ERR_OK)
-		class = line_of(db, repo_id, environment, waiting, err);
+		class = line_of(db, repo_id, environment, turn.job_id, waiting, err);
 	if (class != ERR_OK)
 		return class;
-	if (turn.job_id && json_integer_value(json_array_get(waiting, 0)) == turn.job_id)
-		json_array_remove(waiting, 0);
 	tell(&turn, turn.person_id != 0, item);
 	if (turn.job_id || turn.person_id || json_array_size(waiting))
 		json_array_append_new(list, take(item));

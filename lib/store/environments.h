@@ -20,14 +20,16 @@
 void environment_ref(char out[96], int64_t repo_id, const char *environment);
 
 /* Puts the job at the end of the line, unless it stands there, and gives it the environment when
- * nobody is before it and no other person has locked it. Asked again, it answers as things are now:
+ * nobody is before it and no other person has locked it; jobs that a lock keeps out are not before
+ * those of the person who has it. Asked again, it answers as things are now:
  * {"held","fence","position" (from 1; 0: held), "job","pr","actor","since_ms" (of the holder),
  * "person","person_pr","reason","locked_at_ms","until_ms" (of a lock that is in the way)}. */
 enum err_class environment_take(struct db *db, const struct job *job, const char *environment,
 				int64_t now_ms, json_t **out, struct err *err) MUST_CHECK;
 
 /* Locks it for everybody but the actor of `job`, until then (0: until unlocked), for a reason
- * (NULL: none was given). A job under way goes on. Its own lock is renewed. CONFLICT "lock.held"
+ * (NULL: none was given), and wakes the line, whose places and times have changed. A job under way
+ * goes on. Its own lock is renewed. CONFLICT "lock.held"
  * when somebody else's is in force. */
 enum err_class environment_lock(struct db *db, const struct job *job, const char *environment,
 				const char *reason, int64_t until_ms, int64_t now_ms,

@@ -246,6 +246,10 @@ enum err_class queue_step_result(struct db *db, const struct queue_result *resul
 		if (class != ERR_OK)
 			return class;
 	}
+	if (job->state == JOB_PARKED && job->wait_kind == WAIT_TURN && result->result)
+		return store_stay_in_line(db, job,
+					  jval_str(result->effect->args, "environment", ""),
+					  result->result->data, result->now_ms, err);
 	return job_state_is_final(job->state) ? after_end(db, job, &now, result->now_ms, err)
 					      : ERR_OK;
 }

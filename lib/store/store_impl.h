@@ -140,6 +140,10 @@ enum err_class store_arrange(struct db *db, int64_t repo_id, int64_t pr, int64_t
 /* A job that has ended leaves the line of its environment, and those behind it look again. */
 enum err_class store_leave_line(struct db *db, int64_t job_id, int64_t now_ms,
 				struct err *err) MUST_CHECK;
+/* A job has parked in the line because of what it was told a moment ago. When that is no longer
+ * true, nobody would wake it: the line is woken once more. */
+enum err_class store_stay_in_line(struct db *db, const struct job *job, const char *environment,
+				  const json_t *told, int64_t now_ms, struct err *err) MUST_CHECK;
 
 /* A job repeated under a comment: row and uid of the new one. */
 struct store_repeat {

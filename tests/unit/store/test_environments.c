@@ -64,9 +64,38 @@ static void park_in_line(struct kit *kit, int64_t id, const char *environment)
 	environment_ref(ref, REPO, environment);
 	assert_ok(kit, queue_load(kit->db, id, &job, &kit->err));
 	job.wait_kind = WAIT_TURN;
+	mem_free(job.wait_ref);
 	job.wait_ref = str_dup(ref);
 	job.due_at_ms = T0 + HOUR_MS;
 	kit_move(kit, &job, JOB_PARKED, T0);
+}
+
+/* Parks as the worker does: with what the effect has answered. Consumes `told`. */
+static void park_as_told(struct kit *kit, int64_t id, json_t *told, int64_t due_ms)
+{
+	AUTO_JSON json_t *args = json_pack("{s:s}", "environment", "production");
+	const struct effect effect = {.kind = EFFECT_TURN_TAKE, .args = args};
+	struct effect_result got = {.data = told};
+	struct job job;
+	struct queue_result result = {.job = &job,
+				      .effect = &effect,
+				      .result = &got,
+				      .step = "turn",
+				      .now_ms = due_ms - HOUR_MS};
+	char ref[96];
+
+	environment_ref(ref, REPO, "production");
+	assert_ok(kit, queue_load(kit->db, id, &job, &kit->err));
+	job.state = JOB_PARKED;
+	job.wait_kind = WAIT_TURN;
+	mem_free(job.wait_ref);
+	job.wait_ref = str_dup(ref);
+	job.due_at_ms = due_ms;
+	KIT_BEGIN(kit);
+	assert_ok(kit, queue_step_result(kit->db, &result, &kit->err));
+	KIT_COMMIT(kit);
+	job_dispose(&job);
+	json_decref(told);
 }
 
 static enum job_state state_of(struct kit *kit, int64_t id)
@@ -171,7 +200,8 @@ static void test_a_person_locks_and_unlocks(void **unused)
 	assert_int_equal(place(&kit, id, "production"), 1);
 	assert_ok(&kit, environment_list(kit.db, REPO, T0, &list, &kit.err));
 	assert_string_equal(jval_str(json_array_get(list, 0), "reason", ""), "canary watch");
-	assert_false(holds(&kit, own, "production")); /* it is theirs, but another came before */
+	assert_true(holds(&kit, own, "production")); /* theirs, and nobody else could take it */
+	end_job(&kit, own, JOB_DONE);
 	park_in_line(&kit, id, "production");
 	KIT_BEGIN(&kit);
 	assert_ok(&kit, environment_unlock(kit.db, &other, "production", true, T0, &was, &kit.err));
@@ -226,10 +256,6 @@ static void test_a_start_wakes_the_line(void **unused)
 	kit_end(&kit);
 }
 
-/* --- random schedules: never two holders, in the order of coming, nobody forgotten --- */
-
-enum { JOBS = 12, MOVES = 400 };
-
 /* The process is killed; the next one claims all jobs again. How often is not what is played. */
 static void restart(struct kit *kit)
 {
@@ -244,50 +270,58 @@ static void restart(struct kit *kit)
 		job_dispose(&job);
 }
 
-static void play(unsigned seed)
+/* Told that it has to wait, it parks a moment later; in between the holder ends. */
+static void test_nobody_is_forgotten_between_the_answer_and_the_wait(void **unused)
 {
-	int64_t line[JOBS] = {0}, holder = 0;
-	size_t count = 0;
+	int64_t first, second;
 	struct kit kit;
 
+	(void)unused;
 	kit_start(&kit);
-	for (int move = 0; move < MOVES; move++) {
-		unsigned what = (unsigned)rand_r(&seed) % 10;
-		size_t at = count ? (size_t)rand_r(&seed) % count : 0;
+	first = start_job(&kit, false);
+	second = start_job(&kit, true);
+	assert_true(holds(&kit, first, "production"));
+	for (int late = 0; late < 2; late++) {
+		json_t *told = take_turn(&kit, second, "production", T0);
 
-		if (what < 3 && count < JOBS) {
-			line[count] = start_job(&kit, what == 0);
-			if (!place(&kit, line[count++], "production"))
-				holder = line[count - 1];
-		} else if (what == 9) {
-			restart(&kit);
-		} else if (count && what < 6) {
-			int64_t id = line[at];
-
-			end_job(&kit, id, what == 3 ? JOB_DONE : JOB_FAILED);
-			holder = holder == id ? 0 : holder;
-			memmove(line + at, line + at + 1, (count - at - 1) * sizeof *line);
-			count--;
-		} else if (count) {
-			bool held = holds(&kit, line[at], "production");
-
-			assert_int_equal(held, holder == line[at] || (!holder && at == 0));
-			if (held)
-				holder = line[at];
-			else
-				assert_int_equal(place(&kit, line[at], "production"),
-						 (int64_t)at + (holder ? 0 : 1));
-		}
+		assert_int_equal(jval_int(told, "position", 0), 1);
+		if (late)
+			end_job(&kit, first, JOB_DONE);
+		park_as_told(&kit, second, told, T0 + HOUR_MS);
+		assert_int_equal(state_of(&kit, second), late ? JOB_READY : JOB_PARKED);
+		restart(&kit);
 	}
-	assert_true(kit_is_sound(&kit));
+	assert_true(holds(&kit, second, "production"));
 	kit_end(&kit);
 }
 
-static void test_random_schedules(void **unused)
+static void test_a_lock_is_not_in_the_way_of_its_person(void **unused)
 {
+	struct job locker = {.repo_id = REPO, .pr = 3, .actor_id = 6};
+	int64_t first, second, own;
+	char name[] = "kim";
+	struct kit kit;
+
 	(void)unused;
-	for (unsigned seed = 1; seed <= 6; seed++)
-		play(seed);
+	kit_start(&kit);
+	locker.actor = name;
+	first = start_job(&kit, false);
+	second = start_job(&kit, false);
+	own = start_job(&kit, true);
+	assert_true(holds(&kit, first, "production"));
+	assert_int_equal(place(&kit, second, "production"), 1);
+	assert_int_equal(place(&kit, own, "production"), 2);
+	park_in_line(&kit, second, "production");
+	park_in_line(&kit, own, "production");
+	KIT_BEGIN(&kit);
+	assert_ok(&kit, environment_lock(kit.db, &locker, "production", NULL, 0, T0, &kit.err));
+	KIT_COMMIT(&kit);
+	assert_int_equal(state_of(&kit, own), JOB_READY);    /* its place has changed */
+	assert_int_equal(place(&kit, own, "production"), 1); /* behind the one under way alone */
+	end_job(&kit, first, JOB_DONE);
+	assert_false(holds(&kit, second, "production"));
+	assert_true(holds(&kit, own, "production"));
+	kit_end(&kit);
 }
 
 /* --- deployments --- */
@@ -391,7 +425,8 @@ int main(void)
 		cmocka_unit_test(test_a_person_locks_and_unlocks),
 		cmocka_unit_test(test_a_lock_runs_out),
 		cmocka_unit_test(test_a_start_wakes_the_line),
-		cmocka_unit_test(test_random_schedules),
+		cmocka_unit_test(test_nobody_is_forgotten_between_the_answer_and_the_wait),
+		cmocka_unit_test(test_a_lock_is_not_in_the_way_of_its_person),
 		cmocka_unit_test(test_deployments_take_each_others_place),
 		cmocka_unit_test(test_what_is_known_later_is_noted),
 	};
