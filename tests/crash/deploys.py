@@ -11,6 +11,7 @@ import rounds
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "scenarios"))
 
+import harness  # noqa: E402
 import models  # noqa: E402
 
 COMMAND = '/deploy --steps 50 --force "other rounds have moved the base"'
@@ -37,14 +38,24 @@ class DeployStage(rounds.Stage):
             pulls = [scene.ann.opens("Next", f"round-{self.rounds}-{i}", {f"{self.rounds}-{i}.md": "x\n"})
                      for i in range(self.PULLS_AT_ONCE)]
             scene.github.post(f"repos/{scene.repo}/commits", files={"base.md": f"{self.rounds}\n"}, user="ben")
-            self._fresh = [(pull, self._with_model(pull)) for pull in pulls]
+            self._fresh = [*zip(pulls, self._with_models(pulls))]
         pull, self.answer = self._fresh.pop()
         return pull
 
-    def _with_model(self, pull) -> int:
-        self._model += 1
-        models.has_run(self.scene, self.scene.ann, self._model, constant=self._model % 3, on=pull)
-        return self._model % 3
+    def _with_models(self, pulls: list) -> list[int]:
+        """A successful run on each, all at the same time; what its model answers."""
+        scene, constants = self.scene, []
+        runs = [models.starts_run(scene, scene.ann, pull) for pull in pulls]
+        asked = [self.bot.rows("SELECT comment_id FROM jobs WHERE pr = ?", pull.number)[-1] for pull in pulls]
+        for run in runs:
+            self._model += 1
+            constants.append(self._model % 3)
+            models.make(scene, self._model, constants[-1])
+            models.leaves(scene, run, self._model)
+            scene.kubeflow.ends(run["run_id"])
+        for pull, row in zip(pulls, asked):
+            self.until_rest(harness.Comment(pull, scene.ann, {"id": row["comment_id"]}, "/build_run"), "/build_run")
+        return constants
 
     def count(self, pull) -> dict:
         cluster = self.scene.cluster

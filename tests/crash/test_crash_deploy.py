@@ -1,22 +1,25 @@
 """The bot ends hard at points of /deploy, is started again, and the world is as without it.
 
-In each of the three ways to try a model. Outside the nightly mode some points of each place are tried; with
-KFOPS_CRASH_ALL=1 all of them.
+In each of the three ways to try a model. With KFOPS_CRASH_ALL=1 all points are tried; else one of each stretch of the
+way from the first point to the last, others every day. KFOPS_SEED=N, as printed, tries those of another day.
 """
 
 import concurrent.futures
+import os
 import random
+import time
 
 import deploys
 import models
 import pytest
-from test_crash_points import PLACES, SEED, Plan, difference
+from test_crash_points import PLACES, Plan, difference
 
 WAYS = {"knative": models.KNATIVE_WAY, "canary": models.CANARY_WAY, "second": models.SECOND_WAY}
 NEW_PLACES = ["kube.before_write", "kube.after_write"]
 ROUNDS = 8  # of each way, outside the nightly mode
 ALWAYS = ["worker.after_effect:8"]  # the object is made from the checkout, and nothing of it is stored
 ROUNDS_A_STAGE = 60
+SEED = int(os.environ.get("KFOPS_SEED") or time.time() // 86400)
 
 
 def points_of(passed: list[str]) -> list[str]:
@@ -30,16 +33,10 @@ def points_of(passed: list[str]) -> list[str]:
 
 
 def sample(points: list[str], count: int, way: str) -> list[str]:
-    """First one of each place that changes something outside, then others."""
+    """One of each stretch, so that no part of the way is left out."""
     dice = random.Random(f"{SEED} {way}")
-    dice.shuffle(points)
-    first = {}
-    for point in points:
-        if point.startswith(("kube.", "github.", "worker.")):
-            first.setdefault(point.partition(":")[0], point)
-    chosen = ALWAYS + list(first.values())
-    chosen += [point for point in points if point not in chosen]
-    return chosen[:count]
+    ends = [len(points) * part // count for part in range(count + 1)]
+    return [dice.choice(points[begin:end]) for begin, end in zip(ends, ends[1:])]
 
 
 def play(way: str, folder, nightly: bool) -> tuple[Plan, int, list[str]]:
@@ -58,7 +55,7 @@ def play(way: str, folder, nightly: bool) -> tuple[Plan, int, list[str]]:
                 count = len(passed)
                 every = points_of(passed)
                 plan = Plan({"crash_at": point} for point in
-                            (every if nightly else sample(every, ROUNDS, way)))
+                            (every if nightly else ALWAYS + sample(every, ROUNDS - len(ALWAYS), way)))
                 expected(wanted)
             crash = plan.take()
             if crash is None:
