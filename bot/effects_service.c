@@ -39,8 +39,8 @@ static enum err_class get_service(struct effect_call *call, struct kube *kube, c
 	return class;
 }
 
-static enum err_class get_both(struct effect_call *call, const char *name, json_t **live,
-			       json_t **second, struct err *err)
+static enum err_class get_objects(struct effect_call *call, const char *name, bool with_second,
+				  json_t **live, json_t **second, struct err *err)
 {
 	AUTO_FREE char *other = isvc_second_name(name);
 	struct kube *kube;
@@ -50,16 +50,27 @@ static enum err_class get_both(struct effect_call *call, const char *name, json_
 		return err->class;
 	if (effect_kube(call, &kube, err) || get_service(call, kube, name, live, err))
 		return err_wrap(err, "cannot look at the service");
-	if (get_service(call, kube, other, second, err))
+	if (with_second && get_service(call, kube, other, second, err))
 		return err_wrap(err, "cannot look at the service");
 	return ERR_OK;
+}
+
+/* The second object belongs to one of the ways alone. While a model is loading this is asked again
+ * and again, so the others do not ask for it. */
+static enum err_class get_own(struct effect_call *call, json_t **live, json_t **second,
+			      struct err *err)
+{
+	const char *way = jval_str(call->job->data, "service.before.way", NULL);
+
+	return get_objects(call, jval_str(call->args, "service", ""),
+			   !way || str_eq(way, isvc_way_name(ISVC_WAY_SECOND)), live, second, err);
 }
 
 enum err_class effect_service_look(struct effect_call *call, struct err *err)
 {
 	json_t *live, *second;
 
-	if (get_both(call, jval_str(call->args, "service", ""), &live, &second, err))
+	if (get_own(call, &live, &second, err))
 		return err->class;
 	jval_set_bool(call->data, "seen", true);
 	if (live)
@@ -129,7 +140,7 @@ enum err_class effect_service_before(struct effect_call *call, struct err *err)
 	struct kube_kserve kserve;
 	struct kube *kube;
 
-	if (get_both(call, jval_str(template, "metadata.name", ""), &live, &second, err) ||
+	if (get_objects(call, jval_str(template, "metadata.name", ""), true, &live, &second, err) ||
 	    effect_kube(call, &kube, err) ||
 	    kube_probe_kserve(kube, hands_cluster_http(call->hands), &kserve, err) ||
 	    is_over(call, live, &live_over, err) || is_over(call, second, &second_over, err) ||
@@ -221,7 +232,7 @@ static enum err_class select_pods(struct effect_call *call, char **out, struct e
 	AUTO_JSON json_t *live = NULL, *second = NULL;
 	struct isvc_state state, other;
 
-	if (get_both(call, name, &live, &second, err))
+	if (get_own(call, &live, &second, err))
 		return err->class;
 	isvc_read(&state, live);
 	isvc_read(&other, second);
