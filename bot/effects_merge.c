@@ -2,6 +2,7 @@
  * label, the merge. */
 #include "bot/effects_impl.h"
 #include "lib/base/log.h"
+#include "lib/services/github.h"
 #include "lib/services/github_merge.h"
 
 static struct github_merge_question question_of(const struct effect_call *call)
@@ -27,12 +28,32 @@ enum err_class effect_merge_facts(struct effect_call *call, struct err *err)
 	return ERR_OK;
 }
 
+/* GitHub merges into whatever the base is by then, and is told the head alone. A rollout takes its
+ * time, and the gates have asked about the rules of the base as it was. */
+static enum err_class check_base(struct effect_call *call, const struct github_target *to,
+				 struct err *err)
+{
+	const char *base = jval_str(call->args, "base", "");
+	struct github_pull pull;
+	enum err_class class = github_pull(call->hands->world->github, call->hands->github_http, to,
+					   call->job->pr, &pull, err);
+
+	if (class)
+		return err_wrap(err, "cannot read the pull request");
+	if (pull.merged || !*base || str_eq(pull.base_ref, base))
+		return ERR_OK;
+	return err_code(err, ERR_USER, "merge.base_changed",
+			"its base branch is `%.100s` now, not `%.100s`", pull.base_ref, base);
+}
+
 enum err_class effect_merge(struct effect_call *call, struct err *err)
 {
 	struct github_merge_question question = question_of(call);
 	struct github_target to = effect_target(call);
 	char merged[65] = "";
 
+	if (check_base(call, &to, err))
+		return err->class;
 	if (github_merge(call->hands->world->github, call->hands->github_http, &to, &question,
 			 call->in_doubt, merged, err))
 		return err->class;

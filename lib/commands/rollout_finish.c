@@ -113,8 +113,8 @@ static void merge_is_refused(const struct job *job, const struct effect_result *
 	else
 		common_end(out, JOB_FAILED,
 			   last->err.code[0] ? last->err.code : "deploy.merge_refused",
-			   "production serves the model of `%.7s`, but GitHub did not merge the "
-			   "pull request: %s. Merge it by hand when that is mended, or "
+			   "production serves the model of `%.7s`, but the pull request was not "
+			   "merged: %s. Merge it by hand when that is mended, or "
 			   "`/rollback production` brings the model before back",
 			   job->head_sha, last->err.msg);
 }
@@ -129,6 +129,7 @@ void rollout_merge(const struct job *job, const struct effect_result *last, int6
 		args = json_object();
 		jval_set_str(args, "sha", job->head_sha);
 		jval_set_str(args, "method", jval_str(job->data, "rollout.method", "merge"));
+		jval_set_str(args, "base", jval_str(job->data, "facts.base_ref", ""));
 		common_ask(out, EFFECT_MERGE, args);
 		common_part(job, out, "merge", PART_RUNNING, now_ms, "merging");
 		return;
