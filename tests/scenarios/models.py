@@ -1,5 +1,6 @@
 """Models on their way: runs that leave one behind, and the three ways of KServe to put one at 0 %."""
 
+import pytest
 import texts
 
 SAMPLE = [[5.1, 3.5, 1.4, 0.2]]
@@ -8,6 +9,9 @@ KNATIVE_WAY = {"cluster": ("--mode", "knative", "--kserve-version", "0.16"), "fi
 CANARY_WAY = {"cluster": ("--mode", "standard", "--kserve-version", "0.20"), "inside": True,
               "files": texts.deployment(STANDARD)}
 SECOND_WAY = {"cluster": ("--mode", "standard", "--kserve-version", "0.16"), "files": texts.deployment()}
+WAYS = {"knative": KNATIVE_WAY, "canary": CANARY_WAY, "second": SECOND_WAY}
+IN_EACH_WAY = pytest.mark.parametrize("way", [pytest.param(way, marks=pytest.mark.scene(**scene))
+                                              for way, scene in WAYS.items()])
 
 
 def files(way: str, predictor: str = "", **more) -> dict:
@@ -83,3 +87,28 @@ def writes(scene, service: str = "ml-prod/iris") -> list[str]:
     """How the object was changed, by whomever: "create", "patch", "delete" ..."""
     return [item["kind"].partition(".")[2] for item in scene.cluster.mutations()
             if item["kind"].startswith("isvc.") and item["service"] == service]
+
+
+def two_pulls(scene) -> tuple:
+    """Two pull requests with a model each, beside a model in production."""
+    deployed(scene)
+    pulls = []
+    for number in (1, 2):
+        next_pull(scene, f"Model {number}")
+        has_run(scene, scene.ann, number)
+        pulls.append(scene.pull)
+    return tuple(pulls)
+
+
+def loads(scene) -> None:
+    """Models stay in loading from now on."""
+    scene.cluster.post("timing", load="hold")
+
+
+def is_loading(scene) -> None:
+    scene.wait_until(lambda: scene.cluster.get("held"), "a model to be loading")
+
+
+def goes_on(scene) -> None:
+    scene.cluster.post("timing", load="instant")
+    scene.cluster.post("release")

@@ -4,12 +4,8 @@ each of the three ways that KServe has to try a model before it gets traffic."""
 import models
 import pytest
 import texts
+from models import IN_EACH_WAY
 
-IN_EACH_WAY = pytest.mark.parametrize("way", [
-    pytest.param("knative", marks=pytest.mark.scene(**models.KNATIVE_WAY)),
-    pytest.param("canary", marks=pytest.mark.scene(**models.CANARY_WAY)),
-    pytest.param("second", marks=pytest.mark.scene(**models.SECOND_WAY)),
-])
 CALLS_MAX = 28  # to GitHub, for a /deploy in which nothing goes wrong
 
 

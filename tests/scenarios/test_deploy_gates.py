@@ -140,39 +140,6 @@ def test_a_push_between_the_comment_and_its_arrival(scene, bot, ann, ben):
     accepts(scene, f"/deploy --sha {head}")
 
 
-def test_the_merge_is_refused_after_all(scene, bot, ann, ben):
-    models.has_run(scene, ann, 1)
-    scene.github.fault("status", method="PUT", path="/merge$", status=405, times=1,
-                       body={"message": "Base branch was modified. Review and try the merge again."})
-    scene.github.fault("status", method="PUT", path="/merge$", status=405,
-                       body={"message": "Required status check \"late\" is expected."})
-    ben.comments("/deploy")
-    assert bot.ends() == "-1"
-    bot.answer("serves the model", "GitHub did not merge the pull request", "late", "Merge it by hand",
-               "`/rollback production`", patience=3)
-    seen = scene.pull.look()
-    assert not seen["merged"] and seen["labels"] == ["Deployed-to-production"]
-    assert seen["deployments"][0]["states"][-1] == "success"
-    accepts(scene, "/deploy")
-    assert scene.pull.look()["merged"]
-
-    models.next_pull(scene, "Moved")
-    models.has_run(scene, ann, 2)
-    scene.cluster.post("timing", load="hold")
-    ben.comments("/deploy")
-    scene.wait_until(lambda: scene.cluster.get("held"), "the model to be loading")
-    ann.pushes({"notes.md": "Six neighbours.\n"})
-    scene.webhooks_are_idle()
-    scene.cluster.post("timing", load="instant")
-    scene.cluster.post("release")
-    assert bot.ends() == "-1"
-    bot.answer("its head has moved", "`/build_run`", "`/rollback production`", patience=3)
-    assert models.answers(scene) == [2] and not scene.pull.look()["merged"]
-    ben.comments("/rollback production")
-    assert bot.ends() == "rocket"
-    assert models.answers(scene) == [1]
-
-
 def test_a_service_that_is_no_environment(scene, bot, ann, ben):
     models.has_run(scene, ann, 1)
     refuses(scene, "/deploy canary-eu", "deploy.no_environment", "`canary-eu`")

@@ -2,57 +2,9 @@
 
 import models
 import pytest
+from models import goes_on, is_loading, loads, two_pulls
 
 pytestmark = pytest.mark.scene(**models.KNATIVE_WAY)
-
-
-def two_pulls(scene) -> tuple:
-    """Two pull requests with a model each, beside a model in production."""
-    models.deployed(scene)
-    pulls = []
-    for number in (1, 2):
-        models.next_pull(scene, f"Model {number}")
-        models.has_run(scene, scene.ann, number)
-        pulls.append(scene.pull)
-    return tuple(pulls)
-
-
-def loads(scene) -> None:
-    """Models stay in loading from now on; waits until one is."""
-    scene.cluster.post("timing", load="hold")
-
-
-def is_loading(scene) -> None:
-    scene.wait_until(lambda: scene.cluster.get("held"), "a model to be loading")
-
-
-def goes_on(scene) -> None:
-    scene.cluster.post("timing", load="instant")
-    scene.cluster.post("release")
-
-
-def test_two_deployments_one_after_the_other(scene, bot, ann, ben):
-    first, second = two_pulls(scene)
-    loads(scene)
-    one = ben.comments("/deploy --no-merge", on=first)
-    is_loading(scene)
-    two = ben.comments("/deploy --no-merge", on=second)
-    bot.answer("number 1 in line for production", f"of #{first.number} has", to=two)
-    models.next_pull(scene, "Model 3")
-    models.has_run(scene, ann, 3)
-    three = ben.comments("/deploy", on=scene.pull)
-    bot.answer("number 2 in line for production", to=three)
-    ben.comments("/status", on=second)
-    assert bot.ends() == "rocket"
-    goes_on(scene)
-    for each in (one, two, three):
-        assert bot.ends(to=each) == "rocket"
-    assert models.answers(scene) == [3]
-    live = [item["body"]["metadata"]["annotations"]["kfops.dev/fence"]
-            for item in scene.cluster.mutations_of("isvc.patch") if "annotations" in item["body"]["metadata"]]
-    assert live == sorted(live, key=int) and len(set(live)) == 3
-    labelled = [pull.number for pull in (first, second, scene.pull) if pull.look()["labels"]]
-    assert labelled == [scene.pull.number]
 
 
 def test_the_place_in_line_moves_up_when_one_leaves(scene, bot, ann, ben):
@@ -77,28 +29,6 @@ def test_the_place_in_line_moves_up_when_one_leaves(scene, bot, ann, ben):
     assert bot.ends(to=three) == "-1"
     bot.answer("`deploy.head_moved`", f"/deploy --sha {scene.pull.head}", to=three)
     assert models.answers(scene) == [1]
-
-
-def test_cancelled_while_loading_and_between_steps(scene, bot, ann, ben):
-    first, second = two_pulls(scene)
-    loads(scene)
-    one = ben.comments("/deploy", on=first)
-    is_loading(scene)
-    ben.comments("/cancel", on=first)
-    goes_on(scene)
-    ended = bot.ends(to=one)
-    said = bot.answer("topped by ben", "back to the model before", to=one)
-    assert models.answers(scene) == [0] and not first.look()["merged"], (ended, said)
-    assert first.look()["deployments"][-1]["states"][-1] == "failure"
-
-    two = ben.comments("/deploy --steps 10,50 --hold 10m", on=second)
-    bot.answer("| traffic | 10 % |", to=two)
-    ben.comments("/cancel", on=second)
-    bot.ends(to=two)
-    bot.answer("topped by ben", "back to the model before", to=two)
-    assert models.answers(scene) == [0] and not second.look()["merged"]
-    assert [item["code"] for item in bot.jobs() if item["comment_id"] in (one.id, two.id)] == \
-        ["job.cancelled"] * 2
 
 
 def test_locks_of_people(scene, bot, ann, ben):
