@@ -58,7 +58,7 @@ static effect_fn *const table[EFFECT_COUNT] = {
 	[EFFECT_MERGE] = effect_merge,
 	[EFFECT_ENVIRONMENT_LOCK] = effect_environment_lock,
 	[EFFECT_ENVIRONMENT_UNLOCK] = effect_environment_unlock,
-	[EFFECT_ROLLBACK_FIND] = effect_rollback_find,
+	[EFFECT_DEPLOYMENTS_FIND] = effect_deployments_find,
 };
 
 void effects_prepare(struct effect *effect)

@@ -103,22 +103,42 @@ static enum err_class run_begin(struct db *db, void *arg, struct err *err)
 	return deployment_begin(db, op->call->job, op->call->args, op->now_ms, &op->id, err);
 }
 
+/* The model that serves while this begins: by our record of what is live, else by the object, as
+ * long as that serves what its spec says. An object keeps the address of a model that was taken
+ * back, so its spec alone says nothing. The caller frees. */
+static enum err_class model_before(struct effect_call *call, char **out, struct err *err)
+{
+	const json_t *object = json_object_get(call->args, "before");
+	json_t *live = NULL;
+	enum err_class class = deployment_live(call->hands->reader, call->job->repo_id,
+					       environment_of(call), &live, err);
+
+	if (class && class != ERR_NOT_FOUND)
+		return class;
+	*out = str_dup(live			 ? jval_str(live, "storage_uri", "")
+		       : jval_at(object, "spec") ? jval_str(object, "storage_uri", "")
+						 : "");
+	json_decref(live);
+	return err->class = ERR_OK;
+}
+
 enum err_class effect_deployment_begin(struct effect_call *call, struct err *err)
 {
 	struct record_op op = {.call = call, .now_ms = clock_now_ms()};
+	AUTO_FREE char *before = NULL;
 
-	if (writer_call(call->hands->world->writer, run_begin, &op, err))
+	if (model_before(call, &before, err) ||
+	    writer_call(call->hands->world->writer, run_begin, &op, err))
 		return err->class;
 	jval_set_int(call->data, "deployment", op.id);
-	audit(call, "deployment.begin", jval_str(call->args, "before.storage_uri", ""),
-	      jval_str(call->args, "storage_uri", ""));
+	audit(call, "deployment.begin", before, jval_str(call->args, "storage_uri", ""));
 	return ERR_OK;
 }
 
 static enum deployment_state state_of(const char *name)
 {
 	static const enum deployment_state ends[] = {DEPLOYMENT_LIVE, DEPLOYMENT_FAILED,
-						     DEPLOYMENT_ROLLED_BACK};
+						     DEPLOYMENT_ROLLED_BACK, DEPLOYMENT_OPEN};
 
 	for (size_t i = 0; i < ARRAY_LEN(ends); i++)
 		if (str_eq(deployment_state_name(ends[i]), name))
@@ -127,14 +147,20 @@ static enum deployment_state state_of(const char *name)
 	return DEPLOYMENT_FAILED;
 }
 
+/* Whose deployment it is: that of the job, unless another's is promoted. */
+static int64_t owner_of(const struct effect_call *call)
+{
+	return jval_int(call->args, "of", call->job->id);
+}
+
 static enum err_class run_end(struct db *db, void *arg, struct err *err)
 {
 	struct record_op *op = arg;
 	const json_t *args = op->call->args;
 
-	if (deployment_note(db, op->call->job->id, args, err))
+	if (deployment_note(db, owner_of(op->call), args, err))
 		return err->class;
-	return deployment_end(db, op->call->job->id, state_of(jval_str(args, "state", "")),
+	return deployment_end(db, owner_of(op->call), state_of(jval_str(args, "state", "")),
 			      jval_int(args, "returned_to", 0), op->now_ms, err);
 }
 
@@ -144,7 +170,8 @@ enum err_class effect_deployment_end(struct effect_call *call, struct err *err)
 
 	if (writer_call(call->hands->world->writer, run_end, &op, err))
 		return err->class;
-	audit(call, "deployment.end", "", jval_str(call->args, "state", ""));
+	audit(call, "deployment.end", jval_str(call->args, "was", ""),
+	      jval_str(call->args, "state", ""));
 	return ERR_OK;
 }
 
@@ -164,40 +191,75 @@ enum err_class effect_run_find(struct effect_call *call, struct err *err)
 	return ERR_OK;
 }
 
-/* What /status shows: {"live": of deployments.h without the objects, "lines": of environments.h}.
- */
-enum err_class effect_environments_list(struct effect_call *call, struct err *err)
+static void without_objects(json_t *rows)
 {
-	json_t *live = NULL, *lines = NULL, *row;
+	static const char *const large[] = {"template", "before", "plan"};
+	json_t *row;
 	size_t i;
 
-	if (deployment_list_live(call->hands->reader, call->job->repo_id, &live, err))
+	json_array_foreach(rows, i, row) for (size_t k = 0; k < ARRAY_LEN(large); k++)(void)
+		json_object_del(row, large[k]);
+}
+
+/* What /status shows: {"live", "earlier": of deployments.h without the objects, "lines": of
+ * environments.h}. */
+enum err_class effect_environments_list(struct effect_call *call, struct err *err)
+{
+	struct db *reader = call->hands->reader;
+	int64_t repo_id = call->job->repo_id;
+	json_t *live = NULL, *earlier = NULL, *lines = NULL;
+
+	if (deployment_list_live(reader, repo_id, &live, err))
 		return err->class;
-	json_array_foreach(live, i, row)
-	{
-		json_object_del(row, "template");
-		json_object_del(row, "before");
-	}
+	without_objects(live);
 	jval_set(call->data, "live", live);
-	if (environment_list(call->hands->reader, call->job->repo_id, clock_now_ms(), &lines, err))
+	if (deployment_list_earlier(reader, repo_id, &earlier, err))
+		return err->class;
+	without_objects(earlier);
+	jval_set(call->data, "earlier", earlier);
+	if (environment_list(reader, repo_id, clock_now_ms(), &lines, err))
 		return err->class;
 	jval_set(call->data, "lines", lines);
 	return ERR_OK;
 }
 
-enum err_class effect_rollback_find(struct effect_call *call, struct err *err)
+/* Keeps what was found under this name; that there is none is an answer too. */
+static enum err_class keep_found(struct effect_call *call, const char *name, enum err_class class,
+				 json_t *take_found, struct err *err)
 {
-	json_t *live = NULL, *before = NULL;
-	enum err_class class = deployment_live(call->hands->reader, call->job->repo_id,
-					       environment_of(call), &live, err);
+	if (!class)
+		jval_set(call->data, name, take_found);
+	else if (class != ERR_NOT_FOUND)
+		return class;
+	return err->class = ERR_OK;
+}
 
-	if (class)
-		return class;
-	jval_set(call->data, "live", live);
-	class = deployment_before(call->hands->reader, call->job->repo_id, environment_of(call),
-				  &before, err);
-	if (class)
-		return class;
-	jval_set(call->data, "before", before);
+/* {"live", "open", "before" (of the live one), "named": the deployment `to`, "marked": the state of
+ * the one with the uid `mark`}, each as far as there is one. */
+enum err_class effect_deployments_find(struct effect_call *call, struct err *err)
+{
+	const char *environment = environment_of(call), *mark = jval_str(call->args, "mark", NULL);
+	int64_t repo_id = call->job->repo_id, to = jval_int(call->args, "to", 0), marked = 0, live;
+	struct db *reader = call->hands->reader;
+	json_t *found = NULL;
+	enum err_class class = deployment_live(reader, repo_id, environment, &found, err);
+
+	if (keep_found(call, "live", class, found, err))
+		return err->class;
+	live = jval_int(call->data, "live.id", INT64_MAX);
+	class = deployment_open(reader, repo_id, environment, &found, err);
+	if (keep_found(call, "open", class, found, err))
+		return err->class;
+	class = deployment_before(reader, repo_id, environment, live, &found, err);
+	if (keep_found(call, "before", class, found, err))
+		return err->class;
+	if (to) {
+		class = deployment_get(reader, repo_id, to, &found, err);
+		if (keep_found(call, "named", class, found, err))
+			return err->class;
+	}
+	if (mark && deployment_marked(reader, repo_id, environment, mark, &marked, err))
+		return err->class;
+	jval_set_int(call->data, "marked", marked);
 	return ERR_OK;
 }

@@ -22,7 +22,8 @@ effect_fn effect_pipeline_ensure, effect_version_upload, effect_version_find, ef
 effect_fn effect_run_create, effect_run_get, effect_run_terminate, effect_run_causes;
 effect_fn effect_turn_take, effect_environment_lock, effect_environment_unlock;
 effect_fn effect_environments_list;
-effect_fn effect_deployment_begin, effect_deployment_end, effect_run_find, effect_rollback_find;
+effect_fn effect_deployment_begin, effect_deployment_end, effect_run_find;
+effect_fn effect_deployments_find;
 effect_fn effect_merge_facts, effect_deployment_create, effect_deployment_status;
 effect_fn effect_label_move, effect_merge;
 effect_fn effect_model, effect_service_make, effect_service_look, effect_service_before;

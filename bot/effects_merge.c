@@ -98,16 +98,16 @@ enum err_class effect_deployment_create(struct effect_call *call, struct err *er
 
 enum err_class effect_deployment_status(struct effect_call *call, struct err *err)
 {
-	static const char *const links[] = {"environment_url", "log_url"};
+	static const char *const optional[] = {"environment_url", "log_url", "description"};
 	struct github_target to = effect_target(call);
 	AUTO_JSON json_t *body = json_object();
 
 	jval_set_str(body, "state", jval_str(call->args, "state", ""));
 	jval_set_str(body, "environment", jval_str(call->args, "environment", ""));
-	jval_set_bool(body, "auto_inactive", true);
-	for (size_t i = 0; i < ARRAY_LEN(links); i++)
-		if (*jval_str(call->args, links[i], ""))
-			jval_set_str(body, links[i], jval_str(call->args, links[i], ""));
+	jval_set_bool(body, "auto_inactive", jval_bool(call->args, "auto_inactive", true));
+	for (size_t i = 0; i < ARRAY_LEN(optional); i++)
+		if (*jval_str(call->args, optional[i], ""))
+			jval_set_str(body, optional[i], jval_str(call->args, optional[i], ""));
 	return github_deployment_status(call->hands->world->github, call->hands->github_http, &to,
 					jval_int(call->args, "id", 0), body, err);
 }

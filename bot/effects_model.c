@@ -92,25 +92,36 @@ static void keep_listing(struct effect_call *call, const struct s3_uri *uri,
 		jval_set_str(call->data, "why", "nothing lies at its address any more");
 }
 
-enum err_class effect_model(struct effect_call *call, struct err *err)
+static enum err_class look_at(struct effect_call *call, const char *where, struct err *err)
 {
-	const char *task = jval_str(call->args, "model.task", NULL);
-	const char *output = jval_str(call->args, "model.output", NULL);
-	AUTO_JSON json_t *outputs = NULL;
 	struct s3_listing listing = {0};
-	const json_t *model = NULL;
 	struct s3_uri uri;
 
-	if (ask_outputs(call, &outputs, err))
-		return err_wrap(err, "cannot ask which models the run has made");
-	if (model_choose(&model, json_object_get(outputs, "models"), task, output, err))
-		return err->class;
-	if (read_listing(call, jval_str(model, "uri", ""), &uri, &listing, err)) {
+	if (read_listing(call, where, &uri, &listing, err)) {
 		s3_listing_dispose(&listing);
 		return err_wrap(err, "cannot look at the model");
 	}
 	keep_listing(call, &uri, &listing);
 	s3_listing_dispose(&listing);
+	return ERR_OK;
+}
+
+/* Of a run, or at the address that a deployment has recorded. */
+enum err_class effect_model(struct effect_call *call, struct err *err)
+{
+	const char *task = jval_str(call->args, "model.task", NULL);
+	const char *output = jval_str(call->args, "model.output", NULL);
+	AUTO_JSON json_t *outputs = NULL;
+	const json_t *model = NULL;
+
+	if (jval_str(call->args, "uri", NULL))
+		return look_at(call, jval_str(call->args, "uri", ""), err);
+	if (ask_outputs(call, &outputs, err))
+		return err_wrap(err, "cannot ask which models the run has made");
+	if (model_choose(&model, json_object_get(outputs, "models"), task, output, err))
+		return err->class;
+	if (look_at(call, jval_str(model, "uri", ""), err))
+		return err->class;
 	jval_set_str(call->data, "task", jval_str(model, "task", ""));
 	jval_set_str(call->data, "output", jval_str(model, "output", ""));
 	jval_set_bool(call->data, "cached", jval_bool(model, "cached", false));

@@ -80,11 +80,13 @@ enum err_class effect_service_look(struct effect_call *call, struct err *err)
 	return ERR_OK;
 }
 
-/* Has the job that left its mark there ended? Then what it left at 0 % may be replaced. */
+/* Has the job that left its mark there ended, and did it not leave its deployment open? Then what
+ * it left at 0 % may be replaced. */
 static enum err_class is_over(struct effect_call *call, const json_t *object, bool *out,
 			      struct err *err)
 {
 	struct isvc_state state;
+	int64_t deployed = 0;
 	bool open = false;
 
 	*out = true;
@@ -93,9 +95,12 @@ static enum err_class is_over(struct effect_call *call, const json_t *object, bo
 	isvc_read(&state, object);
 	if (!state.marks.job || str_eq(state.marks.job, call->job->uid))
 		return ERR_OK;
-	if (queue_is_open(call->hands->reader, state.marks.job, &open, err))
+	if (queue_is_open(call->hands->reader, state.marks.job, &open, err) ||
+	    deployment_marked(call->hands->reader, call->job->repo_id,
+			      jval_str(call->args, "environment", ""), state.marks.job, &deployed,
+			      err))
 		return err->class;
-	*out = !open;
+	*out = !open && deployed != DEPLOYMENT_OPEN;
 	return ERR_OK;
 }
 
@@ -125,6 +130,9 @@ static enum err_class keep_served(struct effect_call *call, struct err *err)
 	served = json_object();
 	jval_set_str(served, "sha", jval_str(live, "sha", ""));
 	jval_set_int(served, "pr", jval_int(live, "pr", 0));
+	jval_set_int(served, "id", jval_int(live, "id", 0));
+	jval_set_int(served, "job", jval_int(live, "job", 0));
+	jval_set_int(served, "remote_id", jval_int(live, "remote_id", 0));
 	jval_set(call->data, "served", served);
 	json_decref(live);
 	return ERR_OK;
@@ -236,7 +244,7 @@ static enum err_class select_pods(struct effect_call *call, char **out, struct e
 		return err->class;
 	isvc_read(&state, live);
 	isvc_read(&other, second);
-	if (second && str_eq(other.marks.job, call->job->uid))
+	if (second && str_eq(other.marks.job, jval_str(call->args, "mark", call->job->uid)))
 		state = other;
 	*out = *state.created ? str_printf("serving.knative.dev/revision=%s", state.created)
 			      : str_printf("serving.kserve.io/inferenceservice=%s",

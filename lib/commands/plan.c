@@ -16,16 +16,20 @@ static void put_traffic(const struct job *job, const json_t *seen, struct buf *o
 {
 	json_t *percents = jval_at(job->data, "rollout.percents"), *each;
 	int64_t hold_ms = jval_int(job->data, "rollout.hold_ms", 0);
+	json_int_t last = 100;
 	char hold[32];
 	size_t i;
 
 	buf_puts(out, "| traffic | 0 %");
 	json_array_foreach(percents, i, each)
-		buf_printf(out, " → %" JSON_INTEGER_FORMAT " %%", json_integer_value(each));
+		buf_printf(out, " → %" JSON_INTEGER_FORMAT " %%", last = json_integer_value(each));
 	if (hold_ms) {
 		str_duration(hold, hold_ms);
 		buf_printf(out, ", each held for %s", hold);
 	}
+	if (last < 100)
+		buf_printf(out, ", and left open there: `/promote %s` goes on",
+			   rollout_environment(job));
 	if (seen && !jval_at(seen, "live"))
 		buf_puts(out,
 			 "; nothing serves there yet, so the first model gets all of it when it "

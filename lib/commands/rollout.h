@@ -4,11 +4,16 @@
  *   rollout
  * {"environment","namespace","service","path","sample_path","expect","percents","hold_ms",
  *             "timeout_ms","merges","method","delete_branch","fence","place","since_ms","at",
- *             "hold_until_ms","tries","tried":bool,"live":bool,"touched":bool}
+ *             "hold_until_ms","tries","tried":bool,"live":bool,"touched":bool,
+ *             "deployment": number of its record,"open": percent at which it is left}
+ *             Of a deployment that is taken up again (/promote, /rollback), moreover:
+ *             {"of": the job whose deployment it is,"mark": the uid in its objects,"was": its
+ *             percent,"digest": of its model's files}
  *   facts    what GitHub says of the merge, as effect github.merge_facts brings it
  *   run      {"id","link","sha","pr","state","job"} of the run whose model it is
  *   model    {"uri","digest","files","bytes","task","output","cached","found","fits","why","code"}
- *   service  {"wanted","before","served":{"sha","pr"},"samples","schema","link"}
+ *   service  {"wanted","before","served":{"sha","pr","id","job","remote_id"},"samples","schema",
+ *             "link"}
  *   sample   {"status","took_ms","body","verdict"}
  *   gates    [{"gate","result","code","sentence","line"}]
  *   failed   {"state","code","message"}: why a rollout is being taken back
@@ -49,6 +54,17 @@ int64_t rollout_next_look(const struct job *job, int64_t now_ms);
 
 /* True when nothing is to be sent, because the object serves this very model. */
 bool rollout_is_live_already(const json_t *service);
+/* The percent at which the rollout is to be left; -1: it goes on until the model has all traffic.
+ */
+int rollout_left_open(const struct job *job);
+/* The percent that the new model has when KServe has taken this one of the steps. */
+int rollout_real_percent(const struct job *job, int percent);
+
+/* What a record keeps, beside the objects, so that its rollout can be taken up again later. */
+json_t *rollout_record_plan(const struct job *job) MUST_CHECK;
+/* The other way: the data of steps from the record of a deployment, of which these objects are to
+ * be had. */
+void rollout_take_up(const struct job *job, const json_t *deployment, struct update *out);
 
 /* Plans the next move from a look, with its note kept; the caller disposes of the move. */
 void rollout_plan(const struct job *job, const struct effect_result *last, enum isvc_phase phase,
@@ -77,6 +93,7 @@ STEP_DECIDE(rollout_record);
 STEP_DECIDE(rollout_label);
 STEP_DECIDE(rollout_tell);
 STEP_DECIDE(rollout_merge);
+STEP_DECIDE(rollout_same_model);
 STEP_DECIDE(rollout_causes);
 STEP_DECIDE(rollout_restore);
 STEP_DECIDE(rollout_undo);
@@ -120,16 +137,29 @@ STEP_DECIDE(rollout_tell_failure);
 	ROLLOUT_STEP("turn", "waiting for the environment", rollout_turn), STEP_CONFIRM,           \
 		ROLLOUT_STEP("again", "checking the gates once more", rollout_again),              \
 		ROLLOUT_STEP("begin", "writing down what serves now", rollout_begin),              \
-		ROLLOUT_ACT("announce", "telling GitHub", rollout_announce),                       \
-		ROLLOUT_ACT("try", "trying it without effect", rollout_try),                       \
-		ROLLOUT_TRAFFIC("stage", "loading the new model", rollout_stage),                  \
-		ROLLOUT_EXTRA("sample", "asking the new model", rollout_sample),                   \
-		ROLLOUT_TRAFFIC("shift", "moving the traffic", rollout_shift),                     \
-		ROLLOUT_ACT("record", "writing down what serves now", rollout_record),             \
+		ROLLOUT_ACT("announce", "telling GitHub", rollout_announce), ROLLOUT_LOAD,         \
+		ROLLOUT_SHIFT, ROLLOUT_FINISH, ROLLOUT_BACK
+
+/* A model beside what serves, at 0 %. */
+#define ROLLOUT_LOAD                                                                               \
+	ROLLOUT_ACT("try", "trying it without effect", rollout_try),                               \
+		ROLLOUT_TRAFFIC("stage", "loading the new model", rollout_stage)
+
+/* From there up. */
+#define ROLLOUT_SHIFT                                                                              \
+	ROLLOUT_EXTRA("sample", "asking the new model", rollout_sample),                           \
+		ROLLOUT_TRAFFIC("shift", "moving the traffic", rollout_shift)
+
+/* It serves. */
+#define ROLLOUT_FINISH                                                                             \
+	ROLLOUT_ACT("record", "writing down what serves now", rollout_record),                     \
 		ROLLOUT_EXTRA("label", "moving the label", rollout_label),                         \
 		ROLLOUT_EXTRA("tell", "telling GitHub", rollout_tell),                             \
-		ROLLOUT_ACT("merge", "merging", rollout_merge),                                    \
-		ROLLOUT_EXTRA("causes", "asking why", rollout_causes),                             \
+		ROLLOUT_ACT("merge", "merging", rollout_merge)
+
+/* The steps that lead back from any failure. */
+#define ROLLOUT_BACK                                                                               \
+	ROLLOUT_EXTRA("causes", "asking why", rollout_causes),                                     \
 		ROLLOUT_TRAFFIC("restore", "putting the traffic back", rollout_restore),           \
 		ROLLOUT_ACT("undo", "writing down that it failed", rollout_undo),                  \
 		ROLLOUT_EXTRA("tell_failure", "telling GitHub", rollout_tell_failure)

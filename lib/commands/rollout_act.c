@@ -149,6 +149,7 @@ static json_t *deployment_args(const struct job *job)
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
 		jval_set_str(args, texts[i].key, jval_str(job->data, texts[i].path, ""));
 	jval_set_int(args, "fence", jval_int(job->data, "rollout.fence", 0));
+	jval_set(args, "plan", rollout_record_plan(job));
 	return args;
 }
 
@@ -188,18 +189,38 @@ void rollout_begin(const struct job *job, const struct effect_result *last, int6
 		jval_set(args, "before", json_incref(jval_at(last->data, "before")));
 		common_ask(out, EFFECT_DEPLOYMENT_BEGIN, args);
 	} else {
+		jval_set_int(common_data(job, out, "rollout"), "deployment",
+			     jval_int(last->data, "deployment", 0));
 		common_next(job, out);
 	}
+}
+
+/* GitHub has a deployment of this model at this commit already: it is the one that is marked. */
+static int64_t announced_before(const struct job *job)
+{
+	const json_t *service = json_object_get(job->data, "service");
+
+	return rollout_is_live_already(service) &&
+			       str_eq(jval_str(service, "served.sha", ""), job->head_sha)
+		       ? jval_int(service, "served.remote_id", 0)
+		       : 0;
 }
 
 void rollout_announce(const struct job *job, const struct effect_result *last, int64_t now_ms,
 		      struct update *out)
 {
+	int64_t before = announced_before(job);
 	json_t *args;
 
 	(void)now_ms;
+	if (before) {
+		jval_set_int(common_data(job, out, "rollout"), "remote_id", before);
+		common_next(job, out);
+		return;
+	}
 	if (!last) {
 		args = deployment_args(job);
+		(void)json_object_del(args, "plan");
 		jval_set_str(args, "sha", job->head_sha);
 		common_ask(out, EFFECT_DEPLOYMENT_CREATE, args);
 		return;
@@ -227,7 +248,7 @@ static void goal_of(const struct job *job, const struct update *out, enum isvc_p
 	*goal = (struct isvc_goal){
 		.wanted = json_object_get(service, "wanted"),
 		.before = json_object_get(service, "before"),
-		.job = job->uid,
+		.job = jval_str(job->data, "rollout.mark", job->uid),
 		.phase = phase,
 		.percent = percent,
 	};
@@ -497,6 +518,8 @@ void rollout_sample(const struct job *job, const struct effect_result *last, int
 	sample = common_data(job, out, "sample");
 	if (last->data)
 		json_object_update(sample, last->data);
+	if (jval_str(job->data, "rollout.mark", NULL)) /* it has traffic, which it must lose */
+		jval_set_bool(common_data(job, out, "rollout"), "touched", true);
 	common_part(job, out, "sample", PART_FAILED, now_ms, "refused");
 	rollout_fail(job, out, JOB_FAILED, "deploy.sample", "the new model failed its sample: %s",
 		     last->err.class ? last->err.msg
@@ -509,7 +532,8 @@ static void reached(const struct job *job, int64_t at, int64_t now_ms, struct up
 {
 	json_t *percents = jval_at(job->data, "rollout.percents"), *rollout;
 	int64_t percent = json_integer_value(json_array_get(percents, (size_t)at));
-	AUTO_FREE char *text = str_printf("%" PRId64 " %%", percent);
+	int real = rollout_real_percent(job, (int)percent);
+	AUTO_FREE char *text = str_printf("%d %%", real);
 	bool last_one = (size_t)at + 1 >= json_array_size(percents);
 
 	rollout = common_data(job, out, "rollout");

@@ -10,31 +10,59 @@
 #include "lib/base/str.h"
 #include "lib/commands/rollout.h"
 
+/* The model was live already, by a deployment of another commit whose place at GitHub this one
+ * takes: that which GitHub shows must be what a rollback marks. */
+static bool takes_over(const struct job *job)
+{
+	const json_t *service = json_object_get(job->data, "service");
+
+	return rollout_is_live_already(service) && jval_int(service, "served.job", 0) &&
+	       jval_int(job->data, "rollout.remote_id", 0) !=
+		       jval_int(service, "served.remote_id", 0);
+}
+
+static json_t *end_args(const struct job *job)
+{
+	int64_t of = jval_int(job->data, "rollout.of", 0);
+	json_t *before = jval_at(job->data, "service.before"), *args = json_object();
+	int open = rollout_left_open(job);
+
+	jval_set_int(args, "remote_id", jval_int(job->data, "rollout.remote_id", 0));
+	if (takes_over(job)) {
+		jval_set_str(args, "state", "live");
+		jval_set_int(args, "of", jval_int(job->data, "service.served.job", 0));
+		return args;
+	}
+	jval_set_str(args, "state", open < 0 ? "live" : "open");
+	jval_set_int(args, "percent", open < 0 ? 100 : open);
+	jval_set(args, "before", json_deep_copy(before)); /* with what was noted on the way */
+	if (of) {
+		jval_set_int(args, "of", of);
+		jval_set_str(args, "was", "open");
+	}
+	return args;
+}
+
 void rollout_record(const struct job *job, const struct effect_result *last, int64_t now_ms,
 		    struct update *out)
 {
-	json_t *args;
+	json_t *rollout = common_data(job, out, "rollout");
+	int open = rollout_left_open(job);
 
 	(void)now_ms;
-	if (rollout_is_live_already(json_object_get(job->data, "service"))) {
+	if (rollout_is_live_already(json_object_get(job->data, "service")) && !takes_over(job)) {
 		common_next(job, out);
-		return;
-	}
-	if (!last) {
-		args = json_object();
-		jval_set_str(args, "state", "live");
-		jval_set_int(args, "percent", 100);
-		jval_set_str(args, "revision", jval_str(job->data, "rollout.revision", ""));
-		jval_set_int(args, "remote_id", jval_int(job->data, "rollout.remote_id", 0));
-		common_ask(out, EFFECT_DEPLOYMENT_END, args);
-		return;
-	}
-	if (last->err.class) {
+	} else if (!last) {
+		common_ask(out, EFFECT_DEPLOYMENT_END, end_args(job));
+	} else if (last->err.class) {
 		common_fail(out, &last->err);
-		return;
+	} else if (open >= 0) {
+		jval_set_int(rollout, "open", open);
+		common_jump(job, out, "tell"); /* no label, no merge: another model serves, too */
+	} else {
+		jval_set_bool(rollout, "live", true);
+		common_next(job, out);
 	}
-	jval_set_bool(common_data(job, out, "rollout"), "live", true);
-	common_next(job, out);
 }
 
 void rollout_note(const struct job *job, const char *what, const struct effect_result *last,
@@ -72,30 +100,69 @@ void rollout_label(const struct job *job, const struct effect_result *last, int6
 	common_next(job, out);
 }
 
+/* What GitHub shows of this rollout: `state`, and beside it what it is about. */
+static void ask_status(const struct job *job, const char *state, int64_t id, struct update *out)
+{
+	int64_t open = jval_int(job->data, "rollout.open", -1);
+	AUTO_FREE char *share = open < 0 ? NULL : str_printf("%" PRId64 " %% of the traffic", open);
+	json_t *args = json_object();
+
+	jval_set_int(args, "id", id);
+	jval_set_str(args, "state", state);
+	jval_set_str(args, "environment", rollout_environment(job));
+	jval_set_str(args, "environment_url", jval_str(job->data, "service.link", ""));
+	if (share)
+		jval_set_str(args, "description", share);
+	common_ask(out, EFFECT_DEPLOYMENT_STATUS, args);
+}
+
+static void end_open(const struct job *job, int64_t open, struct update *out)
+{
+	const char *environment = rollout_environment(job);
+
+	if (open)
+		common_end(out, JOB_DONE, NULL,
+			   "%s gives the model of `%.7s` %" PRId64
+			   " %% of the traffic. `/promote %s` goes on, `/rollback %s` takes it out",
+			   environment, job->head_sha, open, environment, environment);
+	else
+		common_end(out, JOB_DONE, NULL,
+			   "the model of `%.7s` was tried in a second service and waits there, "
+			   "without traffic. `/promote %s` puts it in place, `/rollback %s` takes "
+			   "it out",
+			   job->head_sha, environment, environment);
+}
+
 void rollout_tell(const struct job *job, const struct effect_result *last, int64_t now_ms,
 		  struct update *out)
 {
-	AUTO_FREE char *done = NULL;
-	json_t *args;
+	int64_t open = jval_int(job->data, "rollout.open", -1),
+		old = jval_int(job->data, "service.served.remote_id", 0);
+	bool retires = jval_bool(job->data, "rollout.retires", false);
 
 	(void)now_ms;
+	if (!last && retires) { /* asked again: the first is done */
+		ask_status(job, "inactive", old, out);
+		return;
+	}
 	if (!last) {
-		args = json_object();
-		jval_set_int(args, "id", jval_int(job->data, "rollout.remote_id", 0));
-		jval_set_str(args, "state", "success");
-		jval_set_str(args, "environment", rollout_environment(job));
-		jval_set_str(args, "environment_url", jval_str(job->data, "service.link", ""));
-		common_ask(out, EFFECT_DEPLOYMENT_STATUS, args);
+		ask_status(job, open < 0 ? "success" : "in_progress",
+			   jval_int(job->data, "rollout.remote_id", 0), out);
 		return;
 	}
 	if (last->err.class)
 		rollout_note(job, "GitHub's deployment was not marked", last, out);
-	if (!common_is_last(job) && jval_bool(job->data, "rollout.merges", false)) {
+	if (takes_over(job) && old && !retires) {
+		jval_set_bool(common_data(job, out, "rollout"), "retires", true);
+		ask_status(job, "inactive", old, out);
+	} else if (open >= 0) {
+		end_open(job, open, out);
+	} else if (!common_is_last(job) && jval_bool(job->data, "rollout.merges", false)) {
 		common_next(job, out);
-		return;
+	} else {
+		common_end(out, JOB_DONE, NULL, "%s serves the model of `%.7s`",
+			   rollout_environment(job), job->head_sha);
 	}
-	done = str_printf("%s serves the model of `%.7s`", rollout_environment(job), job->head_sha);
-	common_end(out, JOB_DONE, NULL, "%s", done);
 }
 
 /* --- the merge --- */

@@ -117,6 +117,14 @@ static void lock_facts(const json_t *rollout, struct gate_facts *facts)
 	facts->lock = jval_int(rollout, "fence", 0) ? LOCK_OURS : LOCK_FREE;
 }
 
+/* Somebody merged it while its model was tried; nothing is left to ask of that. */
+static void merged_facts(struct gate_facts *facts)
+{
+	facts->pull_open = FACT_YES;
+	facts->pull_draft = facts->pull_merged = facts->pull_conflicts = FACT_NO;
+	facts->checks_passed = facts->up_to_date = FACT_UNUSED;
+}
+
 void rollout_facts(const struct job *job, const struct update *out, struct gate_facts *facts)
 {
 	const json_t *seen = topic(job, out, "facts"), *rollout = topic(job, out, "rollout");
@@ -141,6 +149,10 @@ void rollout_facts(const struct job *job, const struct update *out, struct gate_
 	model_facts(topic(job, out, "model"), facts);
 	merge_facts(seen, facts);
 	lock_facts(rollout, facts);
+	if (jval_int(rollout, "of", 0)) /* the commit is given by what is open */
+		facts->sha_is_head = facts->sha_provable = FACT_YES;
+	if (jval_bool(rollout, "merged_already", false))
+		merged_facts(facts);
 }
 
 void rollout_keep_verdicts(const struct job *job, struct update *out,

@@ -61,7 +61,7 @@ void rollout_checkout(const struct job *job, const struct effect_result *last, i
 
 /* --- settings --- */
 
-/* Percents of the traffic on the way up; the last is always 100. */
+/* Percents of the traffic on the way up. */
 static bool read_steps(const char *text, json_t *percents)
 {
 	int64_t before = 0;
@@ -76,7 +76,20 @@ static bool read_steps(const char *text, json_t *percents)
 		json_array_append_new(percents, json_integer(before = percent));
 		text += len + (text[len] == ',');
 	}
-	if (before < 100)
+	return true;
+}
+
+/* What a person says is how far it goes, so steps that end below 100 leave it open there; what the
+ * settings say is a way, which always ends at 100. */
+static bool read_way(const struct job *job, const json_t *deployment, json_t *percents)
+{
+	const char *said = jval_str(job->args, "steps", NULL);
+	size_t count;
+
+	if (!read_steps(said ? said : jval_str(deployment, "canary_steps", ""), percents))
+		return false;
+	count = json_array_size(percents);
+	if (!count || (!said && json_integer_value(json_array_get(percents, count - 1)) < 100))
 		json_array_append_new(percents, json_integer(100));
 	return true;
 }
@@ -95,8 +108,7 @@ static bool keep_plan(const struct job *job, const json_t *deployment, json_t *r
 	jval_set_int(rollout, "timeout_ms", jval_int(deployment, "timeout", TIMEOUT_MS));
 	jval_set_bool(rollout, "merges", merges && !jval_bool(job->args, "no-merge", false));
 	jval_set_str(rollout, "method", method);
-	return read_steps(jval_str(job->args, "steps", jval_str(deployment, "canary_steps", "")),
-			  percents);
+	return read_way(job, deployment, percents);
 }
 
 static void refuse_environment(const struct job *job, int64_t now_ms, struct update *out)

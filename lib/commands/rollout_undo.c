@@ -27,6 +27,8 @@ void rollout_causes(const struct job *job, const struct effect_result *last, int
 		args = json_object();
 		jval_set_str(args, "namespace", jval_str(job->data, "rollout.namespace", ""));
 		jval_set_str(args, "service", jval_str(job->data, "rollout.service", ""));
+		if (jval_str(job->data, "rollout.mark", NULL))
+			jval_set_str(args, "mark", jval_str(job->data, "rollout.mark", ""));
 		common_ask(out, EFFECT_SERVICE_CAUSES, args);
 		return;
 	}
@@ -94,13 +96,20 @@ void rollout_restore(const struct job *job, const struct effect_result *last, in
 	isvc_move_dispose(&move);
 }
 
+/* A deployment that was left open, and is as it was. */
+static bool stays_open(const struct job *job)
+{
+	return jval_int(job->data, "rollout.of", 0) &&
+	       !jval_bool(job->data, "rollout.touched", false);
+}
+
 void rollout_undo(const struct job *job, const struct effect_result *last, int64_t now_ms,
 		  struct update *out)
 {
 	json_t *args;
 
 	(void)now_ms;
-	if (rollout_is_live_already(json_object_get(job->data, "service"))) {
+	if (rollout_is_live_already(json_object_get(job->data, "service")) || stays_open(job)) {
 		common_next(job, out);
 		return;
 	}
@@ -108,6 +117,8 @@ void rollout_undo(const struct job *job, const struct effect_result *last, int64
 		args = json_object();
 		jval_set_str(args, "state", "failed");
 		jval_set_int(args, "remote_id", jval_int(job->data, "rollout.remote_id", 0));
+		if (jval_int(job->data, "rollout.of", 0))
+			jval_set_int(args, "of", jval_int(job->data, "rollout.of", 0));
 		common_ask(out, EFFECT_DEPLOYMENT_END, args);
 		return;
 	}
@@ -154,7 +165,7 @@ void rollout_tell_failure(const struct job *job, const struct effect_result *las
 	json_t *args;
 
 	(void)now_ms;
-	if (!last && jval_int(job->data, "rollout.remote_id", 0)) {
+	if (!last && jval_int(job->data, "rollout.remote_id", 0) && !stays_open(job)) {
 		args = json_object();
 		jval_set_int(args, "id", jval_int(job->data, "rollout.remote_id", 0));
 		jval_set_str(args, "state", "failure");

@@ -11,7 +11,14 @@
 #include "lib/commands/common.h"
 #include "lib/core/markdown.h"
 
-enum { ANSWER_MAX = 40000, LOOKED_AT = 200, SHOWN = 20, NAMES_MAX = 60, REASON_MAX = 200 };
+enum {
+	ANSWER_MAX = 40000,
+	LOOKED_AT = 200,
+	SHOWN = 20,
+	EARLIER = 5, /* of each environment */
+	NAMES_MAX = 60,
+	REASON_MAX = 200
+};
 
 /* The queue's states in people's words; what is done now when it is under way. */
 static void put_state(struct buf *out, const json_t *row)
@@ -76,19 +83,20 @@ static const json_t *named(const json_t *list, const char *environment)
 	return NULL;
 }
 
-static void put_live(struct buf *out, const json_t *live, int64_t now_ms)
+static void put_live(struct buf *out, const json_t *live, int64_t percent, int64_t now_ms)
 {
 	char since[32];
 
 	if (!live) {
-		buf_puts(out, "nothing that was deployed here | | |");
+		buf_puts(out, "| nothing that was deployed here | | |");
 		return;
 	}
+	buf_printf(out, "%" PRId64 " | ", jval_int(live, "id", 0));
 	str_duration(since, now_ms - jval_int(live, "ended_at_ms", now_ms));
 	buf_printf(out, "`%.7s` of #%" PRId64 ", run ", jval_str(live, "sha", ""),
 		   jval_int(live, "pr", 0));
 	markdown_code(out, jval_str(live, "run_id", "?"), NAMES_MAX);
-	buf_printf(out, " | %" PRId64 " %% | ", jval_int(live, "percent", 100));
+	buf_printf(out, " | %" PRId64 " %% | ", percent);
 	markdown_text(out, jval_str(live, "actor", ""), NAMES_MAX);
 	buf_printf(out, ", %s ago |", since);
 }
@@ -132,16 +140,67 @@ static void put_line(struct buf *out, const json_t *line)
 		buf_puts(out, "free");
 }
 
-static void put_environment(struct buf *out, const char *name, const json_t *live,
+static void put_environment(struct buf *out, const char *name, const json_t *live, int64_t percent,
 			    const json_t *line, int64_t now_ms)
 {
 	buf_puts(out, "| ");
 	markdown_text(out, name, NAMES_MAX);
 	buf_puts(out, " | ");
-	put_live(out, live, now_ms);
+	put_live(out, live, percent, now_ms);
 	buf_puts(out, " ");
 	put_line(out, line);
 	buf_puts(out, " |\n");
+}
+
+static bool is_open(const json_t *deployment)
+{
+	return str_eq(jval_str(deployment, "state", ""), "open");
+}
+
+/* The share of a live one is what an open one of its environment has left. */
+static int64_t percent_of(const json_t *deployment, const json_t *live)
+{
+	const json_t *each;
+	size_t i;
+
+	if (is_open(deployment))
+		return jval_int(deployment, "percent", 0);
+	json_array_foreach(live, i,
+			   each) if (is_open(each) &&
+				     str_eq(jval_str(each, "environment", ""),
+					    jval_str(deployment, "environment", "?"))) return 100 -
+		jval_int(each, "percent", 0);
+	return jval_int(deployment, "percent", 100);
+}
+
+/* The numbers for /rollback --to. */
+static void put_earlier(struct buf *out, const json_t *live, const json_t *earlier)
+{
+	const json_t *each, *row;
+	size_t i, k;
+
+	json_array_foreach(live, i, each)
+	{
+		const char *name = jval_str(each, "environment", "?");
+		int shown = 0;
+
+		if (is_open(each))
+			continue;
+		json_array_foreach(earlier, k, row)
+		{
+			if (!str_eq(jval_str(row, "environment", NULL), name) || shown == EARLIER)
+				continue;
+			if (!shown++) {
+				buf_puts(out, "Earlier in ");
+				markdown_text(out, name, NAMES_MAX);
+			}
+			buf_printf(out, "%s %" PRId64 " (`%.7s` of #%" PRId64 ")",
+				   shown > 1 ? "," : ":", jval_int(row, "id", 0),
+				   jval_str(row, "sha", ""), jval_int(row, "pr", 0));
+		}
+		if (shown)
+			buf_printf(out, ". `/rollback %s --to NUMBER` brings one back.\n\n", name);
+	}
 }
 
 static void put_environments(struct buf *out, const json_t *found, int64_t now_ms)
@@ -152,22 +211,24 @@ static void put_environments(struct buf *out, const json_t *found, int64_t now_m
 	lines = json_object_get(found, "lines");
 	if (!json_array_size(live) && !json_array_size(lines))
 		return;
-	buf_puts(out, "| environment | serves | traffic | deployed by | now |\n"
-		      "|---|---|---|---|---|\n");
+	buf_puts(out, "| environment | deployment | serves | traffic | deployed by | now |\n"
+		      "|---|---|---|---|---|---|\n");
 	json_array_foreach(live, i, each)
 	{
 		const char *name = jval_str(each, "environment", "?");
 
-		put_environment(out, name, each, named(lines, name), now_ms);
+		put_environment(out, name, each, percent_of(each, live), named(lines, name),
+				now_ms);
 	}
 	json_array_foreach(lines, i, each)
 	{
 		const char *name = jval_str(each, "environment", "?");
 
 		if (!named(live, name))
-			put_environment(out, name, NULL, each, now_ms);
+			put_environment(out, name, NULL, 0, each, now_ms);
 	}
 	buf_puts(out, "\n");
+	put_earlier(out, live, json_object_get(found, "earlier"));
 }
 
 static void decide_environments(const struct job *job, const struct effect_result *last,

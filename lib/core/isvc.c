@@ -261,3 +261,12 @@ const char *isvc_protocol(const json_t *wanted)
 
 	return str_ends(given, "v2") ? "v2" : "v1";
 }
+
+json_t *isvc_again(const json_t *wanted, const char *job)
+{
+	json_t *again = json_deep_copy(wanted);
+
+	jval_set_str(isvc_member(isvc_member(again, "metadata"), "annotations"), ISVC_MARK "job",
+		     job);
+	return again;
+}

@@ -43,6 +43,11 @@ struct isvc_wish {
 enum err_class isvc_build(json_t **out, const json_t *const *documents, size_t count,
 			  const struct isvc_wish *wish, struct err *err) MUST_CHECK;
 
+/* A copy of an object that was wanted before, as wanted by the job of this uid. The caller drops
+ * it.
+ */
+json_t *isvc_again(const json_t *wanted, const char *job) MUST_CHECK;
+
 /* --- an object of the cluster, read --- */
 
 enum isvc_ready { ISVC_UNKNOWN, ISVC_NOT_READY, ISVC_READY };
@@ -142,8 +147,8 @@ void isvc_move_dispose(struct isvc_move *move);
 struct isvc_goal {
 	const json_t *wanted; /* NULL is allowed in RESTORE */
 	const json_t *before;
-	const char *job; /* uid in the marks of the rollout this is about; for /rollback that of the
-			    deployment which is undone */
+	const char *job; /* uid in the marks of the rollout this is about; for /promote and
+			    /rollback that of the deployment which they are about */
 	enum isvc_phase phase;
 	int percent; /* SHIFT, CHECK: 0 to 100 */
 };

@@ -126,7 +126,8 @@ static enum err_class refuse_open(const char *service, const char *job, const ch
 	if (job)
 		return err_code(
 			err, ERR_USER, "deploy.canary_open",
-			"%.63s %s, made by job %.40s: bring it to its end or take it out first.",
+			"%.63s %s, made by job %.40s: `/promote` brings it to its end, `/rollback` "
+			"takes it out.",
 			service, what, job);
 	return err_code(
 		err, ERR_USER, "deploy.canary_open",

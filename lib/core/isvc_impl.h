@@ -80,7 +80,7 @@ bool plan_guard(struct plan *plan);
 /* True when nobody has changed the live object since `before`; else the move is filled. */
 bool plan_untouched(struct plan *plan);
 /* True when nobody but us has changed it since our change; `arrived`: the change that this phase
- * asks for is visible. Else the move is filled. */
+ * asks for is visible, so that in SHIFT it may be ours, not yet noted. Else the move is filled. */
 bool plan_still_ours(struct plan *plan, const char *storage_uri, bool arrived);
 
 /* True when the object serves from what was made after revision `before` ("" for a new object);

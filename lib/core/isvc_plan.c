@@ -188,7 +188,8 @@ bool plan_still_ours(struct plan *plan, const char *storage_uri, bool arrived)
 			  "Somebody put another model into %s in the middle of the rollout.",
 			  plan->live.name);
 	else if (known && plan->live.generation != known &&
-		 !(arrived && plan->live.generation == known + 1))
+		 !(arrived && plan->goal->phase == ISVC_SHIFT &&
+		   plan->live.generation == known + 1))
 		plan_fail(plan, "deploy.changed",
 			  "Somebody changed %s in the middle of the rollout.", plan->live.name);
 	else

@@ -155,12 +155,20 @@ static void check_live(struct plan *plan)
 		plan_done(plan, "The new model serves all traffic.");
 }
 
+/* Whatever the percent, the tested model waits in the second service. */
+static void wait_there(struct plan *plan)
+{
+	if ((!plan->look->live || plan_untouched(plan)) && is_second_tested(plan) &&
+	    plan_is_ready(plan, &plan->second, plan->look->second, "", ""))
+		plan_done(plan, "There are no steps between 0 and 100 %% in this way.");
+}
+
 static void shift(struct plan *plan)
 {
-	if (plan->goal->percent < 100 && !plan_is_ours(plan))
-		plan_done(plan, "There are no steps between 0 and 100 %% in this way.");
-	else if (plan_is_ours(plan))
+	if (plan_is_ours(plan))
 		check_live(plan);
+	else if (plan->goal->percent < 100)
+		wait_there(plan);
 	else
 		send_live(plan);
 }

@@ -206,12 +206,46 @@ static void put_done(const struct job *job, struct buf *out)
 	buf_puts(out, " |\n");
 }
 
+/* The new model has a share, or waits beside what serves. */
+static void put_open(const struct job *job, int64_t open, struct buf *out)
+{
+	buf_printf(out, "| %" PRId64 " %% | ", open);
+	render_rollout_model(job, out);
+	buf_printf(out, " |\n| %" PRId64 " %% | ", 100 - open);
+	put_before(job, out);
+	buf_puts(out, " |\n");
+}
+
+/* The share that it had before this command, and what KServe reports now. */
+static void put_share(const struct job *job, struct buf *out)
+{
+	int64_t open = jval_int(job->data, "rollout.open", 100);
+
+	if (jval_at(job->data, "rollout.was"))
+		buf_printf(out, "| traffic | %" PRId64 " %% → %" PRId64 " %% |\n",
+			   jval_int(job->data, "rollout.was", 0), open);
+}
+
+static void put_number(const struct job *job, struct buf *out)
+{
+	int64_t number = jval_int(job->data, "rollout.deployment", 0);
+
+	if (number && !jval_bool(job->data, "rollout.undoes_open", false))
+		buf_printf(out, "| deployment | %" PRId64 " |\n", number);
+}
+
 static void put_rolled_back(const struct job *job, struct buf *out)
 {
+	const char *sha = jval_str(job->data, "rollout.returns_to_sha", "");
+	bool open = jval_bool(job->data, "rollout.undoes_open", false);
+
 	buf_puts(out, "| serves&nbsp;now | ");
-	put_model_of(jval_str(job->data, "rollout.returns_to_sha", "?"),
-		     jval_int(job->data, "rollout.returns_to_pr", 0), out);
-	buf_printf(out, " |\n| before | the model of pull request %" PRId64 " |\n",
+	if (*sha)
+		put_model_of(sha, jval_int(job->data, "rollout.returns_to_pr", 0), out);
+	else
+		buf_puts(out, "what served before");
+	buf_printf(out, " |\n| %s | the model of pull request %" PRId64 " |\n",
+		   open ? "taken&nbsp;out" : "before",
 		   jval_int(job->data, "rollout.undoes_pr", 0));
 }
 
@@ -262,13 +296,20 @@ static void put_place(const struct job *job, struct buf *out)
 	AUTO_BUF struct buf rows = buf_make(ROWS_MAX);
 	bool ended = job_state_is_final(job->state),
 	     touched = jval_bool(job->data, "rollout.touched", false);
+	int64_t open = jval_int(job->data, "rollout.open", -1);
 
 	if (jval_bool(job->data, "rollout.live", false))
 		put_done(job, &rows);
+	else if (open >= 0)
+		put_open(job, open, &rows);
 	else if (str_eq(job->command, "rollback") && job->state == JOB_DONE)
 		put_rolled_back(job, &rows);
 	else if (ended && touched)
 		put_taken_back(job, &rows);
+	if (job->state == JOB_DONE || jval_bool(job->data, "rollout.live", false)) {
+		put_share(job, &rows);
+		put_number(job, &rows);
+	}
 	put_service_rows(job, &rows);
 	render_rows(&rows, out);
 	if (ended && !touched && job->state != JOB_DONE && !str_eq(job->command, "rollback"))
@@ -327,11 +368,17 @@ static void put_next_of_failure(const struct job *job, const char *environment, 
 {
 	if (jval_bool(job->data, "rollout.live", false) || str_eq(job->command, "rollback"))
 		buf_printf(out, "\nnext: `/status` · `/logs %" PRId64 "`\n", job->id);
+	else if (jval_int(job->data, "rollout.of", 0) &&
+		 !jval_bool(job->data, "rollout.touched", false))
+		buf_printf(out,
+			   "\nnext: `/status` · `/rollback %s` takes out what is open · `/logs "
+			   "%" PRId64 "`\n",
+			   environment, job->id);
 	else if (jval_bool(job->data, "rollout.touched", false))
 		buf_printf(out,
 			   "\nnext: push a fix and `/build_run`, then `/%s` again · `/logs %" PRId64
 			   "`\n",
-			   job->command, job->id);
+			   str_eq(job->command, "promote") ? "deploy" : job->command, job->id);
 	else
 		buf_printf(out, "\nnext: `/plan %s` shows every gate · `/logs %" PRId64 "`\n",
 			   environment, job->id);
@@ -340,6 +387,7 @@ static void put_next_of_failure(const struct job *job, const char *environment, 
 void render_rollout_next(const struct job *job, struct buf *out)
 {
 	const char *environment = jval_str(job->data, "rollout.environment", "");
+	int64_t open = jval_int(job->data, "rollout.open", -1);
 	bool back = !str_eq(job->command, "rollback") &&
 		    jval_bool(job->data, "service.before.existed", false);
 
@@ -348,6 +396,13 @@ void render_rollout_next(const struct job *job, struct buf *out)
 		return;
 	}
 	buf_puts(out, "\nnext: ");
+	if (open >= 0) {
+		buf_printf(out,
+			   "`/promote %s` gives it all traffic · `/rollback %s` takes it out · "
+			   "`/logs %" PRId64 "`\n",
+			   environment, environment, job->id);
+		return;
+	}
 	if (str_eq(environment, "staging") && !str_eq(job->command, "rollback"))
 		buf_puts(out, "`/deploy` puts it into production and merges · ");
 	if (back)

@@ -8,7 +8,7 @@
 #include "lib/base/str.h"
 #include "lib/store/store_impl.h"
 
-enum { LIVE_MAX = 100 };
+enum { LIST_MAX = 100 };
 
 const char *deployment_state_name(enum deployment_state state)
 {
@@ -23,6 +23,8 @@ const char *deployment_state_name(enum deployment_state state)
 		return "replaced";
 	case DEPLOYMENT_ROLLED_BACK:
 		return "rolled back";
+	case DEPLOYMENT_OPEN:
+		return "open";
 	}
 	return "unknown";
 }
@@ -37,13 +39,17 @@ static enum err_class id_of(struct db *db, int64_t job_id, int64_t *out, struct 
 	return class;
 }
 
+static char *dump(const json_t *value)
+{
+	return value ? jval_dump(value) : str_dup("{}");
+}
+
 enum err_class deployment_begin(struct db *db, const struct job *job, const json_t *facts,
 				int64_t now_ms, int64_t *out_id, struct err *err)
 {
-	json_t *template = json_object_get(facts, "template");
-	json_t *before = json_object_get(facts, "before");
-	char *text AUTO_FREE = template ? jval_dump(template) : str_dup("{}");
-	char *before_text AUTO_FREE = before ? jval_dump(before) : str_dup("{}");
+	char *text AUTO_FREE = dump(json_object_get(facts, "template"));
+	char *before_text AUTO_FREE = dump(json_object_get(facts, "before"));
+	char *plan AUTO_FREE = dump(json_object_get(facts, "plan"));
 	enum err_class class = store_exec(
 		db, STMT_DEPLOYMENT_BEGIN, err, B_INT(job->repo_id),
 		B_TEXT(jval_str(facts, "environment", "")), B_INT(job->id), B_INT(job->pr),
@@ -52,7 +58,7 @@ enum err_class deployment_begin(struct db *db, const struct job *job, const json
 		B_TEXT(jval_str(facts, "namespace", "")), B_TEXT(jval_str(facts, "service", "")),
 		B_TEXT(jval_str(facts, "storage_uri", "")),
 		B_TEXT(jval_str(facts, "model_digest", "")), B_TEXT(text), B_TEXT(before_text),
-		B_INT(now_ms), B_TEXT(job->uid));
+		B_INT(now_ms), B_TEXT(job->uid), B_TEXT(plan));
 
 	return class == ERR_OK ? id_of(db, job->id, out_id, err) : class;
 }
@@ -60,11 +66,14 @@ enum err_class deployment_begin(struct db *db, const struct job *job, const json
 enum err_class deployment_note(struct db *db, int64_t job_id, const json_t *facts, struct err *err)
 {
 	json_t *percent = json_object_get(facts, "percent");
+	json_t *before = json_object_get(facts, "before");
+	char *before_text AUTO_FREE = before ? jval_dump(before) : NULL;
 
 	return store_exec(db, STMT_DEPLOYMENT_NOTE, err, B_INT(job_id),
 			  percent ? B_INT(json_integer_value(percent)) : B_NULL,
 			  B_TEXT_OR_NULL(jval_str(facts, "revision", NULL)),
-			  B_INT_OR_NULL(jval_int(facts, "remote_id", 0)));
+			  B_INT_OR_NULL(jval_int(facts, "remote_id", 0)),
+			  B_TEXT_OR_NULL(before_text));
 }
 
 enum err_class deployment_end(struct db *db, int64_t job_id, enum deployment_state state,
@@ -78,10 +87,9 @@ enum err_class deployment_end(struct db *db, int64_t job_id, enum deployment_sta
 	if (state == DEPLOYMENT_LIVE)
 		return store_exec(db, STMT_DEPLOYMENT_PUSH_OUT, err, B_INT(job_id),
 				  B_INT(DEPLOYMENT_REPLACED));
-	if (!returned_to)
+	if (state != DEPLOYMENT_ROLLED_BACK)
 		return ERR_OK;
-	class = store_exec(db, STMT_DEPLOYMENT_PUSH_OUT, err, B_INT(job_id),
-			   B_INT(DEPLOYMENT_ROLLED_BACK));
+	class = store_exec(db, STMT_DEPLOYMENT_GO_BACK, err, B_INT(job_id), B_INT(returned_to));
 	return class == ERR_OK ? store_exec(db, STMT_DEPLOYMENT_BRING_BACK, err, B_INT(returned_to))
 			       : class;
 }
@@ -92,13 +100,17 @@ static json_t *read_row(sqlite3_stmt *row)
 		const char *key;
 		enum { NUMBER, TEXT, JSON } type;
 	} columns[] = {
-		{"id", NUMBER},		 {"environment", TEXT}, {"state", NUMBER},
-		{"job", NUMBER},	 {"uid", TEXT},		{"pr", NUMBER},
-		{"sha", TEXT},		 {"run_id", TEXT},	{"actor_id", NUMBER},
-		{"actor", TEXT},	 {"fence", NUMBER},	{"namespace", TEXT},
-		{"service", TEXT},	 {"storage_uri", TEXT}, {"model_digest", TEXT},
-		{"percent", NUMBER},	 {"template", JSON},	{"before", JSON},
-		{"revision", TEXT},	 {"remote_id", NUMBER}, {"started_at_ms", NUMBER},
+		{"id", NUMBER},		 {"environment", TEXT},
+		{"state", NUMBER},	 {"job", NUMBER},
+		{"uid", TEXT},		 {"pr", NUMBER},
+		{"sha", TEXT},		 {"run_id", TEXT},
+		{"actor_id", NUMBER},	 {"actor", TEXT},
+		{"fence", NUMBER},	 {"namespace", TEXT},
+		{"service", TEXT},	 {"storage_uri", TEXT},
+		{"model_digest", TEXT},	 {"percent", NUMBER},
+		{"template", JSON},	 {"before", JSON},
+		{"plan", JSON},		 {"revision", TEXT},
+		{"remote_id", NUMBER},	 {"started_at_ms", NUMBER},
 		{"ended_at_ms", NUMBER},
 	};
 	json_t *out = json_object();
@@ -118,11 +130,12 @@ static json_t *read_row(sqlite3_stmt *row)
 }
 
 static enum err_class newest(struct db *db, int64_t repo_id, const char *environment,
-			     enum deployment_state state, json_t **out, struct err *err)
+			     enum deployment_state state, int64_t below, json_t **out,
+			     struct err *err)
 {
 	sqlite3_stmt *row AUTO_ROW = NULL;
 	enum err_class class = store_query(db, &row, STMT_DEPLOYMENT_NEWEST, err, B_INT(repo_id),
-					   B_TEXT(environment), B_INT(state));
+					   B_TEXT(environment), B_INT(state), B_INT(below));
 
 	if (class == ERR_NOT_FOUND)
 		return err_set(err, class, "nothing that was deployed to %s is %s", environment,
@@ -135,34 +148,47 @@ static enum err_class newest(struct db *db, int64_t repo_id, const char *environ
 enum err_class deployment_live(struct db *db, int64_t repo_id, const char *environment,
 			       json_t **out, struct err *err)
 {
-	return newest(db, repo_id, environment, DEPLOYMENT_LIVE, out, err);
+	return newest(db, repo_id, environment, DEPLOYMENT_LIVE, INT64_MAX, out, err);
+}
+
+enum err_class deployment_open(struct db *db, int64_t repo_id, const char *environment,
+			       json_t **out, struct err *err)
+{
+	return newest(db, repo_id, environment, DEPLOYMENT_OPEN, INT64_MAX, out, err);
 }
 
 enum err_class deployment_before(struct db *db, int64_t repo_id, const char *environment,
-				 json_t **out, struct err *err)
+				 int64_t live, json_t **out, struct err *err)
 {
-	return newest(db, repo_id, environment, DEPLOYMENT_REPLACED, out, err);
+	return newest(db, repo_id, environment, DEPLOYMENT_REPLACED, live, out, err);
 }
 
-enum err_class deployment_get(struct db *db, int64_t repo_id, const char *environment, int64_t id,
-			      json_t **out, struct err *err)
+enum err_class deployment_get(struct db *db, int64_t repo_id, int64_t id, json_t **out,
+			      struct err *err)
 {
 	sqlite3_stmt *row AUTO_ROW = NULL;
-	enum err_class class = store_query(db, &row, STMT_DEPLOYMENT_GET, err, B_INT(repo_id),
-					   B_TEXT(environment), B_INT(id));
+	enum err_class class =
+		store_query(db, &row, STMT_DEPLOYMENT_GET, err, B_INT(repo_id), B_INT(id));
 
 	if (class == ERR_NOT_FOUND)
-		return err_set(err, class, "%s has no deployment %" PRId64, environment, id);
+		return err_set(err, class, "there is no deployment %" PRId64, id);
 	if (class == ERR_OK)
 		*out = read_row(row);
 	return class;
 }
 
-enum err_class deployment_list_live(struct db *db, int64_t repo_id, json_t **out, struct err *err)
+enum err_class deployment_marked(struct db *db, int64_t repo_id, const char *environment,
+				 const char *uid, int64_t *out, struct err *err)
+{
+	return store_number(db, out, 0, STMT_DEPLOYMENT_MARKED,
+			    STORE_BINDS(B_INT(repo_id), B_TEXT(environment), B_TEXT(uid)), err);
+}
+
+static enum err_class list_all(struct db *db, int64_t repo_id, enum stmt stmt, json_t **out,
+			       struct err *err)
 {
 	sqlite3_stmt *row AUTO_ROW = NULL;
-	enum err_class class = store_query(db, &row, STMT_DEPLOYMENT_LIVE_ALL, err, B_INT(repo_id),
-					   B_INT(LIVE_MAX));
+	enum err_class class = store_query(db, &row, stmt, err, B_INT(repo_id), B_INT(LIST_MAX));
 	json_t *list AUTO_JSON = json_array();
 
 	while (class == ERR_OK) {
@@ -173,4 +199,15 @@ enum err_class deployment_list_live(struct db *db, int64_t repo_id, json_t **out
 		return class;
 	*out = take(list);
 	return ERR_OK;
+}
+
+enum err_class deployment_list_live(struct db *db, int64_t repo_id, json_t **out, struct err *err)
+{
+	return list_all(db, repo_id, STMT_DEPLOYMENT_LIVE_ALL, out, err);
+}
+
+enum err_class deployment_list_earlier(struct db *db, int64_t repo_id, json_t **out,
+				       struct err *err)
+{
+	return list_all(db, repo_id, STMT_DEPLOYMENT_EARLIER_ALL, out, err);
 }

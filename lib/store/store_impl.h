@@ -31,8 +31,8 @@
 /* In the order in which deployments.c takes them. */
 #define DEPLOYMENT_COLUMNS                                                                         \
 	"id, environment, state, job_id, uid, pr, head_sha, run_id, actor_id, actor, fence, "      \
-	"namespace, service, storage_uri, model_digest, percent, template, before, revision, "     \
-	"remote_id, started_at, ended_at"
+	"namespace, service, storage_uri, model_digest, percent, template, before, plan, "         \
+	"revision, remote_id, started_at, ended_at"
 
 enum stmt {
 #define STMT(symbol, text) STMT_##symbol,

@@ -17,6 +17,11 @@ enum {
 	NEW_IS_SLOW,   /* KServe says nothing */
 	NEW_SERVES,    /* by a deployment that a rollback can undo */
 	NEW_SERVES_OLD_IS_GONE,
+	NEW_IS_OPEN,	 /* with 10 % of the traffic */
+	NEW_WAITS,	 /* open, too, in a second service */
+	FIRST_IS_OPEN,	 /* over a service that was not deployed by us */
+	BACK_AT_OLD,	 /* NEW_SERVES, and a rollback of it; before that there was another */
+	SOMEBODYS_SERVES /* NEW_SERVES, and then somebody's mark */
 };
 
 static const char deployed_by[] = "01JBBBBBBBBBBBBBBBBBBBBBBB";
@@ -111,6 +116,22 @@ static int passes;
 #define SERVES	    DONE("store.deployed"), DONE("github.label"), DONE("github.deployment_status")
 #define TOOK_BACK   DONE("kserve.causes"), DONE("store.deployed"), DONE("github.deployment_status")
 
+#define OPEN_FOUND MAINTAINER, HELD, MAINTAINER, FROM_SIM("store.deployments")
+#define PROMOTABLE OPEN_FOUND, MODEL_FOUND, GOOD_FACTS
+#define BACK_FOUND OPEN_FOUND
+#define SERVES_AGAIN                                                                               \
+	DONE("store.deployed"), DONE("github.label"), DONE("github.deployment_status"),            \
+		DONE("github.deployment_status")
+#define OLD_MODEL                                                                                  \
+	{                                                                                          \
+		.effect = "model.find", .data = "{\"digest\":\"d1\",\"found\":true}"               \
+	}
+#define NAMED(found)                                                                               \
+	MAINTAINER, HELD, MAINTAINER,                                                              \
+	{                                                                                          \
+		.effect = "store.deployments", .data = "{" found "}"                               \
+	}
+
 static const struct trace_case cases[] = {
 	/* --- good ends --- */
 	{.name = "deploy from comment to merge",
@@ -130,7 +151,7 @@ static const struct trace_case cases[] = {
 	 .answers = {PREPARED, OURS, SAMPLE_GOOD, SERVES}},
 	{.name = "steps that are held longer than a step may take",
 	 .command = "deploy",
-	 .args = "{\"steps\":\"10,50\",\"hold\":900000,\"no-merge\":true}",
+	 .args = "{\"steps\":\"10,50,100\",\"hold\":900000,\"no-merge\":true}",
 	 .start = OLD_SERVES,
 	 .answers = {PREPARED, OURS, SAMPLE_GOOD, SERVES}},
 	{.name = "a repository without a sample",
@@ -404,7 +425,7 @@ static const struct trace_case cases[] = {
 		     DONE("github.deployment_status")}},
 	{.name = "cancelled between two steps of the traffic",
 	 .command = "deploy",
-	 .args = "{\"steps\":\"10,50\",\"hold\":900000}",
+	 .args = "{\"steps\":\"10,50,100\",\"hold\":900000}",
 	 .start = OLD_SERVES,
 	 .answers = {PREPARED,
 		     OURS,
@@ -415,7 +436,7 @@ static const struct trace_case cases[] = {
 		     DONE("github.deployment_status")}},
 	{.name = "the deadline passes while a step is held",
 	 .command = "deploy",
-	 .args = "{\"steps\":\"10,50\",\"hold\":900000}",
+	 .args = "{\"steps\":\"10,50,100\",\"hold\":900000}",
 	 .start = OLD_SERVES,
 	 .deadline_ms = 600000,
 	 .answers = {PREPARED, OURS, SAMPLE_GOOD, TOOK_BACK}},
@@ -472,7 +493,7 @@ static const struct trace_case cases[] = {
 	/* --- plan --- */
 	{.name = "plan where all is well",
 	 .command = "plan",
-	 .args = "{\"steps\":\"10,50\",\"hold\":900000}",
+	 .args = "{\"steps\":\"10,50,100\",\"hold\":900000}",
 	 .start = OLD_SERVES,
 	 .answers = {PREPARED}},
 	{.name = "plan of a draft without a run",
@@ -491,36 +512,223 @@ static const struct trace_case cases[] = {
 	 .answers = {PREPARED,
 		     {.effect = "kserve.look", .class = ERR_DENIED, .message = "forbidden"}}},
 
+	/* --- left open, and promoted --- */
+	{.name = "steps that end below 100 leave it open",
+	 .command = "deploy",
+	 .args = "{\"steps\":\"10\"}",
+	 .start = OLD_SERVES,
+	 .answers = {PREPARED, OURS, SAMPLE_GOOD, DONE("store.deployed"),
+		     DONE("github.deployment_status")}},
+	{.name = "steps that end below 100 where traffic cannot be split",
+	 .command = "deploy",
+	 .args = "{\"steps\":\"10\"}",
+	 .start = OLD_SERVES_STANDARD,
+	 .answers = {PREPARED, OURS, SAMPLE_GOOD, DONE("store.deployed"),
+		     DONE("github.deployment_status")}},
+	{.name = "the first model there is gets all traffic whatever the steps",
+	 .command = "deploy",
+	 .args = "{\"steps\":\"10\"}",
+	 .start = NOTHING_SERVES,
+	 .answers = {PREPARED, OURS, SAMPLE_GOOD, SERVES, DONE("github.merge")}},
+	{.name = "promote to the end, with the merge",
+	 .command = "promote",
+	 .args = "{\"arg\":\"production\"}",
+	 .start = NEW_IS_OPEN,
+	 .answers = {PROMOTABLE, SAMPLE_GOOD, SERVES, DONE("github.merge")}},
+	{.name = "promote to half",
+	 .command = "promote",
+	 .args = "{\"arg\":\"production\",\"to\":50}",
+	 .start = NEW_IS_OPEN,
+	 .answers = {PROMOTABLE, SAMPLE_GOOD, DONE("store.deployed"),
+		     DONE("github.deployment_status")}},
+	{.name = "promote what waits in a second service",
+	 .command = "promote",
+	 .args = "{\"arg\":\"production\",\"no-merge\":true}",
+	 .start = NEW_WAITS,
+	 .answers = {PROMOTABLE, SAMPLE_GOOD, SERVES}},
+	{.name = "promote to half what waits in a second service",
+	 .command = "promote",
+	 .args = "{\"arg\":\"production\",\"to\":50}",
+	 .start = NEW_WAITS,
+	 .answers = {OPEN_FOUND}},
+	{.name = "promote to no more than it has",
+	 .command = "promote",
+	 .args = "{\"arg\":\"production\",\"to\":10}",
+	 .start = NEW_IS_OPEN,
+	 .answers = {OPEN_FOUND}},
+	{.name = "promote to more than there is",
+	 .command = "promote",
+	 .args = "{\"arg\":\"production\",\"to\":200}",
+	 .start = NEW_IS_OPEN,
+	 .answers = {OPEN_FOUND}},
+	{.name = "promote with nothing open",
+	 .command = "promote",
+	 .args = "{\"arg\":\"production\"}",
+	 .start = NEW_SERVES,
+	 .answers = {OPEN_FOUND}},
+	{.name = "promote what another pull request left open",
+	 .command = "promote",
+	 .args = "{\"arg\":\"production\"}",
+	 .start = NEW_IS_OPEN,
+	 .answers = {MAINTAINER,
+		     HELD,
+		     MAINTAINER,
+		     {.effect = "store.deployments",
+		      .data = "{\"open\":{\"pr\":12,\"sha\":\"2222222\",\"percent\":10}}"}}},
+	{.name = "promote after a push: the merge would take more than was tried",
+	 .command = "promote",
+	 .args = "{\"arg\":\"production\"}",
+	 .start = NEW_IS_OPEN,
+	 .answers = {OPEN_FOUND, MODEL_FOUND,
+		     MERGE_FACTS(",\"head_sha\":\"1111111a1b2c3d4e5f60718293a4b5c6d7e8f901\"")}},
+	{.name = "promote what was merged by hand",
+	 .command = "promote",
+	 .args = "{\"arg\":\"production\"}",
+	 .start = NEW_IS_OPEN,
+	 .answers = {OPEN_FOUND, MODEL_FOUND,
+		     MERGE_FACTS(",\"open\":false,\"merged\":true,\"mergeable\":null"), SAMPLE_GOOD,
+		     SERVES}},
+	{.name = "promote when a required check fails by now",
+	 .command = "promote",
+	 .args = "{\"arg\":\"production\"}",
+	 .start = NEW_IS_OPEN,
+	 .answers = {OPEN_FOUND, MODEL_FOUND,
+		     MERGE_FACTS(",\"checks\":{\"complete\":true,\"passed\":false,\"pending\":"
+				 "false,\"names\":\"lint\"}")}},
+	{.name = "promote when the model's files were changed",
+	 .command = "promote",
+	 .args = "{\"arg\":\"production\"}",
+	 .start = NEW_IS_OPEN,
+	 .answers = {OPEN_FOUND,
+		     {.effect = "model.find", .data = "{\"digest\":\"e3\",\"found\":true}"}}},
+	{.name = "promote when the service was changed",
+	 .command = "promote",
+	 .args = "{\"arg\":\"production\"}",
+	 .start = NEW_IS_OPEN,
+	 .answers = {OPEN_FOUND,
+		     MODEL_FOUND,
+		     GOOD_FACTS,
+		     {.effect = "kserve.look", .data = "{\"seen\":true}"}}},
+	{.name = "promote whose sample is refused",
+	 .command = "promote",
+	 .args = "{\"arg\":\"production\"}",
+	 .start = NEW_IS_OPEN,
+	 .answers = {PROMOTABLE,
+		     {.effect = "serving.sample",
+		      .data = "{\"status\":400,\"took_ms\":9,\"good\":false,\"body\":\"{}\","
+			      "\"verdict\":\"it answered 400\"}"},
+		     TOOK_BACK}},
+	{.name = "promote that is cancelled before anything was changed",
+	 .command = "promote",
+	 .args = "{\"arg\":\"production\"}",
+	 .start = NEW_IS_OPEN,
+	 .answers = {PROMOTABLE,
+		     {.effect = "serving.sample",
+		      .data = "{\"status\":200,\"took_ms\":80,\"good\":true,\"body\":\"[1]\"}",
+		      .cancel_by = "ann"}}},
+	{.name = "promote that is cancelled on its way",
+	 .command = "promote",
+	 .args = "{\"arg\":\"production\"}",
+	 .start = NEW_IS_OPEN,
+	 .answers = {PROMOTABLE,
+		     SAMPLE_GOOD,
+		     {.effect = "kserve.send", .cancel_by = "ann"},
+		     DONE("store.deployed"),
+		     DONE("github.deployment_status")}},
+
 	/* --- rollback --- */
 	{.name = "rollback",
 	 .command = "rollback",
 	 .args = "{\"arg\":\"production\"}",
 	 .start = NEW_SERVES,
-	 .answers = {MAINTAINER, HELD, MAINTAINER, FROM_SIM("store.rollback"), BEGUN, SERVES}},
+	 .answers = {BACK_FOUND, BEGUN, SERVES_AGAIN}},
+	{.name = "rollback of what was left open",
+	 .command = "rollback",
+	 .args = "{\"arg\":\"production\"}",
+	 .start = NEW_IS_OPEN,
+	 .answers = {BACK_FOUND, BEGUN, DONE("store.deployed"), DONE("github.deployment_status")}},
+	{.name = "rollback of what waits in a second service",
+	 .command = "rollback",
+	 .args = "{\"arg\":\"production\"}",
+	 .start = NEW_WAITS,
+	 .answers = {BACK_FOUND, BEGUN, DONE("store.deployed"), DONE("github.deployment_status")}},
+	{.name = "rollback of what was left open over a service of others",
+	 .command = "rollback",
+	 .args = "{\"arg\":\"production\"}",
+	 .start = FIRST_IS_OPEN,
+	 .answers = {BACK_FOUND, BEGUN, DONE("store.deployed"), DONE("github.deployment_status")}},
+	{.name = "rollback after a rollback: the model before is rolled out anew",
+	 .command = "rollback",
+	 .args = "{\"arg\":\"production\"}",
+	 .start = BACK_AT_OLD,
+	 .answers = {BACK_FOUND, MODEL_FOUND, FROM_SIM("kserve.before"), BEGUN, SAMPLE_GOOD,
+		     SERVES_AGAIN}},
+	{.name = "rollback to a deployment by its number",
+	 .command = "rollback",
+	 .args = "{\"arg\":\"production\",\"to\":1}",
+	 .start = NEW_SERVES,
+	 .answers = {BACK_FOUND, OLD_MODEL, FROM_SIM("kserve.before"), BEGUN, SAMPLE_GOOD,
+		     SERVES_AGAIN}},
+	{.name = "rollback to a deployment whose sample is refused by now",
+	 .command = "rollback",
+	 .args = "{\"arg\":\"production\",\"to\":1}",
+	 .start = NEW_SERVES,
+	 .answers = {BACK_FOUND,
+		     OLD_MODEL,
+		     FROM_SIM("kserve.before"),
+		     BEGUN,
+		     {.effect = "serving.sample",
+		      .data = "{\"status\":400,\"took_ms\":9,\"good\":false,\"body\":\"{}\","
+			      "\"verdict\":\"it answered 400\"}"},
+		     DONE("kserve.causes"),
+		     DONE("store.deployed")}},
+	{.name = "rollback to a deployment whose files are gone",
+	 .command = "rollback",
+	 .args = "{\"arg\":\"production\",\"to\":1}",
+	 .start = NEW_SERVES,
+	 .answers = {BACK_FOUND, {.effect = "model.find", .data = "{\"found\":false}"}}},
+	{.name = "rollback to a number that nobody made",
+	 .command = "rollback",
+	 .args = "{\"arg\":\"production\",\"to\":9}",
+	 .answers = {NAMED("\"live\":{\"id\":2}")}},
+	{.name = "rollback to a number while something is open",
+	 .command = "rollback",
+	 .args = "{\"arg\":\"production\",\"to\":9}",
+	 .answers = {NAMED("\"open\":{\"id\":3},\"named\":{\"id\":9}")}},
+	{.name = "rollback to a number of another environment",
+	 .command = "rollback",
+	 .args = "{\"arg\":\"production\",\"to\":9}",
+	 .answers = {NAMED("\"named\":{\"id\":9,\"environment\":\"staging\"}")}},
+	{.name = "rollback to the one that serves",
+	 .command = "rollback",
+	 .args = "{\"arg\":\"production\",\"to\":9}",
+	 .answers = {NAMED(
+		 "\"named\":{\"id\":9,\"environment\":\"production\",\"state\":\"live\"}")}},
+	{.name = "rollback to one that failed",
+	 .command = "rollback",
+	 .args = "{\"arg\":\"production\",\"to\":9}",
+	 .answers = {NAMED(
+		 "\"named\":{\"id\":9,\"environment\":\"production\",\"state\":\"failed\"}")}},
+	{.name = "rollback of what somebody else changed",
+	 .command = "rollback",
+	 .args = "{\"arg\":\"production\"}",
+	 .start = SOMEBODYS_SERVES,
+	 .answers = {BACK_FOUND}},
 	{.name = "rollback with nothing to go back to",
 	 .command = "rollback",
 	 .args = "{\"arg\":\"production\"}",
 	 .start = NEW_SERVES,
-	 .answers = {MAINTAINER,
-		     HELD,
-		     MAINTAINER,
-		     {.effect = "store.rollback",
-		      .class = ERR_NOT_FOUND,
-		      .message = "only one deployment was ever live there"}}},
+	 .answers = {NAMED("\"live\":{\"id\":2}")}},
 	{.name = "rollback that is never ready",
 	 .command = "rollback",
 	 .args = "{\"arg\":\"production\"}",
 	 .start = NEW_SERVES_OLD_IS_GONE,
-	 .answers = {MAINTAINER, HELD, MAINTAINER, FROM_SIM("store.rollback"), BEGUN,
-		     DONE("store.deployed")}},
+	 .answers = {BACK_FOUND, BEGUN, DONE("store.deployed")}},
 	{.name = "rollback that the cluster refuses",
 	 .command = "rollback",
 	 .args = "{\"arg\":\"production\"}",
 	 .start = NEW_SERVES,
-	 .answers = {MAINTAINER,
-		     HELD,
-		     MAINTAINER,
-		     FROM_SIM("store.rollback"),
+	 .answers = {BACK_FOUND,
 		     BEGUN,
 		     {.effect = "kserve.send", .class = ERR_DENIED, .message = "forbidden"},
 		     DONE("store.deployed")}},
@@ -528,13 +736,13 @@ static const struct trace_case cases[] = {
 	 .command = "rollback",
 	 .args = "{\"arg\":\"production\"}",
 	 .start = NEW_SERVES,
-	 .answers = {MAINTAINER,
-		     HELD,
-		     MAINTAINER,
-		     FROM_SIM("store.rollback"),
+	 .answers = {BACK_FOUND,
 		     BEGUN,
 		     DONE("store.deployed"),
 		     {.effect = "github.label", .class = ERR_DENIED, .message = "not allowed"},
+		     {.effect = "github.deployment_status",
+		      .class = ERR_DENIED,
+		      .message = "not allowed"},
 		     {.effect = "github.deployment_status",
 		      .class = ERR_DENIED,
 		      .message = "not allowed"}}},
@@ -546,7 +754,12 @@ static const struct trace_case cases[] = {
 	 .answers =
 		 {ALLOWED,
 		  {.effect = "store.environments",
-		   .data = "{\"live\":[{\"environment\":\"production\",\"sha\":\"" SHA_TEXT
+		   .data = "{\"earlier\":[{\"id\":3,\"environment\":\"production\",\"sha\":"
+			   "\"2222222a\",\"pr\":4},"
+			   "{\"id\":1,\"environment\":\"production\",\"sha\":\"1111111a\",\"pr\":2}"
+			   "],"
+			   "\"live\":[{\"id\":5,\"state\":\"live\",\"environment\":\"production\","
+			   "\"sha\":\"" SHA_TEXT
 			   "\",\"pr\":7,\"run_id\":\"r2\",\"actor\":\"ann\",\"percent\":100,"
 			   "\"ended_at_ms\":400000}],\"lines\":[{\"environment\":\"production\","
 			   "\"waiting\":[44,45],\"job\":41,\"pr\":5,\"actor\":\"bob\",\"person\":"
@@ -568,7 +781,8 @@ static const struct trace_case cases[] = {
 	 .args = "{}",
 	 .answers = {ALLOWED,
 		     {.effect = "store.environments",
-		      .data = "{\"live\":[{\"environment\":\"staging\",\"sha\":\"" SHA_TEXT
+		      .data = "{\"live\":[{\"id\":4,\"state\":\"open\",\"percent\":25,"
+			      "\"environment\":\"staging\",\"sha\":\"" SHA_TEXT
 			      "\",\"pr\":7,\"run_id\":\"r2\",\"actor\":\"ann\",\"percent\":100,"
 			      "\"ended_at_ms\":400000}],\"lines\":[]}"},
 		     {.effect = "store.jobs", .data = "{\"jobs\":[]}"}}},
@@ -646,17 +860,75 @@ static void take_move(const json_t *args)
 	sim_send(&sim, &request);
 }
 
-/* The deployment that a rollback undoes, made by the planner itself. */
+/* The deployment that a rollback undoes or a promotion brings further, made by the planner itself.
+ */
 static struct {
 	json_t *wanted, *before;
 } undone;
 
-static json_t *rollback_found(void)
+static const char first_deployed_by[] = "01JAAAAAAAAAAAAAAAAAAAAAAA";
+
+static bool is_open_at(int start)
 {
-	return json_pack("{s:{s:s,s:i,s:i,s:s,s:s,s:O,s:O},s:{s:i,s:i,s:s}}", "live", "uid",
-			 deployed_by, "pr", 7, "remote_id", 9, "namespace", "ml-prod", "service",
-			 "iris", "before", undone.before, "template", undone.wanted, "before", "id",
-			 1, "pr", 5, "sha", "1111111a1b2c3d4e5f60718293a4b5c6d7e8f901");
+	return start == NEW_IS_OPEN || start == NEW_WAITS || start == FIRST_IS_OPEN;
+}
+
+static json_t *new_deployment(int start)
+{
+	return json_pack(
+		"{s:i,s:s,s:i,s:s,s:i,s:s,s:i,s:s,s:s,s:s,s:s,s:s,s:i,s:O,s:O,s:{s:b,s:s,s:"
+		"[{s:[i]}]}}",
+		"id", 2, "uid", deployed_by, "pr", 7, "sha", sha, "remote_id", 9, "state",
+		is_open_at(start) ? "open" : "live", "job", 33, "run_id", "r2", "namespace",
+		"ml-prod", "service", "iris", "storage_uri", new_uri, "model_digest", "d2",
+		"percent",
+		start == NEW_WAITS  ? 0
+		: is_open_at(start) ? 10
+				    : 100,
+		"before", undone.before, "template", undone.wanted, "plan", "merges", 1, "method",
+		"squash", "samples", "instances", 1);
+}
+
+static json_t *old_deployment(const char *state)
+{
+	return json_pack(
+		"{s:i,s:s,s:i,s:s,s:s,s:s,s:i,s:s,s:s,s:s,s:s,s:i,s:o,s:{},s:{s:[{s:[i]}]}}", "id",
+		1, "uid", first_deployed_by, "pr", 5, "sha",
+		"1111111a1b2c3d4e5f60718293a4b5c6d7e8f901", "environment", "production", "state",
+		state, "remote_id", 8, "namespace", "ml-prod", "service", "iris", "storage_uri",
+		old_uri, "model_digest", "d1", "percent", 100, "template",
+		object_of(old_uri, first_deployed_by), "before", "plan", "samples", "instances", 1);
+}
+
+/* A rollback from the new one to the old one has been; the one before is of the same model as the
+ * new one, so that the two traffics are told apart. */
+static json_t *found_after_a_rollback(void)
+{
+	json_t *older = new_deployment(NEW_SERVES);
+
+	jval_set_int(older, "id", 0);
+	jval_set_str(older, "state", "replaced");
+	jval_set_str(older, "uid", "01J99999999999999999999999");
+	return json_pack("{s:o,s:o,s:i}", "live", old_deployment("live"), "before", older, "marked",
+			 5);
+}
+
+static json_t *deployments_found(const struct effect *effect, int start)
+{
+	json_t *found = json_object();
+	bool named = jval_int(effect->args, "to", 0) != 0;
+
+	if (start == BACK_AT_OLD) {
+		json_decref(found);
+		return found_after_a_rollback();
+	}
+	jval_set(found, is_open_at(start) ? "open" : "live", new_deployment(start));
+	if (start == NEW_IS_OPEN || start == NEW_WAITS)
+		jval_set(found, "live", old_deployment("live"));
+	else if (start != FIRST_IS_OPEN)
+		jval_set(found, named ? "named" : "before", old_deployment("replaced"));
+	jval_set_int(found, "marked", 0);
+	return found;
 }
 
 static json_t *service_made(const struct player *player)
@@ -682,8 +954,8 @@ static bool cluster_answers(struct player *player, const struct effect *effect)
 		data = look();
 	else if (effect->kind == EFFECT_SERVICE_TRY)
 		data = json_object();
-	else if (effect->kind == EFFECT_ROLLBACK_FIND)
-		data = rollback_found();
+	else if (effect->kind == EFFECT_DEPLOYMENTS_FIND)
+		data = deployments_found(effect, player->script->start);
 	if (effect->kind == EFFECT_SERVICE_SEND) {
 		take_move(effect->args);
 		data = json_object();
@@ -706,9 +978,9 @@ static void controllers_work(struct player *player)
 		sim_pass(&sim, passes++);
 }
 
-static void drive(enum isvc_phase phase)
+static void drive(enum isvc_phase phase, int percent)
 {
-	struct isvc_goal goal = {undone.wanted, undone.before, deployed_by, phase, 100};
+	struct isvc_goal goal = {undone.wanted, undone.before, deployed_by, phase, percent};
 	struct isvc_move move = {.kind = ISVC_WAIT};
 
 	for (int looks = 0; looks < 50 && move.kind != ISVC_DONE; looks++) {
@@ -725,7 +997,7 @@ static void drive(enum isvc_phase phase)
 	isvc_move_dispose(&move);
 }
 
-static void deploy_new(void)
+static void deploy_new(int percent)
 {
 	struct isvc_rules rules = {.other_over = true};
 	struct err err = {0};
@@ -734,25 +1006,30 @@ static void deploy_new(void)
 	assert_int_equal(
 		isvc_before(&undone.before, sim.live.object, NULL, undone.wanted, &rules, &err),
 		ERR_OK);
-	drive(ISVC_STAGE);
-	drive(ISVC_SHIFT);
-	drive(ISVC_CHECK);
+	drive(ISVC_STAGE, 0);
+	drive(ISVC_SHIFT, percent);
+	drive(ISVC_CHECK, percent);
 }
 
 static void cluster_start(int start)
 {
-	sim = (struct sim){.knative = start != OLD_SERVES_STANDARD};
+	sim = (struct sim){.knative = start != OLD_SERVES_STANDARD && start != NEW_WAITS};
 	passes = 0;
 	if (start == NEW_IS_BROKEN)
 		sim.broken_uri = new_uri;
 	if (start != NOTHING_SERVES) {
-		AUTO_JSON json_t *old = object_of(old_uri, "01JAAAAAAAAAAAAAAAAAAAAAAA");
+		AUTO_JSON json_t *old = object_of(old_uri, first_deployed_by);
 
 		sim_create(&sim, &sim.live, old);
 	}
 	sim_settle(&sim);
-	if (start == NEW_SERVES || start == NEW_SERVES_OLD_IS_GONE)
-		deploy_new();
+	if (start >= NEW_SERVES)
+		deploy_new(is_open_at(start) ? 10 : 100);
+	if (start == BACK_AT_OLD)
+		drive(ISVC_RESTORE, 0);
+	if (start == SOMEBODYS_SERVES)
+		jval_set_str(jval_at(sim.live.object, "metadata.annotations"), "kfops.dev/job",
+			     "somebody");
 }
 
 static void cluster_end(void)

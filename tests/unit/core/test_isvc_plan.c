@@ -630,6 +630,40 @@ static void test_open_canaries(void **state)
 	end(&sim, &drive);
 }
 
+/* What was left open shows every change by somebody else, however small, at the next look; and goes
+ * on to its end where there was none. */
+static void test_left_open_in_each_way(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(worlds); i++) {
+		struct drive drive;
+		struct sim sim;
+
+		if (!worlds[i].old)
+			continue;
+		for (int changed = 0; changed < 2; changed++) {
+			print_message("%s, %s\n", worlds[i].name,
+				      changed ? "changed" : "as it was");
+			begin(&sim, &drive, i);
+			assert_int_equal(drive_phase(&drive, ISVC_STAGE, 0), ISVC_DONE);
+			drive.is_tested = true;
+			assert_int_equal(drive_phase(&drive, ISVC_SHIFT, 10), ISVC_DONE);
+			assert_int_equal(drive_phase(&drive, ISVC_CHECK, 10), ISVC_DONE);
+			if (changed)
+				hand_changes_spec(&sim);
+			assert_int_equal(drive_phase(&drive, ISVC_CHECK, 10),
+					 changed ? ISVC_FAILED : ISVC_DONE);
+			if (changed) {
+				assert_string_equal(drive.code, "deploy.changed");
+			} else {
+				assert_int_equal(drive_phase(&drive, ISVC_SHIFT, 100), ISVC_DONE);
+				assert_int_equal(sim_serves(&sim, new_uri), 100);
+			}
+			end(&sim, &drive);
+		}
+	}
+}
+
 /* A job whose memory is lost takes its own canary over. */
 static void test_own_canary_is_taken_over(void **state)
 {
@@ -678,6 +712,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(test_second_service_is_guarded),
 	cmocka_unit_test(test_failures_are_told),
 	cmocka_unit_test(test_open_canaries),
+	cmocka_unit_test(test_left_open_in_each_way),
 	cmocka_unit_test(test_own_canary_is_taken_over),
 	cmocka_unit_test(test_back_two_deep),
 };

@@ -352,6 +352,38 @@ static void test_upgrade(void **state)
 	}
 }
 
+/* The table of deployments is made anew by a migration: what was deployed before is still there. */
+static void test_deployments_from_before_they_could_be_left_open(void **state)
+{
+	struct kit kit;
+
+	(void)state;
+	log_set_level(LOG_LEVEL_ERROR + 1);
+	kit_start(&kit);
+	kit_crash(&kit);
+	unlink(kit.path);
+	assert_int_equal(store_open(&kit.db, kit.path, T0, store_migrations, 2, &kit.err), ERR_OK);
+	assert_int_equal(
+		kit_number(&kit,
+			   "INSERT INTO deployments (id, repo_id, environment, state, job_id, uid, "
+			   "pr, head_sha, run_id, actor_id, actor, fence, namespace, service, "
+			   "storage_uri, model_digest, percent, template, before, remote_id, "
+			   "started_at, ended_at) VALUES (41, 1, 'production', 2, 7, 'u', 3, 's', "
+			   "'r', 1, 'ann', 5, 'ml', 'iris', 's3://b/m/', 'd', 100, '{\"a\":1}', "
+			   "'{\"b\":2}', 9, 1, 2) RETURNING id"),
+		41);
+	kit_crash(&kit);
+	assert_int_equal(store_open(&kit.db, kit.path, T0, store_migrations, store_migration_count,
+				    &kit.err),
+			 ERR_OK);
+	assert_int_equal(kit_number(&kit, "SELECT count(*) FROM deployments WHERE id = 41 AND "
+					  "state = 2 AND percent = 100 AND remote_id = 9 AND "
+					  "plan = '{}' AND before = '{\"b\":2}' AND ended_at = 2"),
+			 1);
+	assert_true(kit_is_sound(&kit));
+	kit_end(&kit);
+}
+
 /* A file of the first release, kept as text, opens in this program and its work goes on. */
 static void test_fixture_of_first_release(void **state)
 {
@@ -402,6 +434,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_log_is_folded_in),
 		cmocka_unit_test(test_when_the_log_is_folded_in),
 		cmocka_unit_test(test_upgrade),
+		cmocka_unit_test(test_deployments_from_before_they_could_be_left_open),
 		cmocka_unit_test(test_fixture_of_first_release),
 	};
 

@@ -382,7 +382,8 @@ static void test_deployments_take_each_others_place(void **unused)
 	deploy(&kit, third, "production");
 	finish(&kit, third, DEPLOYMENT_LIVE, 0);
 	assert_int_equal(live_job(&kit, "production"), third);
-	assert_ok(&kit, deployment_before(kit.db, REPO, "production", &before, &kit.err));
+	assert_ok(&kit,
+		  deployment_before(kit.db, REPO, "production", INT64_MAX, &before, &kit.err));
 	assert_int_equal(jval_int(before, "job", 0), first);
 	assert_string_equal(jval_str(jval_at(before, "template"), "kind", ""), "InferenceService");
 
@@ -391,6 +392,98 @@ static void test_deployments_take_each_others_place(void **unused)
 	assert_int_equal(live_job(&kit, "production"), first);
 	assert_ok(&kit, deployment_list_live(kit.db, REPO, &all, &kit.err));
 	assert_int_equal(json_array_size(all), 1);
+	kit_end(&kit);
+}
+
+/* "1:live 2:replaced ...": the states of the deployments in the order in which they were begun. */
+static void states_are(struct kit *kit, const char *want)
+{
+	char got[600];
+
+	kit_text(kit, got, sizeof got,
+		 "SELECT group_concat(id || ':' || state, ' ') FROM (SELECT id, state FROM "
+		 "deployments ORDER BY id)");
+	assert_string_equal(got, want);
+}
+
+static void go(struct kit *kit, int64_t job, enum deployment_state state, int64_t returned_to)
+{
+	deploy(kit, job, "production");
+	finish(kit, job, state, returned_to);
+}
+
+static void test_back_further_back_and_on_again(void **unused)
+{
+	AUTO_JSON json_t *before = NULL;
+	int64_t jobs[10], marked = 0;
+	struct kit kit;
+
+	(void)unused;
+	kit_start(&kit);
+	for (size_t i = 0; i < ARRAY_LEN(jobs); i++)
+		jobs[i] = start_job(&kit, false);
+	for (size_t i = 0; i < 3; i++)
+		go(&kit, jobs[i], DEPLOYMENT_LIVE, 0);
+	states_are(&kit, "1:4 2:4 3:2");
+	go(&kit, jobs[3], DEPLOYMENT_ROLLED_BACK, 2); /* to the one before */
+	states_are(&kit, "1:4 2:2 3:5 4:5");
+	go(&kit, jobs[4], DEPLOYMENT_ROLLED_BACK, 3); /* on again */
+	states_are(&kit, "1:4 2:4 3:2 4:5 5:5");
+	go(&kit, jobs[5], DEPLOYMENT_ROLLED_BACK, 1); /* over one away */
+	states_are(&kit, "1:2 2:5 3:5 4:5 5:5 6:5");
+	go(&kit, jobs[6], DEPLOYMENT_LIVE, 0);
+	states_are(&kit, "1:4 2:5 3:5 4:5 5:5 6:5 7:2");
+	assert_ok(&kit, deployment_before(kit.db, REPO, "production", 7, &before, &kit.err));
+	assert_int_equal(jval_int(before, "id", 0), 1);
+
+	go(&kit, jobs[7], DEPLOYMENT_OPEN, 0);
+	states_are(&kit, "1:4 2:5 3:5 4:5 5:5 6:5 7:2 8:6");
+	go(&kit, jobs[8], DEPLOYMENT_ROLLED_BACK, 7); /* the open one is taken out */
+	states_are(&kit, "1:4 2:5 3:5 4:5 5:5 6:5 7:2 8:5 9:5");
+	go(&kit, jobs[9], DEPLOYMENT_OPEN, 0);
+	finish(&kit, jobs[9], DEPLOYMENT_LIVE, 0); /* and this one is promoted */
+	states_are(&kit, "1:4 2:5 3:5 4:5 5:5 6:5 7:4 8:5 9:5 10:2");
+	assert_ok(&kit, deployment_marked(kit.db, REPO, "production", "nobody", &marked, &kit.err));
+	assert_int_equal(marked, 0);
+	kit_end(&kit);
+}
+
+static void test_what_is_open_is_found_and_listed(void **unused)
+{
+	AUTO_JSON json_t *open = NULL, *live = NULL, *earlier = NULL, *one = NULL,
+			 *noted = json_pack("{s:i,s:{s:s}}", "percent", 10, "before", "tested",
+					    "r2");
+	AUTO_JSON json_t *all = json_pack("{s:i}", "percent", 100);
+	int64_t first, second, third, marked = 0;
+	struct kit kit;
+
+	(void)unused;
+	kit_start(&kit);
+	first = start_job(&kit, false);
+	second = start_job(&kit, false);
+	third = start_job(&kit, false);
+	go(&kit, first, DEPLOYMENT_LIVE, 0);
+	go(&kit, second, DEPLOYMENT_LIVE, 0);
+	deploy(&kit, third, "production");
+	KIT_BEGIN(&kit);
+	assert_ok(&kit, deployment_note(kit.db, first, all, &kit.err));
+	assert_ok(&kit, deployment_note(kit.db, third, noted, &kit.err));
+	KIT_COMMIT(&kit);
+	assert_int_equal(deployment_open(kit.db, REPO, "production", &open, &kit.err),
+			 ERR_NOT_FOUND);
+	finish(&kit, third, DEPLOYMENT_OPEN, 0);
+	assert_ok(&kit, deployment_open(kit.db, REPO, "production", &open, &kit.err));
+	assert_string_equal(jval_str(open, "state", ""), "open");
+	assert_string_equal(jval_str(open, "before.tested", ""), "r2");
+	assert_ok(&kit, deployment_marked(kit.db, REPO, "production", jval_str(open, "uid", ""),
+					  &marked, &kit.err));
+	assert_int_equal(marked, DEPLOYMENT_OPEN);
+	assert_ok(&kit, deployment_list_live(kit.db, REPO, &live, &kit.err));
+	assert_int_equal(json_array_size(live), 2);
+	assert_ok(&kit, deployment_list_earlier(kit.db, REPO, &earlier, &kit.err));
+	assert_int_equal(json_array_size(earlier), 1);
+	assert_ok(&kit, deployment_get(kit.db, REPO, 1, &one, &kit.err));
+	assert_int_equal(jval_int(one, "job", 0), first);
 	kit_end(&kit);
 }
 
@@ -428,6 +521,8 @@ int main(void)
 		cmocka_unit_test(test_nobody_is_forgotten_between_the_answer_and_the_wait),
 		cmocka_unit_test(test_a_lock_is_not_in_the_way_of_its_person),
 		cmocka_unit_test(test_deployments_take_each_others_place),
+		cmocka_unit_test(test_back_further_back_and_on_again),
+		cmocka_unit_test(test_what_is_open_is_found_and_listed),
 		cmocka_unit_test(test_what_is_known_later_is_noted),
 	};
 
