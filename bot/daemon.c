@@ -19,6 +19,7 @@
 
 #include "bot/credentials.h"
 #include "bot/health.h"
+#include "bot/object_store.h"
 #include "bot/poller.h"
 #include "bot/receive.h"
 #include "bot/reporter.h"
@@ -106,13 +107,6 @@ static enum err_class open_serving(struct world *world, size_t i, struct err *er
 		.kubeconfig = config_cluster_text(config, i, "kubeconfig"),
 		.context = config_cluster_text(config, i, "kube_context"),
 	};
-	struct s3_options s3 = {
-		.url = config_cluster_text(config, i, "s3_url"),
-		.region = config_cluster_text(config, i, "s3_region"),
-		.path_style = config_cluster_bool(config, i, "s3_path_style"),
-		.access_key_file = config_cluster_text(config, i, "s3_access_key_file"),
-		.secret_key_file = config_cluster_text(config, i, "s3_secret_key_file"),
-	};
 	struct mlmd_options mlmd = {
 		.url = config_cluster_text(config, i, "mlmd_url"),
 		.token_file = config_cluster_text(config, i, "kfp_token_file"),
@@ -120,11 +114,8 @@ static enum err_class open_serving(struct world *world, size_t i, struct err *er
 
 	if (!config_cluster_bool(config, i, "serving"))
 		return ERR_OK;
-	if (!s3.url || !mlmd.url)
-		return err_set(err, ERR_CONFIG,
-			       "serving needs s3_url and mlmd_url, by which models are found");
-	if (kube_new(&serving->kube, &kube, err) || s3_new(&serving->s3, &s3, err) ||
-	    mlmd_new(&serving->mlmd, &mlmd, err))
+	if (kube_new(&serving->kube, &kube, err) ||
+	    object_store_open(&serving->s3, config, i, err) || mlmd_new(&serving->mlmd, &mlmd, err))
 		return err->class;
 	return ERR_OK;
 }
@@ -647,6 +638,19 @@ static enum err_class check_cluster(struct hands *hands, size_t i, struct err *e
 	return lacks_namespaces(world, i, &seen, err) ? err->class : ERR_OK;
 }
 
+/* Which buckets there are is not known, but a role can be taken on. */
+static bool check_store(struct hands *hands, size_t i)
+{
+	struct world *world = hands->world;
+	struct s3 *s3 = world->serving[i].s3;
+	struct err err = {0};
+	AUTO_FREE char *what = str_printf("keys for the object store of cluster %s",
+					  config_cluster_text(world->config, i, "name"));
+
+	return !s3 ||
+	       check_one(what, s3_credentials_check(s3, hands_cluster_http(hands), &err), &err);
+}
+
 static bool check_far_sides(struct world *world)
 {
 	struct hands hands = {.world = world};
@@ -667,6 +671,7 @@ static bool check_far_sides(struct world *world)
 
 		err = (struct err){0};
 		ok = check_one(what, check_cluster(&hands, i, &err), &err) && ok;
+		ok = check_store(&hands, i) && ok;
 	}
 	hands_close(&hands);
 	return ok;
@@ -700,6 +705,8 @@ int daemon_check(const struct config *config)
 	for (size_t i = 0; i < world->cluster_count; i++)
 		if (world->clusters[i])
 			kfp_free(world->clusters[i]);
+	for (size_t i = 0; i < world->cluster_count; i++)
+		close_serving(&world->serving[i]);
 	if (world->github)
 		github_free(world->github);
 	return ok ? EXIT_CODE_OK : EXIT_CODE_CONFIG;

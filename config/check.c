@@ -196,6 +196,19 @@ const char *check_cluster_name(const char *text)
 	return is_all(text, LOWER DIGITS "-_") ? NULL : "lower-case letters, digits, - and _";
 }
 
+const char *check_region(const char *text)
+{
+	return is_all(text, LOWER UPPER DIGITS "-_") ? NULL : "a word such as eu-central-1";
+}
+
+const char *check_role_arn(const char *text)
+{
+	if (str_starts(text, "arn:") && strstr(text, ":role/") && !str_ends(text, "/") &&
+	    is_all(text, LOWER UPPER DIGITS ":/+=,.@_-"))
+		return NULL;
+	return "the ARN of a role, like arn:aws:iam::123456789012:role/kfops";
+}
+
 const char *check_owner(const char *text)
 {
 	return is_all(text, LOWER UPPER DIGITS "-_") ? NULL : "the name of a user or organisation";

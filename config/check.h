@@ -14,6 +14,8 @@ const char *check_compile_mode(const char *text);
 const char *check_absolute(const char *text);
 const char *check_date(const char *text); /* "2022-11-28" */
 const char *check_cluster_name(const char *text);
+const char *check_region(const char *text);   /* "eu-central-1" */
+const char *check_role_arn(const char *text); /* "arn:aws:iam::123456789012:role/kfops" */
 const char *check_match(const char *text); /* "owner/name" or "owner/" and a star */
 
 const char *check_owner(const char *text); /* of a GitHub repository */

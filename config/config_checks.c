@@ -118,6 +118,55 @@ static void check_names(const struct config *config, struct schema_faults *fault
 	}
 }
 
+/* --- options of a cluster that belong together, or not --- */
+
+static const struct {
+	const char *key, *other;
+	bool needed; /* `key` needs the other one; else they exclude each other */
+} cluster_rules[] = {
+	{"s3_access_key_file", "s3_secret_key_file", true},
+	{"s3_secret_key_file", "s3_access_key_file", true},
+	{"s3_session_token_file", "s3_access_key_file", true},
+	{"s3_role_arn", "s3_identity_token_file", true},
+	{"s3_identity_token_file", "s3_role_arn", true},
+	{"s3_role_arn", "s3_access_key_file", false},
+	{"s3_environment", "s3_access_key_file", false},
+	{"s3_environment", "s3_role_arn", false},
+	{"serving", "s3_url", true},
+	{"serving", "mlmd_url", true},
+};
+
+/* Set, and not to false. */
+static bool is_given(const struct config *config, size_t cluster, const char *key)
+{
+	AUTO_FREE char *path = str_printf("clusters[%zu].%s", cluster, key);
+	const json_t *value = config_at(config, path);
+
+	return value && !json_is_false(value);
+}
+
+static void check_cluster(const struct config *config, size_t at, struct schema_faults *faults)
+{
+	AUTO_FREE char *sts = str_printf("clusters[%zu].s3_sts_url", at);
+
+	for (size_t i = 0; i < ARRAY_LEN(cluster_rules); i++) {
+		const char *key = cluster_rules[i].key, *other = cluster_rules[i].other;
+		AUTO_FREE char *path = str_printf("clusters[%zu].%s", at, key);
+		bool needed = cluster_rules[i].needed;
+
+		if (!is_given(config, at, key) || is_given(config, at, other) == needed)
+			continue;
+		if (needed)
+			FAULT_AT(config, faults, path, "%s needs %s beside it", path, other);
+		else
+			FAULT_AT(config, faults, path,
+				 "%s excludes %s, which stands beside it; remove one", path, other);
+	}
+	if (is_given(config, at, "s3_sts_url") && !is_given(config, at, "s3_role_arn") &&
+	    !is_given(config, at, "s3_environment"))
+		FAULT_AT(config, faults, sts, "%s has no meaning without s3_role_arn", sts);
+}
+
 static void derive(struct config *config, const char *path, const char *key, char *take_value)
 {
 	json_t *github = json_object_get(config->values, "github");
@@ -167,6 +216,8 @@ void config_check_together(struct config *config, struct schema_faults *faults)
 	if (!insecure)
 		each_option(config, SCHEMA_URL, check_plain_http, faults);
 	check_names(config, faults);
+	for (size_t i = 0; i < json_array_size(jval_at(config->values, "clusters")); i++)
+		check_cluster(config, i, faults);
 }
 
 static void check_secret(const struct config *config, const char *path, const char *value,

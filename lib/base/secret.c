@@ -19,7 +19,7 @@ struct stamp {
 };
 
 struct secret {
-	char *path;
+	char *path;	      /* NULL: the text never changes */
 	pthread_mutex_t lock; /* guards what follows */
 	char *text;	      /* NULL: not read yet */
 	struct stamp stamp;
@@ -33,6 +33,18 @@ struct secret *secret_new(const char *path)
 		return NULL;
 	secret = mem_new(1, sizeof *secret);
 	secret->path = str_dup(path);
+	must(pthread_mutex_init(&secret->lock, NULL) == 0);
+	return secret;
+}
+
+struct secret *secret_of(const char *text)
+{
+	struct secret *secret;
+
+	if (str_is_empty(text))
+		return NULL;
+	secret = mem_new(1, sizeof *secret);
+	secret->text = str_dup(text);
 	must(pthread_mutex_init(&secret->lock, NULL) == 0);
 	return secret;
 }
@@ -61,6 +73,8 @@ static enum err_class refresh(struct secret *secret, struct err *err)
 	struct stat info;
 	char *fresh;
 
+	if (!secret->path)
+		return ERR_OK;
 	if (stat(secret->path, &info) < 0)
 		return err_set(err, ERR_CONFIG, "%s cannot be read: %s", secret->path,
 			       strerror(errno));

@@ -12,6 +12,8 @@ struct secret;
 
 /* Reads nothing yet. NULL for a NULL or empty path. */
 struct secret *secret_new(const char *path) MUST_CHECK;
+/* One that never changes, from elsewhere than a file. NULL for a NULL or empty text. */
+struct secret *secret_of(const char *text) MUST_CHECK;
 void secret_free(struct secret *take_secret); /* takes NULL */
 
 /* A copy of the secret as the file has it now ("" of a NULL secret); the caller ends with

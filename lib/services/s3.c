@@ -52,12 +52,17 @@ static bool split_url(const char *url, char **out_scheme, char **out_host)
 	return **out_host != '\0';
 }
 
+static bool has_one(const char *file, const char *text)
+{
+	return !str_is_empty(file) || !str_is_empty(text);
+}
+
 static enum err_class check_options(const struct s3_options *options, struct err *err)
 {
-	bool has_keys = !str_is_empty(options->access_key_file);
+	bool has_keys = has_one(options->access_key_file, options->access_key);
 	bool has_role = !str_is_empty(options->role_arn);
 
-	if (has_keys != !str_is_empty(options->secret_key_file))
+	if (has_keys != has_one(options->secret_key_file, options->secret_key))
 		return err_set(err, ERR_CONFIG,
 			       "access key and secret key of the object store go together");
 	if (has_role != !str_is_empty(options->identity_token_file))
@@ -67,7 +72,7 @@ static enum err_class check_options(const struct s3_options *options, struct err
 		return err_set(err, ERR_CONFIG,
 			       "the object store is given both keys and a role; only one of them "
 			       "can be used");
-	if (!str_is_empty(options->session_token_file) && !has_keys)
+	if (has_one(options->session_token_file, options->session_token) && !has_keys)
 		return err_set(err, ERR_CONFIG,
 			       "a session token of the object store needs its keys");
 	if (options->region &&
@@ -89,6 +94,11 @@ static enum err_class check_files(struct s3 *s3, struct err *err)
 	class = secret_get(s3->identity, &token, err);
 	sign_secret_free(token);
 	return class;
+}
+
+static struct secret *secret_from(const char *file, const char *text)
+{
+	return str_is_empty(file) ? secret_of(text) : secret_new(file);
 }
 
 static char *sts_url_of(const struct s3_options *options, const char *region)
@@ -118,9 +128,9 @@ enum err_class s3_new(struct s3 **out, const struct s3_options *options, struct 
 	s3->host = take(host);
 	s3->region = str_dup(str_is_empty(options->region) ? "us-east-1" : options->region);
 	s3->path_style = options->path_style;
-	s3->access_key = secret_new(options->access_key_file);
-	s3->secret_key = secret_new(options->secret_key_file);
-	s3->session_token = secret_new(options->session_token_file);
+	s3->access_key = secret_from(options->access_key_file, options->access_key);
+	s3->secret_key = secret_from(options->secret_key_file, options->secret_key);
+	s3->session_token = secret_from(options->session_token_file, options->session_token);
 	s3->role_arn = str_is_empty(options->role_arn) ? NULL : str_dup(options->role_arn);
 	s3->identity = secret_new(options->identity_token_file);
 	s3->sts_url = sts_url_of(options, s3->region);

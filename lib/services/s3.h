@@ -22,8 +22,8 @@
 
 struct s3;
 
-/* Credentials are key files, or a web identity, or neither (requests are not signed then). Files
- * are read again when they change. The address is that of the server, without a path:
+/* Credentials are key files, or keys as text, or a web identity, or none of them (requests are not
+ * signed then). Files are read again when they change. The address is that of the server, without a path:
  * "http://seaweedfs.kubeflow:9000", "https://s3.eu-north-1.amazonaws.com". */
 struct s3_options {
 	const char *url;
@@ -31,6 +31,7 @@ struct s3_options {
 	bool path_style;    /* URL/BUCKET/KEY; else BUCKET.HOST/KEY where the bucket has no dots */
 	const char *access_key_file, *secret_key_file;
 	const char *session_token_file; /* NULL: none */
+	const char *access_key, *secret_key, *session_token; /* instead of files */
 	const char *role_arn, *identity_token_file;
 	const char *sts_url; /* NULL: https://sts.REGION.amazonaws.com */
 };
@@ -39,6 +40,10 @@ struct s3_options {
 enum err_class s3_new(struct s3 **out, const struct s3_options *options,
 		      struct err *err) MUST_CHECK;
 void s3_free(struct s3 *take_s3); /* takes NULL */
+
+/* Are there credentials now? Asks a server only for the session of a web identity. The errors are
+ * those of any call. */
+enum err_class s3_credentials_check(struct s3 *s3, struct http *http, struct err *err) MUST_CHECK;
 
 /* HEAD of the bucket: is it there and may we look into it? KServe asks the same first. */
 enum err_class s3_bucket_check(struct s3 *s3, struct http *http, const char *bucket,

@@ -270,6 +270,13 @@ enum err_class s3_credentials_get(struct s3 *s3, struct http *http, struct s3_cr
 	return class;
 }
 
+enum err_class s3_credentials_check(struct s3 *s3, struct http *http, struct err *err)
+{
+	AUTO_CREDENTIALS struct s3_credentials credentials = {0};
+
+	return s3_credentials_get(s3, http, &credentials, err);
+}
+
 bool s3_credentials_renew(struct s3 *s3, const struct s3_credentials *refused)
 {
 	AUTO_CREDENTIALS struct s3_credentials now = {0};

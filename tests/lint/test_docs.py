@@ -28,7 +28,7 @@ def is_of_operator(block: str) -> bool:
 
 def with_files(text: str, folder: pathlib.Path) -> str:
     """The text with files of the example made up in a folder."""
-    for name in set(re.findall(r"/etc/kfops/[\w.-]+", text)):
+    for name in set(re.findall(r"/etc/kfops/[\w.-]+|/var/run/secrets/[\w./-]+", text)):
         file = folder / pathlib.Path(name).name
         file.write_text(private_key())
         file.chmod(0o600)

@@ -268,6 +268,41 @@ static const struct {
 	 "clusters:\n- {name: a, kfp_url: https://a}\n- {name: a, kfp_url: https://b}\n"
 	 "repositories:\n- {match: a/b, cluster: a}\n",
 	 {"5:1: clusters[1].name: there is another cluster \"a\""}},
+	{"keys of the object store that are not complete",
+	 SERVER GITHUB "clusters:\n- name: a\n  kfp_url: https://a\n  s3_access_key_file: /a\n"
+		       "- name: b\n  kfp_url: https://b\n  s3_secret_key_file: /b\n"
+		       "- name: c\n  kfp_url: https://c\n  s3_session_token_file: /c\n"
+		       "repositories:\n- {match: a/b, cluster: a}\n",
+	 {"6:1: clusters[0].s3_access_key_file needs s3_secret_key_file beside it",
+	  "9:1: clusters[1].s3_secret_key_file needs s3_access_key_file beside it",
+	  "12:1: clusters[2].s3_session_token_file needs s3_access_key_file beside it"}},
+	{"a role without a token, a token without a role",
+	 SERVER GITHUB "clusters:\n- name: a\n  kfp_url: https://a\n"
+		       "  s3_role_arn: arn:aws:iam::123456789012:role/kfops\n"
+		       "- name: b\n  kfp_url: https://b\n  s3_identity_token_file: /b\n"
+		       "  s3_sts_url: https://sts\n"
+		       "repositories:\n- {match: a/b, cluster: a}\n",
+	 {"6:1: clusters[0].s3_role_arn needs s3_identity_token_file beside it",
+	  "9:1: clusters[1].s3_identity_token_file needs s3_role_arn beside it",
+	  "10:1: clusters[1].s3_sts_url has no meaning without s3_role_arn"}},
+	{"two kinds of credentials",
+	 SERVER GITHUB "clusters:\n- name: a\n  kfp_url: https://a\n"
+		       "  s3_role_arn: arn:aws:iam::123456789012:role/kfops\n"
+		       "  s3_identity_token_file: /i\n  s3_access_key_file: /a\n"
+		       "  s3_secret_key_file: /s\n  s3_environment: true\n" REPOSITORIES,
+	 {"6:1: clusters[0].s3_role_arn excludes s3_access_key_file, which stands beside it",
+	  "10:1: clusters[0].s3_environment excludes s3_access_key_file",
+	  "10:1: clusters[0].s3_environment excludes s3_role_arn"}},
+	{"a role that is none, a region that is none",
+	 SERVER GITHUB
+	 "clusters: [{name: a, kfp_url: \"https://a\", s3_role_arn: arn:aws:iam::1:user/kfops, "
+	 "s3_identity_token_file: /i, s3_region: \"eu central\"}]\n" REPOSITORIES,
+	 {"3:57: clusters[0].s3_role_arn must be the ARN of a role",
+	  "3:123: clusters[0].s3_region must be a word such as eu-central-1"}},
+	{"serving without what finds models",
+	 SERVER GITHUB "clusters:\n- {name: a, kfp_url: https://a, serving: true}\n" REPOSITORIES,
+	 {"4:1: clusters[0].serving needs s3_url beside it",
+	  "4:1: clusters[0].serving needs mlmd_url beside it"}},
 	{"unknown cluster",
 	 SERVER GITHUB CLUSTERS "repositories:\n- {match: a/b, cluster: z}\n",
 	 {"5:1: repositories[0].cluster: there is no cluster \"z\""}},

@@ -83,6 +83,7 @@ class World:
         self.controllers = {"Knative": Knative(self), "Standard": Standard(self)}
         self.states = {}  # service key -> the controller's state
         self.troubles = {}  # service key -> trouble of the next pod
+        self.headless = False
         self.converge_requests = 0
         self.converge_left = {}
         self.authority = Authority(state)
@@ -207,6 +208,13 @@ class World:
 
     def find_host(self, host):
         return self.hosts().get(host, (None, None))
+
+    def listens(self, key, port):
+        """Is this a port of a service's cluster-local name? Headless Services of Standard mode lead straight to
+        the pods, where only the container's port is."""
+        state = self.states.get(key)
+        is_standard = state is not None and hasattr(state, "canaries")
+        return port == ("8080" if is_standard and self.headless else "80")
 
     def external_host(self, namespace, name):
         state = self.states.get(f"{namespace}/{name}")

@@ -6,7 +6,7 @@ all stand-ins share (faults, violations, mutations, requests, time, health):
     GET|POST timing                  {stage: "instant" | "hold" | milliseconds}
     GET  held, POST release          {stage?, service?, count?}: held steps go on
     GET  idle?timeout=S              waits until the controllers have nothing left to do
-    POST settings                    {converge_requests?, kserve_installed?, gateway?}
+    POST settings                    {converge_requests?, kserve_installed?, gateway?, headless?}
     POST namespaces {name}
     POST token {keep_s?}             a new token for the bot; state/token is written anew
     POST users {token, user}, POST grants {namespace, user?, rules}, POST revoke {namespace, verb,
@@ -22,6 +22,9 @@ all stand-ins share (faults, violations, mutations, requests, time, health):
     POST services/NS/NAME/break {of, kind or null, ...}   error, garbage, empty, nan, constant, slow
     POST objects {uri, text | base64 | constant + features}, DELETE objects?uri=
     GET  objects?uri=                keys and sizes below a prefix
+    POST roles {arn, trusts}         a role and the subject that STS lends it to; null: nobody
+    POST identity {file, subject, lives_s?}   a service account's token is written to this file
+    POST sessions {lives_s?, end?}   how long new sessions live; the present ones end
 """
 
 import base64
@@ -93,7 +96,7 @@ class Control:
 
     def _post_settings(self, request):
         for key, value in request.json().items():
-            if key not in ("converge_requests", "kserve_installed", "gateway"):
+            if key not in ("converge_requests", "kserve_installed", "gateway", "headless"):
                 raise KeyError(key)
             setattr(self.world, key, value)
 
@@ -220,6 +223,22 @@ class Control:
         for one in keys:
             self.world.store.delete(bucket, one)
         return {"deleted": keys}
+
+    # -- roles
+
+    def _post_roles(self, request):
+        body = request.json()
+        self.world.s3.sts.roles[body["arn"]] = body["trusts"]
+
+    def _post_identity(self, request):
+        body = request.json()
+        self.world.s3.sts.write_identity(body["file"], body["subject"], float(body.get("lives_s", 3600)))
+
+    def _post_sessions(self, request):
+        body, lent = request.json(), self.world.s3.sts
+        lent.lives_s = body.get("lives_s", lent.lives_s)
+        for session in lent.sessions.values() if body.get("end") else []:
+            session["ends"] = 0
 
     def _get_objects(self, request):
         bucket, key = self._uri(request.arg("uri"))

@@ -8,6 +8,7 @@ import re
 
 from standin_common.http import Answer
 
+LOCAL = ".svc.cluster.local"
 DATATYPES = {"int64": "INT64", "int32": "INT32", "float64": "FP64", "float32": "FP32", "bool": "BOOL"}
 V1 = re.compile(r"^/v1/models/([^/:]+)(:predict)?$")
 V2 = re.compile(r"^/v2/models/([^/]+)(?:/versions/[^/]+)?(/infer|/ready)?$")
@@ -31,7 +32,7 @@ class IngressApp:
 
     def handle(self, request):
         """One request, answered by the revision that its turn falls on."""
-        host = request.headers.get("Host", "").split(":")[0].lower()
+        host, _, port = request.headers.get("Host", "").lower().partition(":")
         path = request.path
         match = PATH_FORM.match(path)
         with self.world.lock:
@@ -41,6 +42,8 @@ class IngressApp:
             if ruled:
                 return ruled
             targets, service = self.world.find_host(host)
+            if host.endswith(LOCAL) and not self.world.listens(service, port or "80"):
+                raise ConnectionResetError("nobody listens there")
             if targets is None:
                 return Answer(404, b"", {"Server": "istio-envoy"})
             if self.world.still_converging(service):

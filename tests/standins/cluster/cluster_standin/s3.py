@@ -1,7 +1,8 @@
 """The object store: path style, folders under one directory as buckets, every signature checked.
 
-The credentials file is JSON, {access key: {"secret": ..., "buckets": [...], "list": true, "write":
-true}}, read again when it changes; without `buckets` all are allowed. A key that ends in "/" is a
+The credentials file is JSON, {access key: {"secret": ..., "token": ..., "buckets": [...], "list": true,
+"write": true}}, read again when it changes; without `buckets` all are allowed, and a key with a
+`token` counts only together with it. A key that ends in "/" is a
 marker of size 0, kept as a hidden file of its folder. Keys with "." or ".." as a part are refused,
 as by the real stores that keep files.
 """
@@ -19,7 +20,7 @@ from xml.sax.saxutils import escape
 from standin_common import clock as clocks
 from standin_common.http import Answer
 
-from . import sigv4
+from . import sigv4, sts
 
 NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 MARKER = ".standin-folder"
@@ -130,6 +131,7 @@ class S3App:
         self.clock = clock
         self.record = record
         self.faults = faults
+        self.sts = sts.Sts(clock, record)
         self._count = 0
 
     def credentials(self):
@@ -142,6 +144,8 @@ class S3App:
 
     def handle(self, request):
         """One request, answered; an error is XML."""
+        if request.method == "POST" and request.path == "/":
+            return self.sts.handle(request)
         parts = request.path.lstrip("/").split("/", 1)
         bucket = urllib.parse.unquote(parts[0])
         key = urllib.parse.unquote(parts[1]) if len(parts) > 1 else ""
@@ -158,12 +162,23 @@ class S3App:
 
     def _rights(self, request):
         known = self.credentials()
-        secrets = {key: entry["secret"] for key, entry in known.items()}
+        secrets = {key: entry["secret"] for key, entry in {**known, **self.sts.sessions}.items()}
         try:
-            return known[sigv4.check(request, secrets, self.clock.now())]
+            key = sigv4.check(request, secrets, self.clock.now())
+            return self._lent(request, key, known.get(key))
         except sigv4.Refused as refused:
             self.record.violation("s3 " + refused.code, refused.message, request)
             raise S3Error(refused.status, refused.code, refused.message) from None
+
+    def _lent(self, request, key, entry):
+        """The rights of a key; one that was lent for a while counts only with its session token."""
+        given = request.headers.get("X-Amz-Security-Token", "")
+        if entry and entry.get("token", given) != given:
+            raise S3Error(400, "InvalidToken", "The provided token is malformed or otherwise invalid.")
+        try:
+            return entry or self.sts.rights_of(key, given)
+        except sts.StsError as error:
+            raise S3Error(error.status, error.code, error.message) from None
 
     def _may(self, request, rights, bucket, key):
         wanted = rights.get("buckets")
