@@ -2,7 +2,8 @@
  *
  * Inside the cluster the addresses are made from names, not taken from the status, so nobody who
  * can write a status can send the sample elsewhere. Through an ingress only the Host header comes
- * from the status; where the request goes is the operator's address. Knative: the tag's host goes
+ * from the status; where the request goes is the operator's address. All that may lead there are
+ * told, best first, because only a try shows which ones do. Knative: the tag's host goes
  * through the activator and so wakes a revision that sleeps; <revision>-private reaches only
  * running pods. Standard: an admin may have made the Services headless, then only the container's
  * port answers. */
@@ -107,6 +108,9 @@ static void whole_service(struct places *places, const struct isvc_state *state,
 
 	if (places->ingress) {
 		add_outside(places, by, state->name, state->url);
+		if (!chain)
+			add_outside(places, "predictor", state->name,
+				    jval_str(object, "status.components.predictor.url", ""));
 		return;
 	}
 	for (int port = 0; port <= (headless ? 1 : 0); port++)

@@ -327,6 +327,16 @@ static void put_sample(const struct job *job, struct buf *out)
 		return;
 	buf_printf(out, "\n<details><summary>Sample: status %" PRId64 "</summary>\n",
 		   jval_int(job->data, "sample.status", 0));
+	if (*jval_str(job->data, "sample.host", "")) {
+		buf_printf(out, "\nBy its %s: ", jval_str(job->data, "sample.by", "address"));
+		markdown_code(out, jval_str(job->data, "sample.host", ""), NAME_MAX_SHOWN);
+		buf_puts(out, "\n");
+	}
+	if (*jval_str(job->data, "sample.tried", "")) {
+		buf_puts(out, "\nTried without an answer of the model: ");
+		markdown_text(out, jval_str(job->data, "sample.tried", ""), SENTENCE_MAX);
+		buf_puts(out, "\n");
+	}
 	if (shown) {
 		buf_puts(out, "\nAsked:\n\n");
 		markdown_fence(out, "json", shown, strlen(shown), ANSWER_MAX);
