@@ -42,6 +42,7 @@ static effect_fn *const table[EFFECT_COUNT] = {
 	[EFFECT_MERGE_FACTS] = effect_merge_facts,
 	[EFFECT_RUN_FIND] = effect_run_find,
 	[EFFECT_MODEL] = effect_model,
+	[EFFECT_MODEL_LOOK] = effect_model_look,
 	[EFFECT_SERVICE_MAKE] = effect_service_make,
 	[EFFECT_SERVICE_LOOK] = effect_service_look,
 	[EFFECT_SERVICE_BEFORE] = effect_service_before,

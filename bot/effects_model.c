@@ -128,6 +128,22 @@ enum err_class effect_model(struct effect_call *call, struct err *err)
 	return ERR_OK;
 }
 
+/* The same files still? They may have been looked at days ago. */
+enum err_class effect_model_look(struct effect_call *call, struct err *err)
+{
+	struct s3_listing listing = {0};
+	struct s3_uri uri;
+	enum err_class class =
+		read_listing(call, jval_str(call->args, "uri", ""), &uri, &listing, err);
+
+	if (class)
+		(void)err_wrap(err, "cannot look at the model once more");
+	else
+		keep_listing(call, &uri, &listing);
+	s3_listing_dispose(&listing);
+	return class;
+}
+
 /* --- the object --- */
 
 static enum err_class read_documents(const struct effect_call *call, const char *source,

@@ -156,6 +156,7 @@ enum err_class effect_service_before(struct effect_call *call, struct err *err)
 		return err->class;
 	rules.crd_has_canary = kserve.canary == KUBE_YES;
 	rules.other_over = live_over && second_over;
+	rules.test_first = jval_bool(call->args, "try_first", false);
 	rules.second_public = effect_cluster_text(call, "serving_url") != NULL;
 	wanted = with_fence(call);
 	if (isvc_before(&before, live, second, wanted, &rules, err)) {

@@ -62,6 +62,8 @@ static const struct schema_field fields[] = {
 	SECTION("deployment.model", SECTION, OPTIONAL, 0, 0, "Which model, if a run has several."),
 	KEY("deployment.model.task", TEXT, OPTIONAL, NULL, 128, NULL, "Task that makes it."),
 	KEY("deployment.model.output", TEXT, OPTIONAL, NULL, 128, NULL, "Its output."),
+	KEY("deployment.try_first", BOOL, OPTIONAL, "true", 0, NULL,
+	    "A first model is tried in a second service before it serves."),
 	KEY("deployment.canary_steps", TEXT, OPTIONAL, NULL, 60, NULL,
 	    "Percents of the traffic on the way up, like 10,50,100."),
 	KEY("deployment.canary_hold", DURATION, OPTIONAL, NULL, 604800000, NULL,

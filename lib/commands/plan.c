@@ -32,8 +32,11 @@ static void put_traffic(const struct job *job, const json_t *seen, struct buf *o
 			   rollout_environment(job));
 	if (seen && !jval_at(seen, "live"))
 		buf_puts(out,
-			 "; nothing serves there yet, so the first model gets all of it when it "
-			 "is ready");
+			 rollout_tries_first(job)
+				 ? "; nothing serves there yet, so the first model is tried in "
+				   "a second service, and gets all of it when it has answered"
+				 : "; nothing serves there yet, so the first model gets all of "
+				   "it when it is ready, untried");
 	buf_puts(out, " |\n");
 }
 

@@ -52,6 +52,10 @@ bool rollout_is_stopped(const struct job *job, int64_t now_ms, struct update *ou
 /* When to look again: growing with the time since the phase began. */
 int64_t rollout_next_look(const struct job *job, int64_t now_ms);
 
+/* True when a first model is tried before it serves: there is a sample, and nobody has said
+ * otherwise. */
+bool rollout_tries_first(const struct job *job);
+
 /* True when nothing is to be sent, because the object serves this very model. */
 bool rollout_is_live_already(const json_t *service);
 /* The percent at which the rollout is to be left; -1: it goes on until the model has all traffic.
@@ -86,6 +90,7 @@ STEP_DECIDE(rollout_again);
 STEP_DECIDE(rollout_begin);
 STEP_DECIDE(rollout_announce);
 STEP_DECIDE(rollout_try);
+STEP_DECIDE(rollout_recheck);
 STEP_DECIDE(rollout_stage);
 STEP_DECIDE(rollout_sample);
 STEP_DECIDE(rollout_shift);
@@ -143,12 +148,17 @@ STEP_DECIDE(rollout_tell_failure);
 /* A model beside what serves, at 0 %. */
 #define ROLLOUT_LOAD                                                                               \
 	ROLLOUT_ACT("try", "trying it without effect", rollout_try),                               \
+		ROLLOUT_TRAFFIC("recheck", "looking at the model's files again", rollout_recheck), \
 		ROLLOUT_TRAFFIC("stage", "loading the new model", rollout_stage)
 
 /* From there up. */
 #define ROLLOUT_SHIFT                                                                              \
 	ROLLOUT_EXTRA("sample", "asking the new model", rollout_sample),                           \
-		ROLLOUT_TRAFFIC("shift", "moving the traffic", rollout_shift)
+		ROLLOUT_TRAFFIC("recheck_loaded", "looking at the model's files again",            \
+				rollout_recheck),                                                  \
+		ROLLOUT_TRAFFIC("shift", "moving the traffic", rollout_shift),                     \
+		ROLLOUT_TRAFFIC("recheck_served", "looking at the model's files again",            \
+				rollout_recheck)
 
 /* It serves. */
 #define ROLLOUT_FINISH                                                                             \

@@ -158,6 +158,12 @@ bool rollout_is_live_already(const json_t *service)
 	return str_eq(jval_str(service, "before.way", ""), isvc_way_name(ISVC_WAY_NONE));
 }
 
+bool rollout_tries_first(const struct job *job)
+{
+	return json_array_size(jval_at(job->data, "service.samples")) &&
+	       jval_bool(job->data, "rollout.try_first", true);
+}
+
 /* The objects as they were before anything is touched are written down with the deployment. A model
  * that is live already is no new deployment: going back leads to what served before it. */
 void rollout_begin(const struct job *job, const struct effect_result *last, int64_t now_ms,
@@ -174,6 +180,7 @@ void rollout_begin(const struct job *job, const struct effect_result *last, int6
 		jval_set_str(args, "namespace", jval_str(job->data, "rollout.namespace", ""));
 		jval_set_str(args, "environment", rollout_environment(job));
 		jval_set_int(args, "fence", jval_int(job->data, "rollout.fence", 0));
+		jval_set_bool(args, "try_first", rollout_tries_first(job));
 		common_ask(out, EFFECT_SERVICE_BEFORE, args);
 	} else if (jval_at(last->data, "before")) {
 		jval_set(service, "before", json_incref(jval_at(last->data, "before")));

@@ -106,6 +106,7 @@ static bool keep_plan(const struct job *job, const json_t *deployment, json_t *r
 	jval_set_int(rollout, "hold_ms",
 		     jval_int(job->args, "hold", jval_int(deployment, "canary_hold", 0)));
 	jval_set_int(rollout, "timeout_ms", jval_int(deployment, "timeout", TIMEOUT_MS));
+	jval_set_bool(rollout, "try_first", jval_bool(deployment, "try_first", true));
 	jval_set_bool(rollout, "merges", merges && !jval_bool(job->args, "no-merge", false));
 	jval_set_str(rollout, "method", method);
 	return read_way(job, deployment, percents);
@@ -246,6 +247,56 @@ void rollout_model(const struct job *job, const struct effect_result *last, int6
 		jval_set_str(model, "code", last->err.code);
 	}
 	common_next(job, out);
+}
+
+/* Which of the looks is due: the last one only where the model is loaded once more to serve. */
+static bool is_rechecked(const struct job *job)
+{
+	const char *way = jval_str(job->data, "service.before.way", "");
+
+	if (!*jval_str(job->data, "model.digest", "") ||
+	    rollout_is_live_already(json_object_get(job->data, "service")))
+		return false;
+	return !str_eq(job->step, "recheck_served") || str_eq(way, isvc_way_name(ISVC_WAY_SECOND));
+}
+
+static bool is_out_of_time(const struct job *job, int64_t now_ms)
+{
+	return now_ms - jval_int(job->data, "rollout.since_ms", now_ms) >=
+	       jval_int(job->data, "rollout.timeout_ms", TIMEOUT_MS);
+}
+
+/* The gates looked at the files, perhaps days ago, and KServe fetches what lies there when a pod
+ * starts. So they are looked at again right before a model is loaded and right after: if they are
+ * the same then, these are what was loaded. */
+void rollout_recheck(const struct job *job, const struct effect_result *last, int64_t now_ms,
+		     struct update *out)
+{
+	json_t *args;
+
+	if (rollout_is_stopped(job, now_ms, out))
+		return;
+	if (!is_rechecked(job)) {
+		common_next(job, out);
+	} else if (!last && job->tries && is_out_of_time(job, now_ms)) {
+		rollout_fail(job, out, JOB_FAILED, "deploy.model_unread",
+			     "the model's files could not be looked at once more in time");
+	} else if (!last) {
+		args = json_object();
+		jval_set_str(args, "uri", jval_str(job->data, "model.uri", ""));
+		common_ask(out, EFFECT_MODEL_LOOK, args);
+	} else if (last->err.class) {
+		rollout_fail(job, out, JOB_FAILED,
+			     last->err.code[0] ? last->err.code : "deploy.model_unread", "%s",
+			     last->err.msg);
+	} else if (!str_eq(jval_str(last->data, "digest", ""),
+			   jval_str(job->data, "model.digest", ""))) {
+		rollout_fail(job, out, JOB_FAILED, "deploy.model_changed",
+			     "the model's files were changed while it was being deployed: they are "
+			     "not those that were looked at before");
+	} else {
+		common_next(job, out);
+	}
 }
 
 /* --- the object to have --- */

@@ -56,7 +56,10 @@ static void note_result(const struct job *job, const char *text, bool restored, 
 	jval_set_bool(failed, "restored", restored);
 	jval_set_str(failed, "traffic", text);
 	common_part(job, out, "traffic", restored ? PART_CANCELLED : PART_FAILED, now_ms,
-		    restored ? "back to the model before" : "not put back");
+		    !restored ? "not put back"
+		    : jval_bool(job->data, "service.before.existed", true)
+			    ? "back to the model before"
+			    : "nothing serves, as before");
 	common_next(job, out);
 }
 

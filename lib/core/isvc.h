@@ -85,10 +85,11 @@ void isvc_cause(struct buf *out, const json_t *object);
 
 enum isvc_way {
 	ISVC_WAY_NONE,		  /* the wanted model is live already: nothing to do */
-	ISVC_WAY_FIRST,		  /* nothing serves yet: straight to 100 %, no canary is possible */
+	ISVC_WAY_FIRST,		  /* nothing serves yet: straight to 100 %, untried */
 	ISVC_WAY_KNATIVE,	  /* canaryTrafficPercent */
 	ISVC_WAY_STANDARD_CANARY, /* spec.canary */
-	ISVC_WAY_SECOND, /* a second service <name>-canary is tested, then the real one changed */
+	ISVC_WAY_SECOND, /* a second service <name>-canary is tested, then the real one is changed,
+			    or made when nothing serves yet */
 };
 const char *isvc_way_name(enum isvc_way way); /* "knative" */
 /* True when steps between 0 and 100 % are possible. */
@@ -96,7 +97,8 @@ bool isvc_way_splits(enum isvc_way way);
 
 struct isvc_rules {
 	bool crd_has_canary; /* the InferenceService CRD has spec.canary */
-	bool test_first;     /* a first version is tried in a second service before it goes live */
+	bool test_first;     /* a first version is tried in a second service before it goes live,
+				if its name leaves room for that */
 	bool second_public;  /* the second service is reached through the ingress from outside */
 	bool other_over;     /* the job in the live object's or the second's mark has ended: what it
 				left     at 0 % may be replaced */
@@ -176,7 +178,8 @@ char *isvc_second_name(const char *name) MUST_CHECK;
 /* Where the staged model answers, best first: [{"url","host"?,"model","by"}]. `url` has scheme,
  * host and port, and the path before /v1 where a gateway tells services apart by it; `host` is what
  * the request must carry when it goes through an ingress; `model` is the name in its path; `by`:
- * "tag", "revision", "canary", "service". `ingress` is the operator's "http(s)://HOST[:PORT]" or
+ * "tag", "revision", "canary", "service", "predictor". All lead to the same model, if they lead
+ * anywhere. `ingress` is the operator's "http(s)://HOST[:PORT]" or
  * NULL inside the cluster. CONFIG with "deploy.unreachable" when an ingress cannot lead there. Call
  * it after STAGE is DONE. The caller drops *out. */
 enum err_class isvc_addresses(json_t **out, const struct isvc_goal *goal,

@@ -24,8 +24,9 @@ static const struct {
 	{ISVC_WAY_STANDARD_CANARY, "standard_canary",
 	 "The new model is tried at 0 % as a canary of the service, then takes its place."},
 	{ISVC_WAY_SECOND, "second",
-	 "The new model is tried in a second service, then replaces the old one in one step: here "
-	 "KServe cannot split traffic between them."},
+	 "The new model is tried in a second service, then takes its place in one step: here "
+	 "KServe "
+	 "cannot split traffic, or nothing serves yet."},
 };
 
 const char *isvc_way_name(enum isvc_way way)
@@ -83,19 +84,27 @@ static bool takes_spec_canary(const json_t *live, const struct isvc_state *state
 	       !changes_metadata(live, wanted);
 }
 
+/* A first version gets all traffic from KServe, whatever the object says, so it is tried under
+ * another name, if there is room for that. */
+static enum isvc_way choose_first(const json_t *wanted, const struct isvc_rules *rules)
+{
+	bool fits = strlen(jval_str(wanted, "metadata.name", "")) <= ISVC_SECOND_MAX;
+
+	return rules->test_first && fits ? ISVC_WAY_SECOND : ISVC_WAY_FIRST;
+}
+
 static enum isvc_way choose(const json_t *live, const json_t *wanted,
 			    const struct isvc_rules *rules)
 {
-	enum isvc_way first = rules->test_first ? ISVC_WAY_SECOND : ISVC_WAY_FIRST;
 	struct isvc_state state;
 
 	if (!live)
-		return first;
+		return choose_first(wanted, rules);
 	isvc_read(&state, live);
 	if (isvc_is_same(live, wanted) && spec_is_live(&state) && state.ready == ISVC_READY)
 		return ISVC_WAY_NONE;
 	if (isvc_is_knative(&state) && !*state.rolledout)
-		return first;
+		return choose_first(wanted, rules);
 	/* A chain of components can only be tried whole. */
 	if (jval_at(wanted, "spec.transformer") || jval_at(live, "spec.transformer") ||
 	    !same_part(live, wanted, "spec.explainer"))

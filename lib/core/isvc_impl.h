@@ -21,7 +21,13 @@
 #define ISVC_CANARY	 "kf-" /* predictors in spec.canary are named so */
 #define ISVC_STOP	 "serving.kserve.io/stop"
 
-enum { ISVC_NAME_MAX = 63, ISVC_SHOWN_MAX = 120 };
+enum {
+	ISVC_NAME_MAX = 63,
+	/* of a service that is tried as a second one: KServe makes "<name>-canary-predictor" of it
+	 */
+	ISVC_SECOND_MAX = ISVC_NAME_MAX - 17,
+	ISVC_SHOWN_MAX = 120,
+};
 
 /* A JSON object that must have a member, made when absent; borrowed. */
 json_t *isvc_member(json_t *object, const char *key);

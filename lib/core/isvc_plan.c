@@ -469,5 +469,7 @@ bool isvc_plan_last(const struct isvc_goal *goal, const struct isvc_look *look,
 		plan_send_promotion(&plan);
 	else if (way == ISVC_WAY_SECOND && look->live)
 		plan_send_wanted(&plan, -1, "Putting the tested model in place.");
+	else if (way == ISVC_WAY_SECOND)
+		send_first(&plan);
 	return out->kind == ISVC_SEND;
 }

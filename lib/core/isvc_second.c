@@ -4,7 +4,11 @@
  * traffic: the wanted object is made under the second name, tried there, and then sent over the
  * real one in one request; the second is deleted. Going back sends what was there before. Where a
  * mode has no revisions, "KServe has worked on it" is seen by a status that is not the one from
- * before the request. */
+ * before the request.
+ *
+ * A first version goes the same way, because KServe gives it all traffic whatever its spec says.
+ * There the second service goes before the real one is made: nobody is served meanwhile, and the
+ * cluster need not have room for both. */
 #include <string.h>
 
 #include "lib/base/jval.h"
@@ -21,16 +25,19 @@ static void send_second(struct plan *plan)
 	json_t *object = json_deep_copy(plan->goal->wanted), *labels;
 	AUTO_FREE char *name = isvc_second_name(jval_str(plan->goal->wanted, "metadata.name", ""));
 
-	if (strlen(name) > ISVC_NAME_MAX) {
+	if (strlen(jval_str(plan->goal->wanted, "metadata.name", "")) > ISVC_SECOND_MAX) {
 		json_decref(object);
 		plan_fail(
 			plan, "deploy.template",
 			"The name %.63s is too long to try the model in a second service: at most "
 			"%d characters.",
-			jval_str(plan->goal->wanted, "metadata.name", ""), ISVC_NAME_MAX - 7);
+			jval_str(plan->goal->wanted, "metadata.name", ""), ISVC_SECOND_MAX);
 		return;
 	}
 	jval_set_str(isvc_member(object, "metadata"), "name", name);
+	/* It is asked under its own name; a tag before that may make it too long for a host. */
+	(void)json_object_del(isvc_member(isvc_member(object, "metadata"), "annotations"),
+			      ISVC_TAG_ROUTING);
 	if (!jval_bool(plan->goal->before, "second_public", false)) {
 		labels = isvc_member(isvc_member(object, "metadata"), "labels");
 		jval_set_str(labels, "networking.knative.dev/visibility", "cluster-local");
@@ -103,23 +110,40 @@ static bool is_second_tested(struct plan *plan)
 	return false;
 }
 
+/* Nothing serves: that the second one has passed is noted, it goes, and the real one is made. */
+static void send_first(struct plan *plan)
+{
+	json_t *object;
+
+	if (is_our_second(plan) && plan->second.deleting) {
+		plan_wait(plan, "%s is being deleted.", plan->second.name);
+	} else if (is_our_second(plan) || !*plan_before(plan, "passed")) {
+		if (!is_second_tested(plan))
+			return;
+		plan_note(plan, "passed", plan->second.uid);
+		plan_delete(plan, &plan->second,
+			    "Deleting the second service: the model has passed.");
+	} else {
+		object = json_deep_copy(plan->goal->wanted);
+		plan_send(plan, ISVC_CREATE, jval_str(object, "metadata.name", ""), object,
+			  "Making the service with the tested model.");
+	}
+}
+
 static void send_live(struct plan *plan)
 {
 	AUTO_BUF struct buf stamp = buf_make(1024);
-	json_t *object;
 
 	if (plan->goal->phase == ISVC_CHECK) {
 		plan_fail(plan, "deploy.changed", "The new model is not in place.");
 		return;
 	}
-	if ((plan->look->live && !plan_untouched(plan)) || !is_second_tested(plan))
-		return;
 	if (!plan->look->live) {
-		object = json_deep_copy(plan->goal->wanted);
-		plan_send(plan, ISVC_CREATE, jval_str(object, "metadata.name", ""), object,
-			  "Making the service with the tested model.");
+		send_first(plan);
 		return;
 	}
+	if (!plan_untouched(plan) || !is_second_tested(plan))
+		return;
 	isvc_stamp(&stamp, plan->look->live);
 	plan_note(plan, "promotion_stamp", buf_text(&stamp));
 	plan_send_wanted(plan, -1, "Putting the tested model in place.");
@@ -180,8 +204,10 @@ static void restore_second(struct plan *plan)
 {
 	if (is_our_second(plan) && !plan->second.deleting)
 		plan_delete(plan, &plan->second, "Deleting the second service.");
-	else
+	else if (plan_existed(plan))
 		plan_done(plan, "The model from before serves all traffic.");
+	else
+		plan_done(plan, "Nothing serves, as before.");
 }
 
 static void restore_unmarked(struct plan *plan)

@@ -144,6 +144,22 @@ static const struct trace_case cases[] = {
 	 .args = "{}",
 	 .start = NOTHING_SERVES,
 	 .answers = {PREPARED, OURS, SAMPLE_GOOD, SERVES}},
+	{.name = "the first model there is, and nobody wants it tried",
+	 .command = "staging_deploy",
+	 .args = "{}",
+	 .start = NOTHING_SERVES,
+	 .answers = {MAINTAINER, PINNED, GOOD_FACTS, CHECKED_OUT,
+		     DEPLOYMENT_SETTINGS(",\"try_first\":false"), RUN_FOUND(""), MODEL_FOUND,
+		     FROM_SIM("repo.service"), OURS, SAMPLE_GOOD, SERVES}},
+	{.name = "the first model there is fails its sample",
+	 .command = "staging_deploy",
+	 .args = "{}",
+	 .start = NOTHING_SERVES,
+	 .answers = {PREPARED,
+		     OURS,
+		     {.effect = "serving.sample",
+		      .data = "{\"status\":500,\"good\":false,\"verdict\":\"it answers 500\"}"},
+		     TOOK_BACK}},
 	{.name = "a second service where traffic cannot be split",
 	 .command = "staging_deploy",
 	 .args = "{}",
@@ -339,6 +355,45 @@ static const struct trace_case cases[] = {
 		     FROM_SIM("kserve.dry_run"),
 		     SAMPLE_GOOD,
 		     SERVES}},
+	{.name = "other files in the model's place right before it is loaded",
+	 .command = "deploy",
+	 .args = "{}",
+	 .start = OLD_SERVES,
+	 .answers = {PREPARED,
+		     OURS,
+		     {.effect = "model.look", .data = "{\"digest\":\"e9\"}"},
+		     DONE("store.deployed"),
+		     DONE("github.deployment_status")}},
+	{.name = "other files in the model's place while it was loaded",
+	 .command = "deploy",
+	 .args = "{}",
+	 .start = OLD_SERVES,
+	 .answers = {PREPARED,
+		     OURS,
+		     {.effect = "model.look", .data = "{\"digest\":\"d2\"}"},
+		     SAMPLE_GOOD,
+		     {.effect = "model.look", .data = "{\"digest\":\"\"}"},
+		     TOOK_BACK}},
+	{.name = "other files in the model's place when the real service loads it",
+	 .command = "deploy",
+	 .args = "{}",
+	 .start = OLD_SERVES_STANDARD,
+	 .answers = {PREPARED,
+		     OURS,
+		     {.effect = "model.look", .data = "{\"digest\":\"d2\"}"},
+		     SAMPLE_GOOD,
+		     {.effect = "model.look", .data = "{\"digest\":\"d2\"}"},
+		     {.effect = "model.look", .data = "{\"digest\":\"e9\"}"},
+		     TOOK_BACK}},
+	{.name = "a model that must not be looked at any more",
+	 .command = "deploy",
+	 .args = "{}",
+	 .start = OLD_SERVES,
+	 .answers = {PREPARED,
+		     OURS,
+		     {.effect = "model.look", .class = ERR_DENIED, .message = "Access Denied"},
+		     DONE("store.deployed"),
+		     DONE("github.deployment_status")}},
 	{.name = "a model that cannot be loaded",
 	 .command = "deploy",
 	 .args = "{}",
@@ -825,9 +880,11 @@ static json_t *object_of(const char *uri, const char *by)
 	return object;
 }
 
-static json_t *before_of(const json_t *wanted, struct err *err)
+static json_t *before_of(const json_t *args, struct err *err)
 {
-	struct isvc_rules rules = {.other_over = true};
+	const json_t *wanted = json_object_get(args, "wanted");
+	struct isvc_rules rules = {.other_over = true,
+				   .test_first = jval_bool(args, "try_first", false)};
 	json_t *data = json_object(), *before = NULL;
 
 	if (isvc_before(&before, sim.live.object, sim.second.object, wanted, &rules, err))
@@ -949,9 +1006,11 @@ static bool cluster_answers(struct player *player, const struct effect *effect)
 	if (effect->kind == EFFECT_SERVICE_MAKE)
 		data = service_made(player);
 	else if (effect->kind == EFFECT_SERVICE_BEFORE)
-		data = before_of(json_object_get(effect->args, "wanted"), &player->result.err);
+		data = before_of(effect->args, &player->result.err);
 	else if (effect->kind == EFFECT_SERVICE_LOOK)
 		data = look();
+	else if (effect->kind == EFFECT_MODEL_LOOK)
+		data = json_pack("{s:s}", "digest", "d2");
 	else if (effect->kind == EFFECT_SERVICE_TRY)
 		data = json_object();
 	else if (effect->kind == EFFECT_DEPLOYMENTS_FIND)
