@@ -283,6 +283,8 @@ static enum err_class read_pull(const json_t *json, struct github_pull *out, str
 	out->head_repo_id = jval_int(json, "head.repo.id", 0);
 	out->base_repo_id = jval_int(json, "base.repo.id", 0);
 	fits = str_copy(out->head_sha, sizeof out->head_sha, sha) &&
+	       str_copy(out->base_sha, sizeof out->base_sha, jval_str(json, "base.sha", "")) &&
+	       str_copy(out->node_id, sizeof out->node_id, jval_str(json, "node_id", "")) &&
 	       str_copy(out->head_ref, sizeof out->head_ref, jval_str(json, "head.ref", "")) &&
 	       str_copy(out->base_ref, sizeof out->base_ref, jval_str(json, "base.ref", "")) &&
 	       str_copy(out->html_url, sizeof out->html_url, jval_str(json, "html_url", ""));

@@ -67,11 +67,13 @@ enum err_class github_permission(struct github *gh, struct http *http,
 struct github_pull {
 	bool open, merged, draft, locked;
 	char head_sha[65];
+	char base_sha[65];
 	char head_ref[256];
 	char base_ref[256];
 	int64_t head_repo_id; /* 0: the fork is gone */
 	int64_t base_repo_id;
 	char html_url[512];
+	char node_id[128]; /* for GraphQL; "": not said */
 };
 enum err_class github_pull(struct github *gh, struct http *http, const struct github_target *to,
 			   int64_t number, struct github_pull *out, struct err *err) MUST_CHECK;

@@ -36,7 +36,10 @@ def handle(app, request: Request, name: str) -> Answer | None:
         return Answer.json(list(app.record.requests))
     if name == "time":
         if request.method == "POST":
-            app.clock.advance(float(request.json()["advance"]))
+            data = request.json()
+            if "stop" in data:
+                app.clock.stop(bool(data["stop"]))
+            app.clock.advance(float(data.get("advance", 0)))
         return Answer.json({"now": app.clock.now(), "offset": app.clock.offset()})
     return None
 

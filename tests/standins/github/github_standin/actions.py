@@ -203,9 +203,10 @@ class Actions:
                      url=f"{self.views.web}/{repo.full_name}/commit/{commit['sha']}")
         return shown
 
-    def push(self, repo, branch, files, message, user, force=False, clear=False, quiet_refs=False) -> str:
+    def push(self, repo, branch, files, message, user, force=False, clear=False, quiet_refs=False,
+             commits=1, backdated=0.0) -> str:
         """Commits to a branch and tells everybody. force: the new commit replaces the head instead of
-        following it."""
+        following it; commits: so many of them, told as one push."""
         ref = f"refs/heads/{branch}"
         before = self.git.head(repo.id, ref)
         parent = before
@@ -213,7 +214,10 @@ class Actions:
             parent = self.git.head(repo.id, f"refs/heads/{repo.default_branch}")
         elif force:
             parent = self.git.head(repo.id, f"{before}~1")
-        after = self.git.commit(repo.id, ref, files, message, user.login, self.clock.now(), parent, clear)
+        when = self.clock.now() - backdated
+        after = self.git.commit(repo.id, ref, files, message, user.login, when, parent, clear)
+        for number in range(1, commits):
+            after = self.git.commit(repo.id, ref, {}, f"{message} {number}", user.login, when, after)
         self.branch_moved(repo, ref, before, after, user, quiet_refs)
         return after
 

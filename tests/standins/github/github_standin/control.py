@@ -232,8 +232,9 @@ def show_pull(c):
 
 @command("POST", "repos/{owner}/{name}/pulls/{number}/push")
 def push(c):
-    """{files?, template?, message?, user?, force?, quiet_refs?}; quiet_refs: refs/pull/N/head lags until
-    .../refs is posted."""
+    """{files?, template?, message?, user?, force?, quiet_refs?, commits?, backdated?}; quiet_refs:
+    refs/pull/N/head lags until .../refs is posted; commits: so many in one push; backdated: so many seconds are
+    author's and committer's dates before the push."""
     issue = c.issue
     head_repo = c.world.repos.get(issue.pull.head_repo_id)
     if head_repo is None:
@@ -241,8 +242,34 @@ def push(c):
     files = c.files() or {"pushed.txt": f"{c.app.clock.now()}\n"}
     c.act.push(head_repo, issue.pull.head_ref, files, c.data.get("message", "Change files"),
                c.user(default=issue.user.login), c.data.get("force", False),
-               quiet_refs=c.data.get("quiet_refs", False))
+               quiet_refs=c.data.get("quiet_refs", False), commits=int(c.data.get("commits", 1)),
+               backdated=float(c.data.get("backdated", 0)))
     return _show_pull(c, c.repo, issue)
+
+
+def _moves(c, sha):
+    """The pull request's branch is at another commit now."""
+    pull, head_repo = c.issue.pull, c.world.repos[c.issue.pull.head_repo_id]
+    ref = f"refs/heads/{pull.head_ref}"
+    before = c.app.git.head(head_repo.id, ref)
+    c.app.git.set_ref(head_repo.id, ref, sha)
+    c.act.branch_moved(head_repo, ref, before, sha, c.user(default=c.issue.user.login))
+
+
+@command("POST", "repos/{owner}/{name}/pulls/{number}/reset")
+def reset(c):
+    """{sha, user?}: a force push to a commit that is there already."""
+    _moves(c, c.data["sha"])
+    return _show_pull(c, c.repo, c.issue)
+
+
+@command("POST", "repos/{owner}/{name}/pulls/{number}/alike")
+def alike(c):
+    """{user?}: pushes two commits whose names begin with the same seven digits, and their merge."""
+    pull = c.issue.pull
+    shas, merge = c.app.git.commit_alike(pull.head_repo_id, pull.head_sha, c.user().login)
+    _moves(c, merge)
+    return {"shas": shas, **_show_pull(c, c.repo, c.issue)}
 
 
 @command("POST", "repos/{owner}/{name}/pulls/{number}/refs")

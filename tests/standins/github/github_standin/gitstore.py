@@ -5,6 +5,8 @@ Commits are made with `git fast-import`: one process, no work tree, any file mod
 """
 
 import base64
+import hashlib
+import itertools
 import os
 import pathlib
 import shutil
@@ -76,6 +78,22 @@ class GitStore:
             stream.append(_file(path, value))
         self.run(repo_id, "fast-import", "--quiet", "--force", "--date-format=raw", data=b"".join(stream))
         return self.head(repo_id, ref)
+
+    def commit_alike(self, repo_id: int, parent: str, author: str) -> tuple[list[str], str]:
+        """Two commits on top of `parent` that begin with the same seven digits, and a merge of both. Found by
+        trying: some twenty thousand names are enough."""
+        tree = self.text(repo_id, "rev-parse", f"{parent}^{{tree}}")
+        stamp = f"{author} <{author}@users.noreply.example.com> 1700000000 +0000"
+        seen: dict[str, bytes] = {}
+        for number in itertools.count():
+            body = f"tree {tree}\nparent {parent}\nauthor {stamp}\ncommitter {stamp}\n\nTry {number}\n".encode()
+            sha = hashlib.sha1(b"commit %d\0" % len(body) + body).hexdigest()
+            if sha[:7] in seen:
+                break
+            seen[sha[:7]] = body
+        shas = [self.run(repo_id, "hash-object", "-t", "commit", "-w", "--stdin", data=each).stdout.decode().strip()
+                for each in (seen[sha[:7]], body)]
+        return shas, self.commit_tree(repo_id, tree, shas, "Both", author)
 
     def head(self, repo_id: int, ref: str) -> str | None:
         done = self.run(repo_id, "rev-parse", "-q", "--verify", f"{ref}^{{commit}}", check=False)

@@ -20,6 +20,12 @@ MINIMIZE = """mutation($id: ID!) { minimizeComment(input: {subjectId: $id, class
 EDITED = "query($id: ID!) { node(id: $id) { ... on IssueComment { lastEditedAt } } }"
 
 
+PUSHES = """query($id: ID!) { node(id: $id) { ... on PullRequest { createdAt headRefOid headRefName isCrossRepository
+            commits(last: 1) { nodes { commit { oid checkSuites(first: 50) { nodes { createdAt branch { name } } } } } }
+            timelineItems(last: 1, itemTypes: [HEAD_REF_FORCE_PUSHED_EVENT]) { nodes { ... on HeadRefForcePushedEvent
+            { createdAt afterCommit { oid } } } } } } }"""
+
+
 def fold(text: str) -> str:
     """White space counts only between words."""
     text = re.sub(r"\s+", " ", text).strip()
@@ -61,6 +67,8 @@ def _handle(app, request):
             return _minimize(app, credential, variables)
         if query == fold(EDITED):
             return _last_edited(app, credential, variables)
+        if query == fold(PUSHES):
+            return _pushes(app, credential, variables)
         app.record.violation("graphql", f"unknown query: {query[:200]}", request)
         return _errors(None, None, None, "Parse error on an unknown query of the stand-in")
 
@@ -86,6 +94,30 @@ def _last_edited(app, credential, variables):
                        f"Could not resolve to a node with the global id of '{variables.get('id')}'.")
     at = iso(comment.updated) if comment.editor else None
     return Answer.json({"data": {"node": {"lastEditedAt": at}}})
+
+
+def _pushes(app, credential, variables):
+    """Of a pull request: what GitHub writes down itself, and no date of a commit."""
+    repo, issue = app.world.pull_by_node_id(variables.get("id"))
+    if repo is None or not rest._sees(app, credential, repo):
+        return _errors({"node": None}, "NOT_FOUND", ["node"],
+                       f"Could not resolve to a node with the global id of '{variables.get('id')}'.")
+    if credential.kind != "user" and not credential.has({"pull_requests": "read"}):
+        return _errors({"node": None}, "FORBIDDEN", ["node"], rest.FORBIDDEN)
+    pull, forced = issue.pull, [item for item in issue.timeline if item["kind"] == "force-push"][-1:]
+    suites = [suite for suite in app.world.suites.values()
+              if suite.repo_id == repo.id and suite.head_sha == pull.head_sha]
+    if credential.kind != "user" and not credential.has({"checks": "read"}):
+        return _errors({"node": None}, "FORBIDDEN", ["node", "commits", "nodes", 0, "commit", "checkSuites"],
+                       rest.FORBIDDEN)
+    return Answer.json({"data": {"node": {
+        "createdAt": iso(issue.created), "headRefOid": pull.head_sha, "headRefName": pull.head_ref,
+        "isCrossRepository": pull.head_repo_id != repo.id,
+        "commits": {"nodes": [{"commit": {"oid": pull.head_sha, "checkSuites": {"nodes": [
+            {"createdAt": iso(suite.created), "branch": {"name": suite.head_branch} if suite.head_branch else None}
+            for suite in suites]}}}]},
+        "timelineItems": {"nodes": [{"createdAt": iso(item["at"]), "afterCommit": {"oid": item["after"]}}
+                                    for item in forced]}}}})
 
 
 def _minimize(app, credential, variables):

@@ -300,6 +300,14 @@ class World:
                 return comment
         return None
 
+    def pull_by_node_id(self, node: str):
+        """(repository, pull request) with that node id, or (None, None)."""
+        for repo in self.repos.values():
+            for issue in repo.pulls():
+                if issue.node_id == node:
+                    return repo, issue
+        return None, None
+
     def checks_of(self, repo: Repo, sha: str) -> list[CheckRun]:
         return [run for run in self.check_runs.values() if run.repo_id == repo.id and run.head_sha == sha]
 
