@@ -175,55 +175,14 @@ void common_confirm(const struct job *job, const struct effect_result *last, int
 
 /* --- pin --- */
 
-static void refuse_moved(const struct job *job, const char *given, const char *head,
-			 struct update *out)
-{
-	common_end(out, JOB_FAILED, "pin.not_this_pull",
-		   "`%s` is not the head of this pull request, which is `%.12s`. To go on with the "
-		   "head: "
-		   "`/%s --sha %.12s`",
-		   given, head, job->command, head);
-}
-
-/* Chooses among what was given, kept from an earlier try, recorded from events, and GitHub's
- * answer. */
-static bool choose_sha(const struct job *job, const json_t *pull, struct update *out)
-{
-	const char *head = jval_str(pull, "head_sha", ""),
-		   *given = jval_str(job->args, "sha", NULL);
-	const char *recorded = jval_str(pull, "recorded_sha", NULL), *source = "api";
-	json_t *pin = common_data(job, out, "pin");
-
-	if (job->head_sha[0]) {
-		source = "kept";
-		head = job->head_sha;
-	} else if (given && str_starts(head, given)) {
-		source = "given";
-	} else if (given && recorded && str_starts(recorded, given)) {
-		source = "given";
-		head = recorded;
-	} else if (given) {
-		refuse_moved(job, given, head, out);
-		return false;
-	} else if (recorded && str_eq(recorded, head)) {
-		source = "recorded";
-	} else if (recorded) {
-		jval_set_str(pin, "moved_from", recorded);
-	}
-	jval_set_str(pin, "source", source);
-	str_copy(out->head_sha, sizeof out->head_sha, head);
-	return true;
-}
-
 void common_pin(const struct job *job, const struct effect_result *last, int64_t now_ms,
 		struct update *out)
 {
 	const json_t *pull = last ? last->data : NULL;
 	json_t *kept;
 
-	(void)now_ms;
 	if (!last) {
-		common_ask(out, EFFECT_PULL, NULL);
+		common_pin_ask(job, out);
 		return;
 	}
 	if (!jval_bool(pull, "open", false)) {
@@ -244,7 +203,7 @@ void common_pin(const struct job *job, const struct effect_result *last, int64_t
 		common_end(out, JOB_FAILED, "pin.unknown", "GitHub did not name the head commit");
 		return;
 	}
-	if (!choose_sha(job, pull, out))
+	if (!common_pin_choose(job, pull, now_ms, out))
 		return;
 	kept = common_data(job, out, "pull");
 	jval_set_str(kept, "head_ref", jval_str(pull, "head_ref", ""));

@@ -2,7 +2,8 @@
  *
  * What steps keep in job->data, one object a topic:
  *   pull       {"head_ref","base_ref","html_url"}
- *   pin        {"source": "recorded" | "api" | "given" | "kept", "moved_from": sha}
+ *   pin        {"source": "recorded" | "pushes" | "api" | "given" | "kept", "doubt": why it is not
+ *               proven, see pin.h,"moved_from": sha,"proves","tries"}
  *   settings   {"namespace","experiment","pipeline","description","path","function","args","mode",
  *               "model": which one is deployed if a run has several; absent: none is}
  *   compile    {"sha256","content": digest of the documents,"platform","bytes","name","tasks",
@@ -52,12 +53,19 @@ void common_part(const struct job *job, struct update *out, const char *name, en
  * drops it. */
 json_t *common_given_parameters(const struct job *job);
 
+/* --- the parts of pinning; the pull request's state is judged in between --- */
+void common_pin_ask(const struct job *job, struct update *out);
+/* True when the commit is chosen; else the update says what else is to be done. */
+bool common_pin_choose(const struct job *job, const json_t *pull, int64_t now_ms,
+		       struct update *out) MUST_CHECK;
+
 /* --- shared steps --- */
 #define STEP_DECIDE(name)                                                                          \
 	void name(const struct job *job, const struct effect_result *last, int64_t now_ms,         \
 		  struct update *out)
 STEP_DECIDE(common_authorize);
 STEP_DECIDE(common_pin);
+STEP_DECIDE(common_pin_proven);
 STEP_DECIDE(common_checkout);
 STEP_DECIDE(common_settings);
 STEP_DECIDE(common_compile);
@@ -79,6 +87,11 @@ STEP_DECIDE(common_keep_model);
 #define STEP_PIN                                                                                   \
 	{                                                                                          \
 		.name = "pin", .sentence = "choosing the commit", .decide = common_pin             \
+	}
+/* The same where a commit that is not proven to be the one meant is going to be refused. */
+#define STEP_PIN_PROVEN                                                                            \
+	{                                                                                          \
+		.name = "pin", .sentence = "choosing the commit", .decide = common_pin_proven      \
 	}
 #define STEP_CHECKOUT                                                                              \
 	{                                                                                          \

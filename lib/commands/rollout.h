@@ -129,7 +129,7 @@ STEP_DECIDE(rollout_tell_failure);
 
 /* What every rollout does until it is known whether it may go on. */
 #define ROLLOUT_PREPARE                                                                            \
-	STEP_AUTHORIZE, STEP_PIN, ROLLOUT_STEP("ask", "asking GitHub", rollout_ask),               \
+	STEP_AUTHORIZE, STEP_PIN_PROVEN, ROLLOUT_STEP("ask", "asking GitHub", rollout_ask),        \
 		ROLLOUT_STEP("checkout", "checking the commit out", rollout_checkout),             \
 		ROLLOUT_STEP("settings", "reading config_files/config.yaml", rollout_settings),    \
 		ROLLOUT_STEP("find_run", "looking for the run", rollout_find_run),                 \

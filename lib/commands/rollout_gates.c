@@ -53,6 +53,7 @@ static void pull_facts(const json_t *seen, const struct job *job, struct gate_fa
 	facts->head = jval_str(seen, "head_sha", NULL);
 	facts->sha_is_head =
 		facts->head ? fact_from(str_eq(facts->head, job->head_sha)) : FACT_UNKNOWN;
+	facts->sha_before = jval_str(job->data, "pin.moved_from", NULL);
 	facts->sha_provable = fact_from(!str_eq(jval_str(job->data, "pin.source", "api"), "api"));
 }
 

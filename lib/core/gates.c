@@ -164,13 +164,16 @@ static void ask_base(struct gate_verdict *out, const struct gate_facts *facts)
 
 static void ask_sha(struct gate_verdict *out, const struct gate_facts *facts)
 {
+	bool moved = facts->sha_is_head == FACT_NO;
+	bool moved_before = facts->sha_provable == FACT_NO && !str_is_empty(facts->sha_before);
 	char sha[16], head[16];
 
-	if (facts->sha_is_head == FACT_NO) {
+	if (moved || moved_before) {
 		verdict(out, GATE_FAILED, "deploy.head_moved",
 			"The head of this pull request moved from %s to %s around your comment. "
 			"Look at the new commit, then:",
-			brief(sha, facts->sha), brief(head, facts->head));
+			brief(sha, moved ? facts->sha : facts->sha_before),
+			brief(head, facts->head));
 		if (!str_is_empty(facts->head))
 			paste(out, "%s --sha %s", or_(facts->command, "/deploy"), facts->head);
 	} else if (facts->sha_provable == FACT_NO) {

@@ -52,7 +52,8 @@ struct gate_facts {
 
 	enum fact sha_provable; /* the head at the comment's time is known or was typed */
 	enum fact sha_is_head;
-	const char *head; /* of the pull request now */
+	const char *head;	/* of the pull request now */
+	const char *sha_before; /* the head before it, where it moved around the comment; NULL */
 
 	enum fact run_found, run_succeeded, run_ours, run_of_pull, run_of_sha;
 	const char *run_id, *run_state, *run_sha;

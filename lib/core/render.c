@@ -103,12 +103,41 @@ static bool is_late(const struct job *job)
 	return str_eq(job->code, "comment.late");
 }
 
+/* Why it is not certain that this commit was meant. */
+static void put_commit_note(const struct job *job, struct buf *out)
+{
+	static const struct {
+		const char *doubt, *says;
+	} notes[] = {
+		{"same_second", "A push came in the very second of your comment"},
+		{"unheard", "I had not heard of a push to this pull request before"},
+	};
+	const char *moved = jval_str(job->data, "pin.moved_from", NULL);
+	const char *doubt = jval_str(job->data, "pin.doubt", "unheard");
+	const char *says = "The head moved around your comment";
+
+	if (moved) {
+		buf_printf(
+			out,
+			"\n> [!NOTE]\n> The head moved from `%.7s` to `%.7s` around your comment; "
+			"this is about `%.7s`.\n",
+			moved, job->head_sha, job->head_sha);
+		return;
+	}
+	if (!str_eq(jval_str(job->data, "pin.source", ""), "api"))
+		return;
+	for (size_t i = 0; i < ARRAY_LEN(notes); i++)
+		if (str_eq(doubt, notes[i].doubt))
+			says = notes[i].says;
+	buf_printf(out,
+		   "\n> [!NOTE]\n> %s; the commit is the head that GitHub named when I asked.\n",
+		   says);
+}
+
 /* What a person must know about which commit and when, beside the headline. */
 static void put_notes(const struct render_view *view, struct buf *out)
 {
 	const struct job *job = view->job;
-	const char *moved = jval_str(job->data, "pin.moved_from", NULL);
-
 	const char *model = jval_str(job->data, "model.note", NULL);
 
 	if (job->created_at_ms - job->comment_at_ms > LATE_MS && !is_late(job)) {
@@ -119,16 +148,7 @@ static void put_notes(const struct render_view *view, struct buf *out)
 		buf_printf(out, "\n> [!NOTE]\n> Your comment of %s reached me at %s (UTC).\n", said,
 			   heard);
 	}
-	if (moved)
-		buf_printf(
-			out,
-			"\n> [!NOTE]\n> The head moved from `%.7s` to `%.7s` around your comment; "
-			"this is about `%.7s`.\n",
-			moved, job->head_sha, job->head_sha);
-	else if (str_eq(jval_str(job->data, "pin.source", ""), "api"))
-		buf_printf(out, "\n> [!NOTE]\n> I had not heard of a push to this pull request "
-				"before; the commit "
-				"is the head that GitHub named when I asked.\n");
+	put_commit_note(job, out);
 	if (model) {
 		buf_puts(out, "\n> [!NOTE]\n> ");
 		markdown_text(out, model, CELL_MAX);

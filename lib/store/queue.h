@@ -159,9 +159,10 @@ struct queue_counts {
 enum err_class queue_count(struct db *db, int64_t now_ms, struct queue_counts *out,
 			   struct err *err) MUST_CHECK;
 
-/* The newest head recorded from pull_request events not newer than `at_ms`; NOT_FOUND: none. */
-enum err_class queue_head(struct db *db, int64_t repo_id, int64_t pr, int64_t at_ms,
-			  char out_sha[65], struct err *err) MUST_CHECK;
+/* The heads that pull_request events have told of, newest first, at most 64:
+ * [{"sha","at_ms": GitHub's time,"action"}]. The caller drops *out. */
+enum err_class queue_heads(struct db *db, int64_t repo_id, int64_t pr, json_t **out,
+			   struct err *err) MUST_CHECK;
 
 /* A run that we made: the one of that id in this repository, else (run_id NULL) the newest that
  * succeeded at `sha` on the pull request. {"id","link","pr","sha","state","job","digest" of its

@@ -165,19 +165,28 @@ enum err_class queue_count(struct db *db, int64_t now_ms, struct queue_counts *o
 	return ERR_OK;
 }
 
-enum err_class queue_head(struct db *db, int64_t repo_id, int64_t pr, int64_t at_ms,
-			  char out_sha[65], struct err *err)
+enum err_class queue_heads(struct db *db, int64_t repo_id, int64_t pr, json_t **out,
+			   struct err *err)
 {
 	sqlite3_stmt *row AUTO_ROW = NULL;
+	AUTO_JSON json_t *list = json_array();
 	enum err_class class =
-		store_query(db, &row, STMT_HEAD_GET, err, B_INT(repo_id), B_INT(pr), B_INT(at_ms));
+		store_query(db, &row, STMT_HEADS_GET, err, B_INT(repo_id), B_INT(pr));
 
-	if (class == ERR_NOT_FOUND)
-		return err_code(err, class, "head.unknown",
-				"no head of the pull request is recorded");
-	if (class == ERR_OK)
-		str_copy(out_sha, 65, (const char *)sqlite3_column_text(row, 0));
-	return class;
+	while (class == ERR_OK) {
+		json_t *head = json_object();
+
+		jval_set_str(head, "sha", (const char *)sqlite3_column_text(row, 0));
+		jval_set_int(head, "at_ms", sqlite3_column_int64(row, 1));
+		jval_set_str(head, "action", (const char *)sqlite3_column_text(row, 2));
+		json_array_append_new(list, head);
+		class = store_next(db, &row, err);
+	}
+	if (class != ERR_NOT_FOUND)
+		return class;
+	err->class = ERR_OK;
+	*out = take(list);
+	return ERR_OK;
 }
 
 enum err_class queue_find_upload(struct db *db, int64_t repo_id, int64_t pr, const char *version_id,

@@ -21,7 +21,7 @@ NAME_OF = re.compile(r'#define (KUBE_[A-Z_]+)\s+"([a-z]+\.[a-z_]+)"')
 GIVEN = re.compile(r'return "([a-z]+\.[a-z_]+)";')
 OPERATOR_ONLY = {"event", "sandbox", "start", "store", "writer"}
 AT_THE_START = {"config.no_namespaces"}  # of the operator, though others of its kind reach people
-OWN_USE = {"github.none", "github.no_payload", "head.unknown"}  # answers that our own code acts upon
+OWN_USE = {"github.none", "github.no_payload"}  # answers that our own code acts upon
 TESTS = ["tests/scenarios/*.py", "tests/crash/*.py", "tests/unit/**/*.[ch]", "tests/golden/*",
          "tests/golden/rollouts/*"]
 

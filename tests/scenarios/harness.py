@@ -478,10 +478,13 @@ class Person:
         return Pull(self.scene, self.scene.repo, made)
 
     def pushes(self, files: dict, on=None, **more) -> str:
-        """A commit on the pull request's branch; its SHA."""
+        """A commit on the pull request's branch; its SHA. GitHub's dates have whole seconds, and what happens within
+        the same one cannot be told apart: people are slower than that."""
         pull = on or self.scene.pull
-        return self.scene.github.post(f"{pull.path}/push", user=self.login, files=files,
-                                      **more)["head_sha"]
+        self.scene.github.post("time", advance=1)
+        made = self.scene.github.post(f"{pull.path}/push", user=self.login, files=files, **more)
+        self.scene.github.post("time", advance=1)
+        return made["head_sha"]
 
     def closes(self, pull=None) -> None:
         self.scene.github.post(f"{(pull or self.scene.pull).path}/close", user=self.login)

@@ -129,13 +129,12 @@ def test_runs_and_their_models(scene, bot, ann, ben):
 
 def test_a_push_between_the_comment_and_its_arrival(scene, bot, ann, ben):
     models.has_run(scene, ann, 1)
-    payload = scene.comment_payload(ben, "/deploy")
-    scene.github.advance(5)
+    old, payload = scene.pull.head, scene.comment_payload(ben, "/deploy")
     head = ann.pushes({"notes.md": "Six neighbours.\n"})
     scene.webhooks_are_idle()
     scene.hook("issue_comment", payload)
     assert bot.ends() == "-1"
-    bot.answer("`deploy.sha_unproven`", f"`/deploy --sha {head}`", patience=3)
+    bot.answer("`deploy.head_moved`", f"moved from `{old[:7]}` to `{head[:7]}`", f"`/deploy --sha {head}`", patience=3)
     models.has_run(scene, ann, 2)
     accepts(scene, f"/deploy --sha {head}")
 

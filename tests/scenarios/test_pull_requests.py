@@ -48,53 +48,6 @@ def test_issues_are_not_pull_requests(scene, bot, ann):
     assert bot.jobs() == []
 
 
-def test_a_sha_must_be_the_head(scene, bot, ann):
-    old = scene.pull.head
-    new = ann.pushes({"b.md": "b\n"})
-    scene.webhooks_are_idle()
-    for sha in (old, "1234567"):
-        ann.comments(f"/build --sha {sha}")
-        assert bot.ends() == "-1"
-        bot.answer("`pin.not_this_pull`", f"`/build --sha {new[:12]}`")
-    ann.comments(f"/build --sha {new[:7]}")
-    assert bot.ends() == "rocket"
-    bot.answer(f"commit `{new[:7]}`")
-
-
-def test_a_push_before_the_comment_is_heard_of_later(scene, bot, ann):
-    """The webhook of the push comes after the comment: GitHub's API names the head."""
-    old = scene.pull.head
-    scene.github.fault("delay", on="webhook", event="pull_request", action="synchronize", seconds=2)
-    new = ann.pushes({"b.md": "b\n"})
-    ann.comments("/build")
-    assert bot.ends() == "rocket"
-    said = bot.answer(f"commit `{new[:7]}`")
-    assert f"moved from `{old[:7]}` to `{new[:7]}` around your comment" in said
-
-
-def test_a_push_between_comment_and_handling_is_not_what_was_meant(scene, bot, ann):
-    """The comment arrives after a push that followed it: what runs is named plainly."""
-    old = scene.pull.head
-    scene.github.fault("delay", on="webhook", event="issue_comment", action="created", seconds=1.5)
-    ann.comments("/build")
-    scene.github.post("time", advance=2)  # dates have whole seconds
-    new = ann.pushes({"b.md": "b\n"})
-    assert bot.ends() == "rocket"
-    said = bot.answer("/build")
-    assert f"commit `{old[:7]}`" in said or f"moved from `{old[:7]}` to `{new[:7]}`" in said
-
-
-def test_github_still_shows_the_old_head(scene, bot, ann):
-    """A read that is behind: the push that was heard of counts, and is what is built."""
-    head = ann.pushes({"b.md": "b\n"})
-    scene.webhooks_are_idle()
-    scene.github.fault("stale_read", "GET", r"/pulls/1$", times=2, seconds=3600)
-    ann.comments("/build")
-    assert bot.ends() == "rocket"
-    bot.answer(head[:7])
-    assert bot.jobs()[0]["head_sha"] == head and scene.github.get("faults")["pending"] == []
-
-
 def test_a_pull_request_that_github_does_not_know_yet(scene, bot, ann):
     """Told of by a webhook, not yet to be read."""
     scene.github.fault("stale_read", "GET", r"/pulls/2$", times=2, seconds=3600)

@@ -50,7 +50,10 @@ struct trace_case {
 						 "\"9f8e7d6a1b2c3d4e5f60718293a4b5c6d7e8f901\","   \
 						 "\"head_repo_id\":1,\"base_repo_id\":1" extra "}" \
 	}
-#define PINNED PULL(",\"recorded_sha\":\"9f8e7d6a1b2c3d4e5f60718293a4b5c6d7e8f901\"")
+/* Pushed before the comment, which comes at the start. */
+#define PINNED                                                                                     \
+	PULL(",\"pushes\":{\"opened_at_ms\":500000},\"heads\":[{\"at_ms\":600000,\"sha\":"         \
+	     "\"9f8e7d6a1b2c3d4e5f60718293a4b5c6d7e8f901\"}]")
 #define CHECKED_OUT                                                                                \
 	{                                                                                          \
 		.effect = "repo.checkout", .data = "{\"files\":3}", .advance_ms = 1000             \
@@ -274,6 +277,7 @@ static inline void player_start(struct player *player, const struct trace_case *
 		.line = str_dup("/x"),
 		.data = json_object(),
 		.rules = &rules,
+		.comment_at_ms = START_MS,
 		.deadline_at_ms = script->deadline_ms ? START_MS + script->deadline_ms : INT64_MAX};
 	assert_int_equal(jval_parse(&player->job.args, script->args, strlen(script->args), &err),
 			 0);
