@@ -10,7 +10,7 @@
 #include "lib/base/jval.h"
 #include "lib/base/str.h"
 #include "lib/commands/commands.h"
-#include "lib/core/policy.h"
+#include "lib/core/policy_decide.h"
 
 void common_ask(struct update *out, enum effect_kind kind, json_t *take_args)
 {

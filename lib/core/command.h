@@ -35,6 +35,13 @@ struct command_flag {
 
 struct step;
 
+/* How a policy speaks of a command (lib/core/policy.h). */
+enum command_scope {
+	SCOPE_REPOSITORY,  /* `commands.NAME` of the policy */
+	SCOPE_ENVIRONMENT, /* `environments.ENV.RULE` */
+	SCOPE_ALWAYS,	   /* no policy takes it away: only `right` counts */
+};
+
 struct command {
 	const char *name;		  /* "build_run" */
 	const char *summary;		  /* one sentence, for /help */
@@ -43,9 +50,13 @@ struct command {
 	const char *arg_name;		  /* positional, "VERSION"; NULL: takes none */
 	enum flag_type arg_type;
 	bool arg_required;
-	enum right right;	  /* what a person needs when no policy says otherwise */
-	bool read_only;		  /* changes nothing: does not wait for the pull request's order */
-	bool on_closed;		  /* allowed on closed and merged pull requests */
+	enum right right; /* what a person needs when no policy says otherwise */
+	bool read_only;	  /* changes nothing: does not wait for the pull request's order */
+	bool on_closed;	  /* allowed on closed and merged pull requests */
+	enum command_scope scope;
+	const char *rule;	  /* SCOPE_ENVIRONMENT: "deploy", "rollback", "lock" */
+	const char *environment;  /* SCOPE_ENVIRONMENT: the only one; NULL: the argument */
+	const char *const *parts; /* it is allowed if these are, unless the policy names it; NULL */
 	const struct step *steps; /* ends with a NULL name */
 };
 

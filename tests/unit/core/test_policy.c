@@ -1,6 +1,6 @@
 /* Who may: the full table of rights against persons, and everything that is missing or does not
  * fit. */
-#include "lib/core/policy.h"
+#include "lib/core/policy_decide.h"
 
 #include "tests/unit/cases.h"
 

@@ -1,6 +1,7 @@
-/* policy.c - see policy.h. Each right is read from its own boolean and none is derived from
- * another: an answer with "admin" but without "push" does not allow what needs write permission. */
-#include "lib/core/policy.h"
+/* policy_decide.c - see policy_decide.h. Each right is read from its own boolean and none is
+ * derived from another: an answer with "admin" but without "push" does not allow what needs write
+ * permission. */
+#include "lib/core/policy_decide.h"
 
 #include <stddef.h>
 
