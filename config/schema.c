@@ -434,14 +434,12 @@ static json_t *read_tree(const struct schema *schema, const struct yaml_node *ro
 	return result;
 }
 
-/* The place is in front of the message: "line 3, column 7: ...". */
 static void fault_from_yaml(struct schema_faults *faults, const struct err *err)
 {
-	int line = 1, column = 1, used = 0;
+	int line, column;
+	const char *why = yaml_fault_place(err, &line, &column);
 
-	if (sscanf(err->msg, "line %d, column %d: %n", &line, &column, &used) != 2)
-		used = 0;
-	schema_fault(faults, line, column, "%s", err->msg + used);
+	schema_fault(faults, line, column, "%s", why);
 }
 
 json_t *schema_read(const struct schema *schema, const char *text, size_t len, json_t *lines,

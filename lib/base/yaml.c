@@ -9,6 +9,7 @@
 #include "lib/base/yaml.h"
 
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <yaml.h>
@@ -389,6 +390,16 @@ static void tree_free(struct yaml_node *take_root)
 		if (child)
 			open[depth++] = child;
 	}
+}
+
+const char *yaml_fault_place(const struct err *err, int *line, int *column)
+{
+	int used = 0;
+
+	*line = *column = 1;
+	if (sscanf(err->msg, "line %9d, column %9d: %n", line, column, &used) != 2)
+		used = 0;
+	return err->msg + used;
 }
 
 void yaml_docs_free(struct yaml_node **take_docs, size_t count)

@@ -28,6 +28,8 @@ struct yaml_node {
 /* Parses every document of the text. USER with "line L, column C: ..." on the first fault. */
 enum err_class yaml_parse(struct yaml_node ***out_docs, size_t *out_count, const char *text,
 			  size_t len, struct err *err) MUST_CHECK;
+/* The sentence of such a fault without its place, which goes into line and column. */
+const char *yaml_fault_place(const struct err *err, int *line, int *column);
 /* Not "yaml_free": libyaml exports a function of that name and would call ours. */
 void yaml_docs_free(struct yaml_node **take_docs, size_t count);
 

@@ -21,5 +21,6 @@ const struct command command_build = {
 	.examples = examples,
 	.flags = flags,
 	.right = RIGHT_WRITE,
+	.uses = USE_BUILD,
 	.steps = steps,
 };

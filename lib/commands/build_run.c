@@ -15,6 +15,7 @@ static const struct command_flag flags[] = {
 static const char *const examples[] = {"/build_run", "/build_run --param neighbors=5 --no-cache",
 				       NULL};
 
+static const char *const parts[] = {"build", "run", NULL};
 static const struct step steps[] = {
 	STEP_AUTHORIZE, STEP_PIN,      STEP_CHECKOUT,	STEP_SETTINGS,	 STEP_COMPILE,
 	STEP_CONFIRM,	STEP_PIPELINE, STEP_UPLOAD,	STEP_EXPERIMENT, STEP_CREATE_RUN,
@@ -27,5 +28,7 @@ const struct command command_build_run = {
 	.examples = examples,
 	.flags = flags,
 	.right = RIGHT_WRITE,
+	.uses = USE_BUILD | USE_RUN,
+	.parts = parts,
 	.steps = steps,
 };

@@ -149,8 +149,17 @@ void common_authorize(const struct job *job, const struct effect_result *last, i
 		      struct update *out)
 {
 	const struct command *command = command_by_name(&commands, job->command);
+	AUTO_POLICY struct policy *policy = policy_default();
+	const struct policy_ceilings ceilings = {0};
+	struct policy_decision decision;
 	struct policy_person person;
-	const char *why = "";
+	struct policy_question question = {
+		.command = command,
+		.table = &commands,
+		.actor_id = job->actor_id,
+		.person = &person,
+		.origin = POLICY_ORIGIN_LATER,
+	};
 
 	(void)now_ms;
 	must(command);
@@ -159,11 +168,13 @@ void common_authorize(const struct job *job, const struct effect_result *last, i
 		return;
 	}
 	person = person_of(last->data);
-	if (policy_allows(command->right, &person, job->actor_id, &why))
+	question.environment = policy_environment_of(command, job->args);
+	policy_decide(&decision, policy, &ceilings, &question);
+	if (decision.verdict == POLICY_ALLOW)
 		common_next(job, out);
 	else
-		common_end(out, JOB_FAILED, "denied.permission", "%s `/%s` was not run.", why,
-			   command->name);
+		common_end(out, JOB_FAILED, decision.code, "%s `/%s` was not run.",
+			   decision.sentence, command->name);
 }
 
 /* The right may have gone while the job waited or compiled: asked again before anything changes. */

@@ -28,5 +28,8 @@ const struct command command_deploy = {
 	.arg_name = "ENV",
 	.arg_type = FLAG_NAME,
 	.right = RIGHT_MAINTAIN,
+	.uses = USE_DEPLOY,
+	.scope = SCOPE_ENVIRONMENT,
+	.rule = "deploy",
 	.steps = steps,
 };

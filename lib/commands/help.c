@@ -70,6 +70,7 @@ const struct command command_help = {
 	.arg_name = "COMMAND",
 	.arg_type = FLAG_NAME,
 	.right = RIGHT_ANYONE,
+	.scope = SCOPE_ALWAYS,
 	.read_only = true,
 	.on_closed = true,
 	.steps = steps,

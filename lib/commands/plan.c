@@ -138,6 +138,7 @@ const struct command command_plan = {
 	.arg_name = "ENV",
 	.arg_type = FLAG_NAME,
 	.right = RIGHT_WRITE,
+	.uses = USE_BUILD,
 	.read_only = true,
 	.steps = steps,
 };

@@ -273,6 +273,8 @@ const struct command command_rollback = {
 	.arg_type = FLAG_NAME,
 	.arg_required = true,
 	.right = RIGHT_MAINTAIN,
+	.scope = SCOPE_ENVIRONMENT,
+	.rule = "rollback",
 	.on_closed = true,
 	.steps = steps,
 };

@@ -30,5 +30,6 @@ const struct command command_run = {
 	.arg_name = "VERSION",
 	.arg_type = FLAG_NAME,
 	.right = RIGHT_WRITE,
+	.uses = USE_RUN,
 	.steps = steps,
 };

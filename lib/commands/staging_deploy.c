@@ -23,5 +23,9 @@ const struct command command_staging_deploy = {
 	.examples = examples,
 	.flags = flags,
 	.right = RIGHT_MAINTAIN,
+	.uses = USE_DEPLOY,
+	.scope = SCOPE_ENVIRONMENT,
+	.rule = "deploy",
+	.environment = "staging",
 	.steps = steps,
 };

@@ -300,6 +300,7 @@ const struct command command_status = {
 	.examples = examples,
 	.flags = flags,
 	.right = RIGHT_READ,
+	.scope = SCOPE_ALWAYS,
 	.read_only = true,
 	.on_closed = true,
 	.steps = steps,

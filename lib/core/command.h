@@ -42,6 +42,9 @@ enum command_scope {
 	SCOPE_ALWAYS,	   /* no policy takes it away: only `right` counts */
 };
 
+/* What a command does with the code of the pull request: whether forks may. */
+enum command_use { USE_NOTHING = 0, USE_BUILD = 1, USE_RUN = 2, USE_DEPLOY = 4 };
+
 struct command {
 	const char *name;		  /* "build_run" */
 	const char *summary;		  /* one sentence, for /help */
@@ -53,6 +56,7 @@ struct command {
 	enum right right; /* what a person needs when no policy says otherwise */
 	bool read_only;	  /* changes nothing: does not wait for the pull request's order */
 	bool on_closed;	  /* allowed on closed and merged pull requests */
+	unsigned uses;	  /* USE_BUILD | ... */
 	enum command_scope scope;
 	const char *rule;	  /* SCOPE_ENVIRONMENT: "deploy", "rollback", "lock" */
 	const char *environment;  /* SCOPE_ENVIRONMENT: the only one; NULL: the argument */

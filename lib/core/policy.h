@@ -12,15 +12,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "lib/base/buf.h"
 #include "lib/core/command.h"
 
 enum {
 	POLICY_TEXT_MAX = 64 << 10, /* bytes of the file */
-	POLICY_NAMES_MAX = 50,	    /* teams, users or roles of one rule */
+	POLICY_TEAMS_MAX = 10,	    /* of one rule: each may cost a call */
+	POLICY_USERS_MAX = 50,	    /* of one rule */
+	POLICY_ROLES_MAX = 20,
 	POLICY_ENVIRONMENTS_MAX = 20,
 	POLICY_METRICS_MAX = 50,
 	POLICY_WINDOWS_MAX = 20,
 	POLICY_STEPS_MAX = 20,
+	POLICY_APPROVALS_MAX = 20,
 	POLICY_FAULTS_MAX = 20, /* that are kept */
 };
 
@@ -130,7 +134,10 @@ void policy_free(struct policy *take_policy);
 void policy_free_ptr(struct policy **policy);
 #define AUTO_POLICY __attribute__((cleanup(policy_free_ptr)))
 
-/* Gives every user of this login the id; logins differ in more than case. */
+/* "NAME:LINE:COLUMN: text" for each fault. */
+void policy_report(const struct policy *policy, const char *name, struct buf *out);
+
+/* Gives every user of this login (in any case) the id. */
 void policy_set_user(struct policy *policy, const char *login, int64_t id);
 /* All logins of the file, each once, an array of text; the caller drops it. */
 json_t *policy_logins(const struct policy *policy) MUST_CHECK;

@@ -57,10 +57,10 @@ struct policy_person {
 	size_t team_count;
 };
 
-/* Commands of a person in a time: how often `command` (or one that contains it) was given. */
+/* How often the person gave the commands that a quota counts. */
 struct policy_use {
-	const char *command;
-	int64_t period_ms, count;
+	const char *key; /* of policy_needs */
+	int64_t count;
 };
 
 enum policy_origin {
@@ -98,7 +98,7 @@ void policy_decide(struct policy_decision *out, const struct policy *policy,
 		   const struct policy_ceilings *ceilings, const struct policy_question *question);
 
 /* What has to be asked before policy_decide can answer:
- * {"teams": [slug], "uses": [{"command","commands": [names that count],"period_ms"}]}; the caller
+ * {"teams": [slug], "uses": [{"key","commands": [names that count],"period_ms"}]}; the caller
  * drops it. */
 json_t *policy_needs(const struct policy *policy, const struct policy_ceilings *ceilings,
 		     const struct policy_question *question) MUST_CHECK;
@@ -119,8 +119,10 @@ struct policy_terms {
 	const char *method;    /* NULL: not said */
 	const char *namespace; /* NULL: any that no other environment has */
 };
+/* `command`: the one that deploys there. */
 void policy_terms(struct policy_terms *out, const struct policy *policy,
-		  const struct policy_ceilings *ceilings, const char *environment);
+		  const struct policy_ceilings *ceilings, const struct command *command,
+		  const char *environment);
 /* The environment whose namespace this is by the policy; NULL: nobody's. */
 const char *policy_namespace_owner(const struct policy *policy, const char *namespace);
 
@@ -137,10 +139,5 @@ const char *policy_fork_name(enum policy_fork fork); /* "ok-to-run" */
 void policy_cuts(const struct policy *policy, const struct policy_ceilings *ceilings,
 		 const struct command_table *table, void (*each)(void *arg, const char *sentence),
 		 void *arg);
-
-/* The rights of a person alone: true when `person` (NULL: GitHub gave no answer) has the right.
- * Otherwise *why is a static sentence for the person; NULL when allowed. */
-bool policy_allows(enum right needed, const struct policy_person *person, int64_t expected_user_id,
-		   const char **why);
 
 #endif

@@ -46,7 +46,7 @@ def test_a_login_that_somebody_else_has_now(scene, bot, ann):
     scene.github.post("users", login="ann", id=987654321)
     scene.github.post("repos/lab/iris/permissions", login="ann", role="write")
     assert scene.hook("issue_comment", made)["status"] == 202
-    bot.says("`denied.permission`", "is not the one that has this name now")
+    bot.says("`denied.identity`", "is not the one that has this name now")
     assert scene.kubeflow.runs() == []
 
 
@@ -54,7 +54,7 @@ def test_a_person_who_is_gone(scene, bot, ann):
     made = scene.comment_payload(ann, "/build_run")
     made["comment"]["user"]["login"] = made["sender"]["login"] = "nobody-here"
     assert scene.hook("issue_comment", made)["status"] == 202
-    bot.says("`denied.permission`")
+    bot.says("`denied.unverified`")
     assert scene.kubeflow.runs() == []
 
 
@@ -102,7 +102,7 @@ def test_permission_is_asked_again_when_github_stumbles(scene, bot, ann, name):
     ann.comments("/build")
     assert bot.ends() == "rocket" if name != "an empty object" else "-1"
     if name == "an empty object":
-        bot.answer("`denied.permission`", "could not be verified")
+        bot.answer("`denied.unverified`", "could not be verified")
 
 
 @pytest.mark.scene(config={"limits": {"patience": "1500ms"}})
@@ -115,7 +115,7 @@ def test_permission_that_cannot_be_asked_for_too_long_is_no_permission(scene, bo
     assert scene.kubeflow.get("state")["pipelines"] == 0
 
 
-@pytest.mark.parametrize("status, code", [(404, "`denied.permission`"), (403, "`github.denied`")])
+@pytest.mark.parametrize("status, code", [(404, "`denied.unverified`"), (403, "`github.denied`")])
 def test_permission_that_github_does_not_tell_is_no_permission(scene, bot, ann, status, code):
     scene.github.fault("status", "GET", r"/permission$", times=-1, status=status, body={"message": "Not here"})
     ann.comments("/build")

@@ -92,7 +92,7 @@ static const struct trace_case cases[] = {
 	 .args = "{}",
 	 .answers = {{.effect = "github.permission",
 		      .data = "{\"user_id\":8,\"pull\":true,\"push\":true}"}},
-	 .want = "authorize asks github.permission\nend failed denied.permission\n"},
+	 .want = "authorize asks github.permission\nend failed denied.identity\n"},
 	{.name = "rights lost while it compiled",
 	 .command = "build",
 	 .args = "{}",

@@ -1,92 +1,877 @@
-/* Who may: the full table of rights against persons, and everything that is missing or does not
- * fit. */
+/* Who may: all combinations of policy, command, environment, level, team and fork against a table
+ * of what each rule asks for; attacks; and that no policy comes past the ceilings. */
 #include "lib/core/policy_decide.h"
 
+#include "lib/base/jval.h"
+#include "lib/base/str.h"
 #include "tests/unit/cases.h"
+#include "tests/unit/core/policy_commands.h"
+#include "tests/unit/core/policy_sound.h"
 
-enum { ME = 1000001, ROWS = RIGHT_ADMIN + 1 };
+enum { ME = 1000001, DAY_MS = 86400000 };
 
-/* A letter per right that is allowed: a(nyone) r(ead) t(riage) w(rite) m(aintain) A(dmin). */
+static const struct policy_ceilings no_ceilings = {0};
+
+static struct policy *read_text(const char *text)
+{
+	return text ? policy_read(text, strlen(text), ".github/kfops.yaml", some_table())
+		    : policy_default();
+}
+
+static void read_ceilings(struct policy_ceilings *out, const char *json, const char *repo)
+{
+	json_t *list = NULL;
+	struct err err;
+
+	assert_int_equal(jval_parse(&list, json, strlen(json), &err), ERR_OK);
+	policy_ceilings_read(out, list, repo);
+	json_decref(list);
+}
+
+/* --- levels --- */
+
 static const struct {
 	const char *name;
 	struct policy_person person;
-	const char *allowed;
-} persons[] = {
-	{"stranger", {.user_id = ME}, "a"},
-	{"reader", {.user_id = ME, .pull = true}, "ar"},
-	{"triager", {.user_id = ME, .pull = true, .triage = true}, "art"},
-	{"writer", {.user_id = ME, .pull = true, .triage = true, .push = true}, "artw"},
+	enum right has;
+} levels[] = {
+	{"stranger", {.user_id = ME}, RIGHT_ANYONE},
+	{"reader", {.user_id = ME, .pull = true}, RIGHT_READ},
+	{"triager", {.user_id = ME, .pull = true, .triage = true}, RIGHT_TRIAGE},
+	{"writer", {.user_id = ME, .pull = true, .triage = true, .push = true}, RIGHT_WRITE},
 	{"maintainer",
 	 {.user_id = ME, .pull = true, .triage = true, .push = true, .maintain = true},
-	 "artwm"},
-	{"admin", {ME, true, true, true, true, true}, "artwmA"},
-	{"admin without push in the answer", {.user_id = ME, .admin = true}, "aA"},
-	{"push without pull in the answer", {.user_id = ME, .push = true}, "aw"},
-	{"attack 25: login taken by another account", {ME + 1, true, true, true, true, true}, "a"},
-	{"answer without an id", {0, true, true, true, true, true}, "a"},
-	{"answer with a negative id", {-ME, true, true, true, true, true}, "a"},
+	 RIGHT_MAINTAIN},
+	{"admin",
+	 {.user_id = ME,
+	  .pull = true,
+	  .triage = true,
+	  .push = true,
+	  .maintain = true,
+	  .admin = true},
+	 RIGHT_ADMIN},
 };
 
-static void test_table(void **state)
+/* --- all combinations --- */
+
+static const char *const policies[] = {
+	NULL,
+	"commands:\n"
+	"  build: { permission: triage }\n"
+	"  run: { permission: write, teams: [ml] }\n"
+	"forks: { build: ok-to-run, run: never, deploy: ok-to-run }\n"
+	"environments:\n"
+	"  staging: { deploy: { permission: write } }\n"
+	"  production: { deploy: { teams: [ml] }, rollback: { permission: write }, approvals: 1 "
+	"}\n",
+	"commands: { build_run: { permission: admin }, logs: { teams: [ml] } }\n"
+	"environments: { production: { lock: { permission: read } } }\n",
+	"commands: { run: { permision: write } }\n",
+};
+
+/* What a policy asks for a command: the permission, the team, what a fork needs. */
+static const struct {
+	int policy;
+	const char *command, *environment;
+	enum right right;
+	bool team;
+	enum policy_fork fork;
+	int approvals;
+} asked[] = {
+	/* no file: the defaults of the documentation */
+	{0, "build", NULL, RIGHT_WRITE, false, POLICY_FORK_OK_TO_RUN, 0},
+	{0, "run", NULL, RIGHT_WRITE, false, POLICY_FORK_OK_TO_RUN, 0},
+	{0, "build_run", NULL, RIGHT_WRITE, false, POLICY_FORK_OK_TO_RUN, 0},
+	{0, "logs", NULL, RIGHT_WRITE, false, POLICY_FORK_UNSET, 0},
+	{0, "deploy", "production", RIGHT_MAINTAIN, false, POLICY_FORK_NEVER, 0},
+	{0, "deploy", "staging", RIGHT_MAINTAIN, false, POLICY_FORK_NEVER, 0},
+	{0, "staging_deploy", "staging", RIGHT_MAINTAIN, false, POLICY_FORK_NEVER, 0},
+	{0, "rollback", "production", RIGHT_MAINTAIN, false, POLICY_FORK_UNSET, 0},
+	{0, "lock", "staging", RIGHT_MAINTAIN, false, POLICY_FORK_UNSET, 0},
+	/* a file with everything */
+	{1, "build", NULL, RIGHT_TRIAGE, false, POLICY_FORK_OK_TO_RUN, 0},
+	{1, "run", NULL, RIGHT_WRITE, true, POLICY_FORK_NEVER, 0},
+	{1, "build_run", NULL, RIGHT_WRITE, true, POLICY_FORK_NEVER, 0},
+	{1, "logs", NULL, RIGHT_WRITE, false, POLICY_FORK_UNSET, 0},
+	{1, "deploy", "production", RIGHT_READ, true, POLICY_FORK_OK_TO_RUN, 1},
+	{1, "deploy", "staging", RIGHT_WRITE, false, POLICY_FORK_OK_TO_RUN, 0},
+	{1, "staging_deploy", "staging", RIGHT_WRITE, false, POLICY_FORK_OK_TO_RUN, 0},
+	{1, "deploy", "elsewhere", RIGHT_MAINTAIN, false, POLICY_FORK_OK_TO_RUN, 0},
+	{1, "rollback", "production", RIGHT_WRITE, false, POLICY_FORK_UNSET, 0},
+	{1, "rollback", "staging", RIGHT_WRITE, false, POLICY_FORK_UNSET, 0},
+	{1, "lock", "production", RIGHT_READ, true, POLICY_FORK_UNSET, 0},
+	/* a word of its own for build_run; lock without deploy */
+	{2, "build_run", NULL, RIGHT_ADMIN, false, POLICY_FORK_OK_TO_RUN, 0},
+	{2, "build", NULL, RIGHT_WRITE, false, POLICY_FORK_OK_TO_RUN, 0},
+	{2, "logs", NULL, RIGHT_READ, true, POLICY_FORK_UNSET, 0},
+	{2, "lock", "production", RIGHT_READ, false, POLICY_FORK_UNSET, 0},
+	{2, "deploy", "production", RIGHT_MAINTAIN, false, POLICY_FORK_NEVER, 0},
+};
+
+static enum policy_verdict expected(size_t row, enum right has, enum policy_membership member,
+				    enum policy_origin origin, int approvals)
 {
-	static const char letters[] = "artwmA";
+	bool fork = origin == POLICY_ORIGIN_FORK || origin == POLICY_ORIGIN_FORK_OK;
+
+	if (has < asked[row].right)
+		return POLICY_DENY;
+	if (asked[row].team && member != POLICY_MEMBER_YES)
+		return member == POLICY_MEMBER_NO ? POLICY_DENY : POLICY_UNKNOWN;
+	if (asked[row].fork && origin == POLICY_ORIGIN_UNKNOWN)
+		return POLICY_UNKNOWN;
+	if (asked[row].fork == POLICY_FORK_NEVER && fork)
+		return POLICY_DENY;
+	if (asked[row].fork && origin == POLICY_ORIGIN_FORK)
+		return POLICY_NEEDS_APPROVAL;
+	return asked[row].approvals > approvals ? POLICY_NEEDS_APPROVAL : POLICY_ALLOW;
+}
+
+static void check(const struct policy *policy, size_t row, size_t level,
+		  enum policy_membership member, enum policy_origin origin)
+{
+	struct policy_team team = {"ml", member};
+	struct policy_person person = levels[level].person;
+	struct policy_question question = {
+		.command = command_by_name(some_table(), asked[row].command),
+		.table = some_table(),
+		.environment = asked[row].environment,
+		.actor_id = ME,
+		.person = &person,
+		.origin = origin,
+	};
+	struct policy_decision decision;
+
+	person.teams = &team;
+	person.team_count = 1;
+	for (question.approvals = 0; question.approvals < 2; question.approvals++) {
+		enum policy_verdict want =
+			expected(row, levels[level].has, member, origin, question.approvals);
+
+		policy_decide(&decision, policy, &no_ceilings, &question);
+		policy_sound(policy, &no_ceilings, &question, &decision);
+		if (decision.verdict != want)
+			print_message("policy %d, /%s %s, %s, member %d, origin %d: %s (%s)\n",
+				      asked[row].policy, asked[row].command, asked[row].environment,
+				      levels[level].name, member, origin,
+				      policy_verdict_name(decision.verdict), decision.rule);
+		assert_int_equal(decision.verdict, want);
+		assert_true(decision.rule[0]);
+	}
+}
+
+static void test_all_combinations(void **state)
+{
+	(void)state;
+	for (size_t row = 0; row < ARRAY_LEN(asked); row++) {
+		AUTO_POLICY struct policy *policy = read_text(policies[asked[row].policy]);
+
+		assert_int_equal(policy->fault_count, 0);
+		for (size_t level = 0; level < ARRAY_LEN(levels); level++)
+			for (int member = 0; member <= POLICY_MEMBER_YES; member++)
+				for (int origin = 0; origin <= POLICY_ORIGIN_FORK_OK; origin++)
+					check(policy, row, level, (enum policy_membership)member,
+					      (enum policy_origin)origin);
+	}
+}
+
+/* A file with a fault: all commands, all people. */
+static void test_faulty_policy(void **state)
+{
+	AUTO_POLICY struct policy *policy = read_text(policies[3]);
+	struct policy_decision decision;
 
 	(void)state;
-	for (size_t i = 0; i < sizeof persons / sizeof persons[0]; i++)
-		for (int right = 0; right < ROWS; right++) {
-			bool want = strchr(persons[i].allowed, letters[right]) != NULL;
-			const char *why = "unset";
+	assert_int_equal(policy->fault_count, 1);
+	for (size_t i = 0; i < SOME_COMMANDS; i++)
+		for (size_t level = 0; level < ARRAY_LEN(levels); level++) {
+			struct policy_question question = {.command = &some_commands[i],
+							   .table = some_table(),
+							   .environment = "production",
+							   .actor_id = ME,
+							   .person = &levels[level].person,
+							   .origin = POLICY_ORIGIN_BRANCH};
+			bool always = some_commands[i].scope == SCOPE_ALWAYS;
+			bool told = levels[level].has >= RIGHT_MAINTAIN;
 
-			print_message("%s: %s\n", persons[i].name, right_name(right));
-			assert_int_equal(policy_allows(right, &persons[i].person, ME, &why), want);
-			assert_int_equal(why == NULL, want);
+			policy_decide(&decision, policy, &no_ceilings, &question);
+			policy_sound(policy, &no_ceilings, &question, &decision);
+			if (always) {
+				assert_int_equal(decision.verdict == POLICY_ALLOW,
+						 levels[level].has >= some_commands[i].right);
+				continue;
+			}
+			assert_int_equal(decision.verdict, POLICY_DENY);
+			assert_string_equal(decision.code, "policy.invalid");
+			assert_int_equal(strstr(decision.sentence, "permision") != NULL, told);
+			assert_int_equal(strstr(decision.sentence, "line 1, column 20") != NULL,
+					 told);
 		}
 }
 
-static void test_nothing_known(void **state)
-{
-	static const struct policy_person admin = {0, true, true, true, true, true};
-	const char *why;
+/* --- single answers, with code and sentence --- */
 
+static const struct {
+	const char *name, *policy, *ceilings, *command, *environment;
+	struct policy_person person;
+	const char *verdict, *code, *sentence, *rule;
+	struct policy_use use;
+} answers[] = {
+	{"attack 25: the login is another account's now",
+	 NULL,
+	 "[]",
+	 "build",
+	 NULL,
+	 {.user_id = ME + 1, .push = true},
+	 "deny",
+	 "denied.identity",
+	 "has this name now",
+	 "the person",
+	 {0}},
+	{"an answer without an id",
+	 NULL,
+	 "[]",
+	 "build",
+	 NULL,
+	 {.push = true},
+	 "unknown",
+	 "denied.unverified",
+	 "could not be verified",
+	 "the person",
+	 {0}},
+	{"an answer with a negative id",
+	 NULL,
+	 "[]",
+	 "build",
+	 NULL,
+	 {.user_id = -ME, .push = true},
+	 "unknown",
+	 "denied.unverified",
+	 "could not be verified",
+	 "the person",
+	 {0}},
+	{"admin without push in the answer",
+	 NULL,
+	 "[]",
+	 "build",
+	 NULL,
+	 {.user_id = ME, .admin = true},
+	 "deny",
+	 "denied.permission",
+	 "This needs write permission on this repository, which its maintainers can give.",
+	 "default of /build",
+	 {0}},
+	{"a permission of the file",
+	 "commands:\n  build: { permission: admin }\n",
+	 "[]",
+	 "build",
+	 NULL,
+	 {.user_id = ME, .push = true},
+	 "deny",
+	 "denied.permission",
+	 "admin permission",
+	 "commands.build, line 2",
+	 {0}},
+	{"attack 24: a team that nobody knows",
+	 "commands: { run: { teams: [gone] } }\n",
+	 "[]",
+	 "run",
+	 NULL,
+	 {.user_id = ME, .pull = true, .admin = true},
+	 "unknown",
+	 "denied.team_unknown",
+	 "`gone`",
+	 "commands.run, line 1",
+	 {0}},
+	{"a user, by id",
+	 "commands: { run: { users: [ann] } }\n",
+	 "[]",
+	 "run",
+	 NULL,
+	 {.user_id = ME, .pull = true},
+	 "allow",
+	 "",
+	 "",
+	 "commands.run, line 1",
+	 {0}},
+	{"a user who has another id",
+	 "commands: { run: { users: [bob] } }\n",
+	 "[]",
+	 "run",
+	 NULL,
+	 {.user_id = ME, .pull = true, .push = true},
+	 "deny",
+	 "denied.team",
+	 "The policy allows this to others (commands.run, line 1): user `bob`.",
+	 "commands.run, line 1",
+	 {0}},
+	{"a user whose login was never resolved",
+	 "commands: { run: { users: [zoe] } }\n",
+	 "[]",
+	 "run",
+	 NULL,
+	 {.user_id = ME, .pull = true},
+	 "deny",
+	 "denied.team",
+	 "user `zoe`",
+	 "commands.run, line 1",
+	 {0}},
+	{"a custom role",
+	 "commands: { run: { roles: [Release manager] } }\n",
+	 "[]",
+	 "run",
+	 NULL,
+	 {.user_id = ME, .pull = true, .role = "Release manager"},
+	 "allow",
+	 "",
+	 "",
+	 "commands.run, line 1",
+	 {0}},
+	{"another custom role",
+	 "commands: { run: { roles: [Release manager] } }\n",
+	 "[]",
+	 "run",
+	 NULL,
+	 {.user_id = ME, .pull = true, .role = "release manager"},
+	 "deny",
+	 "denied.team",
+	 "role `Release manager`",
+	 "commands.run, line 1",
+	 {0}},
+	{"listed, but without the permission",
+	 "commands: { run: { permission: write, users: [ann] } }\n",
+	 "[]",
+	 "run",
+	 NULL,
+	 {.user_id = ME, .pull = true},
+	 "deny",
+	 "denied.permission",
+	 "write permission",
+	 "commands.run, line 1",
+	 {0}},
+	{"a ceiling over a policy that gives all",
+	 "commands: { run: { permission: read } }\n",
+	 "[{\"commands\": [\"run\"], \"permission\": \"maintain\"}]",
+	 "run",
+	 NULL,
+	 {.user_id = ME, .pull = true, .push = true},
+	 "deny",
+	 "denied.ceiling",
+	 "maintain permission here",
+	 "ceilings[0] of the operator",
+	 {0}},
+	{"a ceiling over a part of the command",
+	 "commands: { build_run: { permission: read } }\n",
+	 "[{\"commands\": [\"run\"], \"permission\": \"maintain\"}]",
+	 "build_run",
+	 NULL,
+	 {.user_id = ME, .pull = true, .push = true},
+	 "deny",
+	 "denied.ceiling",
+	 "maintain permission here",
+	 "ceilings[0] of the operator",
+	 {0}},
+	{"a ceiling of another repository",
+	 "commands: { run: { permission: read } }\n",
+	 "[{\"match\": \"acme/other\", \"permission\": \"maintain\"}]",
+	 "run",
+	 NULL,
+	 {.user_id = ME, .pull = true},
+	 "allow",
+	 "",
+	 "",
+	 "commands.run, line 1",
+	 {0}},
+	{"a ceiling of the owner, in another case",
+	 "commands: { run: { permission: read } }\n",
+	 "[{}, {\"match\": \"ACME/*\", \"permission\": \"maintain\"}]",
+	 "run",
+	 NULL,
+	 {.user_id = ME, .pull = true},
+	 "deny",
+	 "denied.ceiling",
+	 "maintain",
+	 "ceilings[1] of the operator",
+	 {0}},
+	{"a ceiling that cannot be read is the strictest",
+	 "commands: { run: { permission: read } }\n",
+	 "[{\"permission\": \"chief\"}]",
+	 "run",
+	 NULL,
+	 {.user_id = ME, .pull = true, .maintain = true},
+	 "deny",
+	 "denied.ceiling",
+	 "admin permission",
+	 "ceilings[0] of the operator",
+	 {0}},
+	{"teams required, none named",
+	 "environments: { production: { deploy: { permission: read } } }\n",
+	 "[{\"environments\": [\"production\"], \"teams_required\": true}]",
+	 "deploy",
+	 "production",
+	 {.user_id = ME, .pull = true, .admin = true},
+	 "deny",
+	 "denied.ceiling",
+	 "name teams, users or roles",
+	 "ceilings[0] of the operator",
+	 {0}},
+	{"teams required elsewhere",
+	 "environments: { staging: { deploy: { permission: read } } }\n",
+	 "[{\"environments\": [\"production\"], \"teams_required\": true}]",
+	 "staging_deploy",
+	 "staging",
+	 {.user_id = ME, .pull = true},
+	 "allow",
+	 "",
+	 "",
+	 "environments.staging.deploy, line 1",
+	 {0}},
+	{"approvals of the operator",
+	 "environments: { production: { deploy: { permission: read } } }\n",
+	 "[{\"approvals\": 2}]",
+	 "deploy",
+	 "production",
+	 {.user_id = ME, .pull = true},
+	 "needs approval",
+	 "denied.approvals",
+	 "This needs 2 approvals of this very commit; there are 0.",
+	 "environments.production.approvals",
+	 {0}},
+	{"a quota that is not used up",
+	 "commands: { run: { quota: 2/day } }\n",
+	 "[]",
+	 "run",
+	 NULL,
+	 {.user_id = ME, .push = true},
+	 "allow",
+	 "",
+	 "",
+	 "commands.run, line 1",
+	 {"run", 1}},
+	{"a quota that is used up",
+	 "commands: { run: { quota: 2/day } }\n",
+	 "[]",
+	 "run",
+	 NULL,
+	 {.user_id = ME, .push = true},
+	 "deny",
+	 "denied.quota",
+	 "You did this 2 times in the last day, and 2 are allowed (commands.run, line 1).",
+	 "commands.run, line 1",
+	 {"run", 2}},
+	{"a quota that nobody counted",
+	 "commands: { run: { quota: 2/day } }\n",
+	 "[]",
+	 "run",
+	 NULL,
+	 {.user_id = ME, .push = true},
+	 "unknown",
+	 "denied.unverified",
+	 "could not be counted",
+	 "commands.run, line 1",
+	 {0}},
+	{"a quota of a part",
+	 "commands: { run: { quota: 2/day } }\n",
+	 "[]",
+	 "build_run",
+	 NULL,
+	 {.user_id = ME, .push = true},
+	 "deny",
+	 "denied.quota",
+	 "2 times in the last day",
+	 "commands.run, line 1",
+	 {"run", 2}},
+	{"a quota of the operator over a looser one",
+	 "commands: { run: { quota: 100/day } }\n",
+	 "[{\"quota\": \"1/week\"}]",
+	 "run",
+	 NULL,
+	 {.user_id = ME, .push = true},
+	 "unknown",
+	 "denied.unverified",
+	 "could not be counted",
+	 "ceilings[0]",
+	 {"run", 2}},
+};
+
+static void test_answers(void **state)
+{
 	(void)state;
-	for (int right = RIGHT_READ; right < ROWS; right++) {
-		assert_false(policy_allows(right, NULL, ME, &why));
-		assert_non_null(strstr(why, "could not be verified"));
-		assert_false(policy_allows(right, &admin, 0, &why));
-		assert_false(policy_allows(right, &admin, -1, &why));
+	for (size_t i = 0; i < ARRAY_LEN(answers); i++) {
+		AUTO_POLICY struct policy *policy = read_text(answers[i].policy);
+		struct policy_ceilings ceilings;
+		struct policy_decision decision;
+		struct policy_question question = {
+			.command = command_by_name(some_table(), answers[i].command),
+			.table = some_table(),
+			.environment = answers[i].environment,
+			.actor_id = ME,
+			.person = &answers[i].person,
+			.origin = POLICY_ORIGIN_BRANCH,
+			.uses = &answers[i].use,
+			.use_count = answers[i].use.key ? 1 : 0,
+		};
+
+		read_ceilings(&ceilings, answers[i].ceilings, "acme/model");
+		policy_set_user(policy, "ann", ME);
+		policy_set_user(policy, "bob", ME + 5);
+		policy_decide(&decision, policy, &ceilings, &question);
+		policy_sound(policy, &ceilings, &question, &decision);
+		print_message("%s: %s %s %s\n", answers[i].name,
+			      policy_verdict_name(decision.verdict), decision.code,
+			      decision.sentence);
+		assert_string_equal(policy_verdict_name(decision.verdict), answers[i].verdict);
+		assert_string_equal(decision.code, answers[i].code);
+		assert_non_null(strstr(decision.sentence, answers[i].sentence));
+		assert_string_equal(decision.rule, answers[i].rule);
+		policy_ceilings_dispose(&ceilings);
 	}
-	assert_true(policy_allows(RIGHT_ANYONE, NULL, 0, &why));
 }
 
-static void test_says_why(void **state)
+static const struct {
+	const char *command;
+	enum policy_origin origin;
+	const char *code, *sentence;
+} forked[] = {
+	{"build", POLICY_ORIGIN_FORK, "fork.not_approved",
+	 "A maintainer who has read this very commit"},
+	{"build", POLICY_ORIGIN_UNKNOWN, "denied.unverified",
+	 "comes from a fork could not be learned"},
+	{"build", POLICY_ORIGIN_FORK_OK, "", ""},
+	{"deploy", POLICY_ORIGIN_FORK_OK, "fork.never", "`/deploy` is never for forks here"},
+	{"logs", POLICY_ORIGIN_FORK, "", ""},
+};
+
+static void test_forks(void **state)
 {
-	static const struct policy_person reader = {.user_id = ME, .pull = true};
-	const char *why;
+	AUTO_POLICY struct policy *policy = policy_default();
+	struct policy_decision decision;
 
 	(void)state;
-	assert_false(policy_allows(RIGHT_WRITE, &reader, ME, &why));
+	for (size_t i = 0; i < ARRAY_LEN(forked); i++) {
+		struct policy_question question = {
+			.command = command_by_name(some_table(), forked[i].command),
+			.table = some_table(),
+			.environment = "production",
+			.actor_id = ME,
+			.person = &levels[RIGHT_ADMIN].person,
+			.origin = forked[i].origin,
+		};
+
+		policy_decide(&decision, policy, &no_ceilings, &question);
+		policy_sound(policy, &no_ceilings, &question, &decision);
+		assert_string_equal(decision.code, forked[i].code);
+		assert_non_null(strstr(decision.sentence, forked[i].sentence));
+	}
+}
+
+/* --- no policy comes past the ceilings --- */
+
+static uint32_t seed;
+
+static size_t any(size_t below)
+{
+	seed = seed * 1664525u + 1013904223u;
+	return (seed >> 8) % below;
+}
+
+static const char *one_of(const char *const *words, size_t count)
+{
+	return words[any(count)];
+}
+
+static const char *const rules[] = {
+	"{ permission: read }",
+	"{ permission: write }",
+	"{ permission: maintain }",
+	"{ teams: [ml] }",
+	"{ users: [ann] }",
+	"{ roles: [boss] }",
+	"{ permission: triage, teams: [ml, on-call] }",
+	"{}",
+};
+
+static char *random_policy(void)
+{
+	static const char *const names[] = {"build", "run", "build_run", "logs"};
+	static const char *const places[] = {"staging", "production"};
+	struct buf text = buf_make(4096);
+
+	buf_puts(&text, "commands:\n");
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (any(2))
+			buf_printf(&text, "  %s: %s\n", names[i], one_of(rules, ARRAY_LEN(rules)));
+	if (any(2))
+		buf_puts(&text, "forks: { build: ok-to-run, run: ok-to-run, deploy: ok-to-run }\n");
+	buf_puts(&text, "environments:\n");
+	for (size_t i = 0; i < ARRAY_LEN(places); i++) {
+		buf_printf(&text, "  %s:\n    deploy: %s\n", places[i],
+			   one_of(rules, ARRAY_LEN(rules)));
+		if (any(2))
+			buf_printf(&text, "    rollback: %s\n", one_of(rules, ARRAY_LEN(rules)));
+		if (any(2))
+			buf_printf(&text, "    approvals: %zu\n", any(3));
+	}
+	return buf_take(&text);
+}
+
+static char *random_ceilings(void)
+{
+	static const char *const entries[] = {
+		"{\"permission\": \"write\"}",
+		"{\"commands\": [\"run\"], \"permission\": \"maintain\"}",
+		"{\"commands\": [\"deploy\", \"build-run\"], \"permission\": \"admin\"}",
+		"{\"environments\": [\"production\"], \"teams_required\": true, \"approvals\": 2}",
+		"{\"environments\": [\"staging\"], \"permission\": \"write\", \"approvals\": 1}",
+		"{\"forks\": \"never\"}",
+		"{\"forks\": \"ok-to-run\"}",
+		"{\"quota\": \"3/day\"}",
+	};
+	struct buf text = buf_make(4096);
+	size_t count = any(4);
+
+	buf_putc(&text, '[');
+	for (size_t i = 0; i < count; i++)
+		buf_printf(&text, "%s%s", i ? "," : "", one_of(entries, ARRAY_LEN(entries)));
+	buf_putc(&text, ']');
+	return buf_take(&text);
+}
+
+/* All persons, commands and places for one policy under one set of ceilings. */
+static size_t ask_all(const struct policy *policy, const struct policy_ceilings *ceilings)
+{
+	static const char *const places[] = {"staging", "production", "elsewhere"};
+	struct policy_team teams[] = {{"ml", (enum policy_membership)any(3)},
+				      {"on-call", (enum policy_membership)any(3)}};
+	struct policy_use uses[] = {{"ceilings[0]", (int64_t)any(6)}, {"run", 1}};
+	struct policy_decision decision;
+	size_t passed = 0;
+
+	for (size_t i = 0; i < SOME_COMMANDS; i++)
+		for (size_t level = 0; level < ARRAY_LEN(levels); level++) {
+			struct policy_person person = levels[level].person;
+			struct policy_question question = {
+				.command = &some_commands[i],
+				.table = some_table(),
+				.actor_id = any(10) ? ME : ME + 1,
+				.person = any(20) ? &person : NULL,
+				.origin = (enum policy_origin)any(5),
+				.approvals = (int)any(3),
+				.uses = uses,
+				.use_count = any(3),
+			};
+
+			person.teams = teams;
+			person.team_count = any(3);
+			person.role = any(2) ? "boss" : NULL;
+			if (some_commands[i].scope == SCOPE_ENVIRONMENT)
+				question.environment = some_commands[i].environment
+							       ? some_commands[i].environment
+							       : one_of(places, 3);
+			policy_decide(&decision, policy, ceilings, &question);
+			policy_sound(policy, ceilings, &question, &decision);
+			passed += decision.verdict == POLICY_ALLOW;
+		}
+	return passed;
+}
+
+static void test_nobody_past_the_ceilings(void **state)
+{
+	size_t passed = 0;
+
+	(void)state;
+	for (seed = 1; seed < 2000; seed++) {
+		uint32_t round = seed;
+		AUTO_FREE char *text = random_policy(), *list = random_ceilings();
+		AUTO_POLICY struct policy *policy = read_text(text);
+		struct policy_ceilings ceilings;
+
+		assert_int_equal(policy->fault_count, 0);
+		policy_set_user(policy, "ann", any(2) ? ME : 5);
+		read_ceilings(&ceilings, list, "acme/model");
+		passed += ask_all(policy, &ceilings);
+		policy_ceilings_dispose(&ceilings);
+		seed = round;
+	}
+	print_message("%zu decisions let somebody pass\n", passed);
+	assert_true(passed > 10000); /* it is not that everything is refused */
+}
+
+/* --- what to ask --- */
+
+static void test_needs(void **state)
+{
+	AUTO_POLICY struct policy *policy = read_text("commands:\n"
+						      "  build: { teams: [ml, infra] }\n"
+						      "  run: { teams: [ml], quota: 5/hour }\n");
+	struct policy_ceilings ceilings;
+	struct policy_question question = {.command = command_by_name(some_table(), "build_run"),
+					   .table = some_table()};
+	json_t *needs;
+	AUTO_FREE char *text = NULL;
+
+	(void)state;
+	read_ceilings(&ceilings,
+		      "[{\"forks\": \"never\"}, {\"commands\": [\"run\"], \"quota\": \"9/day\"}]",
+		      "acme/model");
+	needs = policy_needs(policy, &ceilings, &question);
+	text = jval_dump(needs);
+	assert_string_equal(text, "{\"teams\":[\"ml\",\"infra\"],\"uses\":[{\"commands\":[\"run\","
+				  "\"build_run\"],\"key\":\"run\",\"period_ms\":3600000},{"
+				  "\"commands\":[\"run\",\"build_run\"],\"key\":\"ceilings[1]\","
+				  "\"period_ms\":86400000}]}");
+	json_decref(needs);
+	policy_ceilings_dispose(&ceilings);
+}
+
+/* --- environments --- */
+
+static const char with_terms[] =
+	"environments:\n"
+	"  production:\n"
+	"    require: [checks]\n"
+	"    after: staging\n"
+	"    canary: [10]\n"
+	"    merge: squash\n"
+	"    namespace: ml-prod\n"
+	"    approvers: { teams: [ml] }\n"
+	"    freeze: [\"Fri 16:00-Sun 10:00\", \"sun 09:00-Mon 08:00\"]\n"
+	"  qa: { merge: true, require: [] }\n"
+	"  never: { freeze: [\"Mon 00:00-Sun 00:00\", \"Sun 00:00-Mon 00:00\"] }\n";
+
+static void test_terms(void **state)
+{
+	AUTO_POLICY struct policy *policy = read_text(with_terms), *none = policy_default();
+	const struct command *deploy = command_by_name(some_table(), "deploy");
+	struct policy_ceilings ceilings;
+	struct policy_terms terms;
+
+	(void)state;
+	assert_int_equal(policy->fault_count, 0);
+	read_ceilings(&ceilings, "[{\"environments\": [\"production\"], \"approvals\": 2}]", "a/b");
+	policy_terms(&terms, policy, &ceilings, deploy, "production");
+	assert_int_equal(terms.approvals, 2);
+	assert_true(terms.checks && !terms.up_to_date && terms.merges);
+	assert_string_equal(terms.after, "staging");
+	assert_string_equal(terms.method, "squash");
+	assert_string_equal(terms.namespace, "ml-prod");
+	assert_int_equal(terms.step_count, 2);
+	assert_string_equal(policy_namespace_owner(policy, "ml-prod"), "production");
+	assert_null(policy_namespace_owner(policy, "ml"));
+	policy_terms(&terms, policy, &ceilings, deploy, "qa");
+	assert_true(!terms.checks && !terms.up_to_date && terms.merges && !terms.method);
+	policy_terms(&terms, none, &no_ceilings, deploy, "production");
+	assert_true(terms.checks && terms.up_to_date && terms.merges && !terms.approvals);
+	policy_terms(&terms, none, &no_ceilings, deploy, "staging");
+	assert_false(terms.merges);
+	policy_ceilings_dispose(&ceilings);
+}
+
+static void test_approvers(void **state)
+{
+	AUTO_POLICY struct policy *policy = read_text(with_terms);
+	struct policy_team team = {"ml", POLICY_MEMBER_YES};
+	struct policy_person person = {.user_id = ME, .push = true};
+
+	(void)state;
+	assert_false(policy_may_approve(policy, "production", &person));
+	person.teams = &team;
+	person.team_count = 1;
+	assert_true(policy_may_approve(policy, "production", &person));
+	person.push = false; /* attack 33 */
+	assert_false(policy_may_approve(policy, "production", &person));
+	assert_false(policy_may_approve(policy, "staging", &person));
+	person.push = true;
+	assert_true(policy_may_approve(policy, "staging", &person));
+	assert_false(policy_may_approve(policy, "staging", NULL));
+}
+
+enum { HOUR_MS = 3600000 };
+/* 2026-11-27 was a Friday. */
+static const int64_t friday = 1795737600000;
+
+static const struct {
+	const char *name, *environment;
+	int64_t at_ms, until_ms; /* from Friday 00:00; until -1: not frozen */
+} times[] = {
+	{"before", "production", 16 * HOUR_MS - 1, -1},
+	{"its first moment", "production", 16 * HOUR_MS, 80 * HOUR_MS},
+	{"Saturday", "production", 40 * HOUR_MS + 7, 80 * HOUR_MS},
+	{"in both windows", "production", 57 * HOUR_MS + 30 * 60000, 80 * HOUR_MS},
+	{"the last minute", "production", 80 * HOUR_MS - 1, 80 * HOUR_MS},
+	{"the end", "production", 80 * HOUR_MS, -1},
+	{"Wednesday", "production", 120 * HOUR_MS, -1},
+	{"the next week", "production", 184 * HOUR_MS, 248 * HOUR_MS},
+	{"another environment", "qa", 40 * HOUR_MS, -1},
+	{"one that is not in the file", "staging", 40 * HOUR_MS, -1},
+};
+
+static void test_freeze(void **state)
+{
+	AUTO_POLICY struct policy *policy = read_text(with_terms);
+	int64_t until;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(times); i++) {
+		bool frozen = policy_is_frozen(policy, times[i].environment,
+					       friday + times[i].at_ms, &until);
+
+		print_message("%s\n", times[i].name);
+		assert_int_equal(frozen, times[i].until_ms >= 0);
+		if (frozen)
+			assert_int_equal(until, friday + times[i].until_ms);
+	}
+	assert_true(policy_is_frozen(policy, "never", friday, &until));
+	assert_int_equal(until, 0); /* it does not end */
+}
+
+/* --- cuts --- */
+
+static void collect(void *arg, const char *sentence)
+{
+	buf_printf(arg, "%s\n", sentence);
+}
+
+static void test_cuts(void **state)
+{
+	AUTO_POLICY struct policy *policy =
+		read_text("commands:\n  run: { permission: write, quota: 10/day }\n"
+			  "environments:\n  production: { deploy: { permission: maintain } }\n");
+	AUTO_BUF struct buf text = buf_make(8192);
+	struct policy_ceilings ceilings;
+
+	(void)state;
+	read_ceilings(
+		&ceilings,
+		"[{\"forks\": \"never\"}, {\"environments\": [\"production\"], "
+		"\"teams_required\": true, \"approvals\": 1},"
+		" {\"commands\": [\"run\"], \"permission\": \"maintain\", \"quota\": \"20/week\"}]",
+		"acme/model");
+	policy_cuts(policy, &ceilings, some_table(), collect, &text);
 	assert_string_equal(
-		why,
-		"This needs write permission on this repository, which its maintainers can give.");
-	assert_false(policy_allows(RIGHT_READ, &reader, ME + 1, &why));
-	assert_non_null(strstr(why, "account"));
-}
-
-static void test_unknown_right(void **state)
-{
-	static const struct policy_person admin = {ME, true, true, true, true, true};
-	const char *why;
-
-	(void)state;
-	assert_false(policy_allows((enum right)99, &admin, ME, &why));
-	assert_non_null(why);
+		buf_text(&text),
+		"ceilings[0]: forks.build ok-to-run; the operator asks for never\n"
+		"ceilings[0]: forks.run ok-to-run; the operator asks for never\n"
+		"ceilings[1]: environments.production.deploy, line 4 names nobody; the operator "
+		"asks for teams, users or roles\n"
+		"ceilings[1]: environments.production asks for 0 approvals; the operator asks for "
+		"1\n"
+		"ceilings[2]: commands.run, line 2 asks for write permission; the operator asks "
+		"for maintain\n"
+		"ceilings[2]: commands.run, line 2 allows more; the operator asks for at most 20 a "
+		"week\n");
+	policy_ceilings_dispose(&ceilings);
 }
 
 static const struct CMUnitTest tests[] = {
-	cmocka_unit_test(test_table),
-	cmocka_unit_test(test_nothing_known),
-	cmocka_unit_test(test_says_why),
-	cmocka_unit_test(test_unknown_right),
+	cmocka_unit_test(test_all_combinations),
+	cmocka_unit_test(test_faulty_policy),
+	cmocka_unit_test(test_answers),
+	cmocka_unit_test(test_forks),
+	cmocka_unit_test(test_nobody_past_the_ceilings),
+	cmocka_unit_test(test_needs),
+	cmocka_unit_test(test_terms),
+	cmocka_unit_test(test_approvers),
+	cmocka_unit_test(test_freeze),
+	cmocka_unit_test(test_cuts),
 };
-
 CASES_MAIN(tests, NULL, NULL)

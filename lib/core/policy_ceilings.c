@@ -1,0 +1,356 @@
+/* policy_ceilings.c - what the operator's file sets above all policies: reading the entries that
+ * are about a repository, which of them a command is under, and what they make stricter. */
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/base/jval.h"
+#include "lib/base/str.h"
+#include "lib/core/policy_impl.h"
+
+enum { HOUR_MS = 3600000, QUOTA_COUNT_MAX = 10000 };
+
+/* --- words --- */
+
+bool policy_right_parse(enum right *out, const char *text)
+{
+	for (int right = RIGHT_READ; right <= RIGHT_ADMIN; right++)
+		if (str_eq(right_name((enum right)right), text)) {
+			*out = (enum right)right;
+			return true;
+		}
+	return false;
+}
+
+const char *policy_fork_name(enum policy_fork fork)
+{
+	return fork == POLICY_FORK_NEVER       ? "never"
+	       : fork == POLICY_FORK_OK_TO_RUN ? "ok-to-run"
+					       : "";
+}
+
+bool policy_fork_parse(enum policy_fork *out, const char *text)
+{
+	for (int fork = POLICY_FORK_OK_TO_RUN; fork <= POLICY_FORK_NEVER; fork++)
+		if (str_eq(policy_fork_name((enum policy_fork)fork), text)) {
+			*out = (enum policy_fork)fork;
+			return true;
+		}
+	return false;
+}
+
+static const struct {
+	const char *name;
+	int64_t ms;
+} periods[] = {{"hour", HOUR_MS}, {"day", 24LL * HOUR_MS}, {"week", 7LL * 24 * HOUR_MS}};
+
+bool policy_quota_parse(struct policy_quota *out, const char *text)
+{
+	const char *slash = text ? strchr(text, '/') : NULL;
+	AUTO_FREE char *number = slash ? str_dup_len(text, (size_t)(slash - text)) : NULL;
+	int64_t count;
+
+	if (!number || !str_to_int64(&count, number) || count < 1 || count > QUOTA_COUNT_MAX)
+		return false;
+	for (size_t i = 0; i < ARRAY_LEN(periods); i++)
+		if (str_eq(periods[i].name, slash + 1)) {
+			*out = (struct policy_quota){count, periods[i].ms};
+			return true;
+		}
+	return false;
+}
+
+const char *policy_period_name(int64_t period_ms)
+{
+	for (size_t i = 0; i < ARRAY_LEN(periods); i++)
+		if (periods[i].ms == period_ms)
+			return periods[i].name;
+	return "";
+}
+
+/* "Fri 16:00" to minutes of the week. */
+static bool parse_moment(int *out, const char *text, size_t len)
+{
+	static const char *const days[] = {"Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"};
+	AUTO_FREE char *day = len == 9 ? str_dup_len(text, 3) : NULL;
+	int digits[4], at = 0;
+
+	if (!day || text[3] != ' ' || text[6] != ':')
+		return false;
+	for (size_t i = 4; i < 9; i++) {
+		if (i == 6)
+			continue;
+		if (text[i] < '0' || text[i] > '9')
+			return false;
+		digits[at++] = text[i] - '0';
+	}
+	if (digits[0] * 10 + digits[1] > 23 || digits[2] > 5)
+		return false;
+	for (int i = 0; i < (int)ARRAY_LEN(days); i++)
+		if (str_eq_nocase(day, days[i])) {
+			*out = (i * 24 + digits[0] * 10 + digits[1]) * 60 + digits[2] * 10 +
+			       digits[3];
+			return true;
+		}
+	return false;
+}
+
+bool policy_window_parse(struct policy_window *out, const char *text)
+{
+	const char *dash = strchr(text, '-');
+
+	return dash && parse_moment(&out->from, text, (size_t)(dash - text)) &&
+	       parse_moment(&out->to, dash + 1, strlen(dash + 1)) && out->from != out->to;
+}
+
+/* --- reading --- */
+
+/* "owner/name", "owner/\*"; absent: every repository. */
+static bool matches(const char *pattern, const char *repo)
+{
+	size_t len = pattern ? strlen(pattern) : 0;
+
+	if (!len)
+		return true;
+	if (str_ends(pattern, "/*")) {
+		AUTO_FREE char *owner = str_dup_len(repo, strcspn(repo, "/"));
+		AUTO_FREE char *wanted = str_dup_len(pattern, len - 2);
+
+		return str_eq_nocase(owner, wanted);
+	}
+	return str_eq_nocase(pattern, repo);
+}
+
+static size_t read_names(char ***out, const json_t *list)
+{
+	size_t count = 0, i;
+	json_t *each;
+
+	*out = mem_new(json_array_size(list) + 1, sizeof **out);
+	json_array_foreach(list, i, each)
+	{
+		AUTO_FREE char *name = str_dup(json_string_value(each));
+
+		for (char *at = name; at && *at; at++)
+			if (*at == '-')
+				*at = '_'; /* as in words of commands */
+		if (name)
+			(*out)[count++] = take(name);
+	}
+	return count;
+}
+
+static void read_environments(struct policy_ceiling *ceiling, const json_t *list)
+{
+	json_t *each;
+	size_t i;
+
+	ceiling->environments = mem_new(json_array_size(list) + 1, sizeof *ceiling->environments);
+	json_array_foreach(list, i, each) if (json_string_value(each))
+		ceiling->environments[ceiling->environment_count++] =
+		str_dup(json_string_value(each));
+}
+
+/* What cannot be read must not be weaker than what was meant. */
+static void read_ceiling(struct policy_ceiling *out, const json_t *entry, int number)
+{
+	const char *permission = jval_str(entry, "permission", NULL);
+	const char *quota = jval_str(entry, "quota", NULL), *forks = jval_str(entry, "forks", NULL);
+
+	*out = (struct policy_ceiling){.number = number};
+	out->command_count = read_names(&out->commands, jval_at(entry, "commands"));
+	read_environments(out, jval_at(entry, "environments"));
+	if (permission && !policy_right_parse(&out->permission, permission))
+		out->permission = RIGHT_ADMIN;
+	out->teams_required = jval_bool(entry, "teams_required", false);
+	out->approvals = (int)jval_int(entry, "approvals", 0);
+	if (quota && !policy_quota_parse(&out->quota, quota))
+		out->quota = (struct policy_quota){1, periods[ARRAY_LEN(periods) - 1].ms};
+	if (forks && !policy_fork_parse(&out->forks, forks))
+		out->forks = POLICY_FORK_NEVER;
+}
+
+void policy_ceilings_read(struct policy_ceilings *out, const json_t *list, const char *repo)
+{
+	json_t *entry;
+	size_t i;
+
+	*out = (struct policy_ceilings){
+		.items = mem_new(json_array_size(list) + 1, sizeof *out->items)};
+	json_array_foreach(list, i, entry) if (matches(jval_str(entry, "match", NULL), repo))
+		read_ceiling(&out->items[out->count++], entry, (int)i);
+}
+
+void policy_ceilings_dispose(struct policy_ceilings *ceilings)
+{
+	for (size_t i = 0; i < ceilings->count; i++) {
+		struct policy_ceiling *ceiling = &ceilings->items[i];
+
+		for (size_t k = 0; k < ceiling->command_count; k++)
+			mem_free(ceiling->commands[k]);
+		for (size_t k = 0; k < ceiling->environment_count; k++)
+			mem_free(ceiling->environments[k]);
+		mem_free(ceiling->commands);
+		mem_free(ceiling->environments);
+	}
+	mem_free(ceilings->items);
+	*ceilings = (struct policy_ceilings){0};
+}
+
+/* --- what they are about --- */
+
+bool policy_command_is(const struct command *command, const char *name)
+{
+	if (str_eq(command->name, name) || str_eq(command->rule, name))
+		return true;
+	for (const char *const *part = command->parts; part && *part; part++)
+		if (str_eq(*part, name))
+			return true;
+	return false;
+}
+
+bool policy_ceiling_applies(const struct policy_ceiling *ceiling, const struct command *command,
+			    const char *environment)
+{
+	bool named = ceiling->command_count == 0, here = ceiling->environment_count == 0;
+
+	if (command->scope == SCOPE_ALWAYS)
+		return false;
+	for (size_t i = 0; i < ceiling->command_count && !named; i++)
+		named = policy_command_is(command, ceiling->commands[i]);
+	if (command->scope == SCOPE_ENVIRONMENT)
+		for (size_t i = 0; i < ceiling->environment_count && !here; i++)
+			here = str_eq(ceiling->environments[i], environment);
+	return named && here;
+}
+
+/* What the policy says, or what holds when it says nothing. */
+static enum policy_fork own_fork(const struct policy *policy, enum policy_fork_use use)
+{
+	static const enum policy_fork fallbacks[POLICY_FORK_USES] = {
+		[POLICY_FORK_BUILD] = POLICY_FORK_OK_TO_RUN,
+		[POLICY_FORK_RUN] = POLICY_FORK_OK_TO_RUN,
+		[POLICY_FORK_DEPLOY] = POLICY_FORK_NEVER,
+	};
+
+	return policy->forks[use] ? policy->forks[use] : fallbacks[use];
+}
+
+enum policy_fork policy_forks(const struct policy *policy, const struct policy_ceilings *ceilings,
+			      enum policy_fork_use use)
+{
+	enum policy_fork fork = own_fork(policy, use);
+
+	for (size_t i = 0; i < ceilings->count; i++)
+		if (ceilings->items[i].forks > fork)
+			fork = ceilings->items[i].forks;
+	return fork;
+}
+
+/* --- what they cut, for /config --- */
+
+struct cutting {
+	const struct policy *policy;
+	const struct policy_ceiling *ceiling;
+	void (*each)(void *arg, const char *sentence);
+	void *arg;
+};
+
+static void cut(const struct cutting *cutting, const char *name, const char *says,
+		const char *wants)
+{
+	char sentence[POLICY_SENTENCE_MAX];
+
+	(void)snprintf(sentence, sizeof sentence, "ceilings[%d]: %s %s; the operator asks for %s",
+		       cutting->ceiling->number, name, says, wants);
+	cutting->each(cutting->arg, sentence);
+}
+
+static void cut_rule(const struct cutting *cutting, const struct policy_needed *needed)
+{
+	const struct policy_ceiling *ceiling = cutting->ceiling;
+	const struct policy_rule *rule = needed->rule;
+	char says[80], wants[80];
+
+	if (ceiling->permission > rule->permission) {
+		(void)snprintf(says, sizeof says, "asks for %s permission",
+			       right_name(rule->permission));
+		cut(cutting, needed->name, says, right_name(ceiling->permission));
+	}
+	if (ceiling->teams_required && !(rule->team_count + rule->user_count + rule->role_count))
+		cut(cutting, needed->name, "names nobody", "teams, users or roles");
+	if (ceiling->quota.count &&
+	    (!rule->quota.count || rule->quota.count * ceiling->quota.period_ms >
+					   ceiling->quota.count * rule->quota.period_ms)) {
+		(void)snprintf(wants, sizeof wants, "at most %d a %s", (int)ceiling->quota.count,
+			       policy_period_name(ceiling->quota.period_ms));
+		cut(cutting, needed->name, rule->quota.count ? "allows more" : "sets no quota",
+		    wants);
+	}
+}
+
+static void cut_command(const struct cutting *cutting, const struct command_table *table,
+			const struct command *command, const char *environment)
+{
+	struct policy_needed_list needed;
+
+	if (!policy_ceiling_applies(cutting->ceiling, command, environment))
+		return;
+	if (command->parts && !policy_own_rule(cutting->policy, command))
+		return; /* said of its parts */
+	policy_needed(&needed, cutting->policy, table, command, environment);
+	for (size_t i = 0; i < needed.count; i++)
+		cut_rule(cutting, &needed.items[i]);
+}
+
+static void cut_environment(const struct cutting *cutting, const struct command_table *table,
+			    const char *name)
+{
+	const struct policy_environment *terms = policy_environment(cutting->policy, name);
+	const struct command *deploy = command_by_name(table, "deploy");
+	char where[100], says[60], wants[60];
+
+	if (!deploy || !policy_ceiling_applies(cutting->ceiling, deploy, name))
+		return;
+	cut_command(cutting, table, deploy, name);
+	if (cutting->ceiling->approvals > (terms ? terms->approvals : 0)) {
+		(void)snprintf(where, sizeof where, "environments.%s", name);
+		(void)snprintf(says, sizeof says, "asks for %d approvals",
+			       terms ? terms->approvals : 0);
+		(void)snprintf(wants, sizeof wants, "%d", cutting->ceiling->approvals);
+		cut(cutting, where, says, wants);
+	}
+}
+
+static void cut_forks(const struct cutting *cutting)
+{
+	static const char *const names[] = {"forks.build", "forks.run", "forks.deploy"};
+	enum policy_fork says;
+
+	for (int use = 0; use < POLICY_FORK_USES; use++) {
+		says = own_fork(cutting->policy, (enum policy_fork_use)use);
+		if (cutting->ceiling->forks > says)
+			cut(cutting, names[use], policy_fork_name(says),
+			    policy_fork_name(cutting->ceiling->forks));
+	}
+}
+
+void policy_cuts(const struct policy *policy, const struct policy_ceilings *ceilings,
+		 const struct command_table *table, void (*each)(void *arg, const char *sentence),
+		 void *arg)
+{
+	static const char *const always[] = {"staging", "production"};
+
+	for (size_t i = 0; i < ceilings->count; i++) {
+		struct cutting cutting = {policy, &ceilings->items[i], each, arg};
+
+		cut_forks(&cutting);
+		for (size_t k = 0; k < table->count; k++)
+			if (table->items[k]->scope == SCOPE_REPOSITORY)
+				cut_command(&cutting, table, table->items[k], NULL);
+		for (size_t k = 0; k < ARRAY_LEN(always); k++)
+			if (!policy_environment(policy, always[k]))
+				cut_environment(&cutting, table, always[k]);
+		for (size_t k = 0; k < policy->environment_count; k++)
+			cut_environment(&cutting, table, policy->environments[k].name);
+	}
+}
