@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "bot/ceilings.h"
 #include "bot/daemon.h"
 #include "lib/base/buf.h"
 
@@ -122,6 +123,12 @@ static int with_config(enum mode mode, const char *path)
 	if (config_load(&config, path, &report, &err)) {
 		fputs(buf_text(&report), stderr);
 		fprintf(stderr, "kfopsd: %s\n", err.msg);
+		return EXIT_CODE_CONFIG;
+	}
+	if (!ceilings_check(config, path, &report)) {
+		fputs(buf_text(&report), stderr);
+		fprintf(stderr, "kfopsd: %s has ceilings over commands that do not exist\n", path);
+		config_free(config);
 		return EXIT_CODE_CONFIG;
 	}
 	if (mode == MODE_CHECK)

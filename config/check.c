@@ -9,6 +9,7 @@
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
+#include "lib/core/policy_decide.h"
 
 #define LOWER  "abcdefghijklmnopqrstuvwxyz"
 #define UPPER  "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -294,6 +295,39 @@ const char *check_merge_method(const char *text)
 	bool known = str_eq(text, "merge") || str_eq(text, "squash") || str_eq(text, "rebase");
 
 	return known ? NULL : "merge, squash or rebase";
+}
+
+const char *check_command(const char *text)
+{
+	return is_all(text, LOWER "-_") ? NULL : "the name of a command, without its slash";
+}
+
+const char *check_environment(const char *text)
+{
+	return is_all(text, LOWER UPPER DIGITS "-_.") ? NULL : "the name of an environment";
+}
+
+const char *check_permission(const char *text)
+{
+	enum right right;
+
+	return policy_right_parse(&right, text) ? NULL : "read, triage, write, maintain or admin";
+}
+
+const char *check_quota(const char *text)
+{
+	struct policy_quota quota;
+
+	return policy_quota_parse(&quota, text)
+		       ? NULL
+		       : "a number of times like 20/day, of hour, day or week";
+}
+
+const char *check_forks(const char *text)
+{
+	enum policy_fork fork;
+
+	return policy_fork_parse(&fork, text) ? NULL : "never or ok-to-run";
 }
 
 const char *check_registry(const char *text)

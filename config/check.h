@@ -27,6 +27,11 @@ const char *check_identifier(const char *text);	   /* of Python */
 const char *check_mode(const char *text);	   /* pipeline_execution_mode */
 const char *check_merge_method(const char *text);
 const char *check_merge_method(const char *text);
+const char *check_command(const char *text); /* a word that may be one; the bot knows which are */
+const char *check_environment(const char *text);
+const char *check_permission(const char *text); /* read, triage, write, maintain, admin */
+const char *check_quota(const char *text);	/* "20/day" */
+const char *check_forks(const char *text);	/* never, ok-to-run */
 const char *check_registry(const char *text);
 const char *check_image(const char *text); /* one or more parts of an image name */
 

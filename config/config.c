@@ -331,3 +331,15 @@ const char *config_entry_without_namespaces(const struct config *config, size_t 
 	}
 	return NULL;
 }
+
+const json_t *config_ceilings(const struct config *config)
+{
+	return jval_at(config->values, "ceilings");
+}
+
+int config_line(const struct config *config, const char *path)
+{
+	const json_t *line = json_object_get(config->lines, path);
+
+	return json_is_integer(line) ? (int)json_integer_value(line) : 1;
+}

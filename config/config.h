@@ -8,6 +8,7 @@
 #ifndef KF_CONFIG_CONFIG_H
 #define KF_CONFIG_CONFIG_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -59,6 +60,12 @@ const char *config_entry_without_namespaces(const struct config *config, size_t 
 bool config_has_star(const struct config *config);
 /* The i-th of them that names one repository, "owner/name"; NULL: there are no more. */
 const char *config_named_repo(const struct config *config, size_t i);
+
+/* `ceilings` as policy_ceilings_read takes it; NULL: none. Borrowed. */
+const json_t *config_ceilings(const struct config *config);
+
+/* The line of a value of the file, "ceilings[0].commands"; 1 when it is not there. */
+int config_line(const struct config *config, const char *path);
 
 /* Appends the effective values, one "path: value  # default | FILE:LINE" line each. */
 void config_print(const struct config *config, struct buf *out);

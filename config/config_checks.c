@@ -204,6 +204,39 @@ static void derive_addresses(struct config *config)
 	}
 }
 
+/* A key of a ceiling stands in the file, whatever its value. */
+static bool has_key(const struct config *config, size_t i, const char *key)
+{
+	AUTO_FREE char *path = str_printf("ceilings[%zu].%s", i, key);
+
+	return json_object_get(config->lines, path) != NULL;
+}
+
+/* A ceiling that sets nothing is a slip, and one about two things at once is not what it seems. */
+static void check_ceilings(const struct config *config, struct schema_faults *faults)
+{
+	static const char *const sets[] = {"permission", "teams_required", "approvals", "quota",
+					   "forks"};
+	size_t count = json_array_size(jval_at(config->values, "ceilings"));
+
+	for (size_t i = 0; i < count; i++) {
+		AUTO_FREE char *quota = str_printf("ceilings[%zu].quota", i);
+		bool sets_any = false;
+
+		for (size_t k = 0; k < ARRAY_LEN(sets); k++)
+			sets_any |= has_key(config, i, sets[k]);
+		if (!sets_any)
+			FAULT_AT(config, faults, "ceilings",
+				 "ceilings[%zu] sets none of permission, teams_required, "
+				 "approvals, quota and forks",
+				 i);
+		if (has_key(config, i, "quota") && has_key(config, i, "environments"))
+			FAULT_AT(config, faults, quota,
+				 "%s counts commands, wherever they go: remove environments",
+				 quota);
+	}
+}
+
 void config_check_together(struct config *config, struct schema_faults *faults)
 {
 	bool insecure = jval_bool(config->values, "server.allow_insecure_http", false);
@@ -218,6 +251,7 @@ void config_check_together(struct config *config, struct schema_faults *faults)
 	check_names(config, faults);
 	for (size_t i = 0; i < json_array_size(jval_at(config->values, "clusters")); i++)
 		check_cluster(config, i, faults);
+	check_ceilings(config, faults);
 }
 
 static void check_secret(const struct config *config, const char *path, const char *value,

@@ -14,6 +14,15 @@ enum {
 	POLICY_RULE_MAX = 160,
 };
 
+/* --- words of both files --- */
+
+/* "write"; false unless it is one of the five levels. */
+bool policy_right_parse(enum right *out, const char *text);
+/* "5/day" of hour, day and week. */
+bool policy_quota_parse(struct policy_quota *out, const char *text);
+/* "never" or "ok-to-run". */
+bool policy_fork_parse(enum policy_fork *out, const char *text);
+
 /* --- the operator's ceilings --- */
 
 struct policy_ceiling {

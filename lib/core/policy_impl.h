@@ -7,16 +7,7 @@
 void policy_fault(struct policy *policy, int line, int column, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
 
-/* "5/day" of hour, day and week; false when it is anything else. */
-bool policy_quota_parse(struct policy_quota *out, const char *text);
-
 const char *policy_period_name(int64_t period_ms); /* "day" */
-
-/* "write"; false unless it is one of the five levels. */
-bool policy_right_parse(enum right *out, const char *text);
-
-/* "never" or "ok-to-run". */
-bool policy_fork_parse(enum policy_fork *out, const char *text);
 
 /* "Fri 16:00-Mon 08:00". */
 bool policy_window_parse(struct policy_window *out, const char *text);

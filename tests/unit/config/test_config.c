@@ -322,6 +322,16 @@ static const struct {
 	{"listen",
 	 "server: {webhook_secret_file: /s, listen: \"8080\"}\n" GITHUB CLUSTERS REPOSITORIES,
 	 {"1:43: server.listen must be an address and a port"}},
+	{"ceilings that are none",
+	 GOOD
+	 "ceilings:\n- match: ann/*\n- {permission: chief}\n- {quota: 5/day, environments: [a]}\n"
+	 "- {forks: always}\n- {commands: [\"/run\"], approvals: 30}\n- {team_required: true}\n",
+	 {"5:1: ceilings[0] sets none of permission, teams_required, approvals, quota and forks",
+	  "7:16: ceilings[1].permission must be read, triage, write, maintain or admin",
+	  "8:1: ceilings[2].quota counts commands, wherever they go: remove environments",
+	  "9:11: ceilings[3].forks must be never or ok-to-run",
+	  "10:15: ceilings[4].commands[0] must be the name of a command, without its slash",
+	  "10:35: ceilings[4].approvals must be between 0 and 20"}},
 	{"alias",
 	 "server: &s {webhook_secret_file: /s}\ngithub: *s\n",
 	 {"1:9: anchors", "1:1: server is missing"}},
