@@ -177,7 +177,7 @@ enum err_class settings_parse(json_t **out, const char *text, size_t len, const 
 				 faults.count > 1 ? " (and more)" : "");
 	}
 	schema_faults_dispose(&faults);
-	if (!class)
+	if (!class && repo)
 		class = check_repository(values, lines, repo, report, line, err);
 	if (!class) {
 		*line = line_of(lines, "pipeline.namespace");

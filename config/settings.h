@@ -17,7 +17,7 @@
  * "config_files/config.yaml:LINE:COLUMN: ..." and *line is that of the first; on success it is that
  * of pipeline.namespace, the value that the operator may still refuse. `repo` is the
  * webhook's full name: another repository.owner/name is USER "settings.other_repository"
- * (case-insensitive). */
+ * (case-insensitive); NULL: any. */
 enum err_class settings_parse(json_t **out, const char *text, size_t len, const char *repo,
 			      struct buf *report, int *line, struct err *err) MUST_CHECK;
 

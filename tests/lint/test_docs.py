@@ -48,9 +48,31 @@ def test_configurations_are_valid(tmp_path):
         assert done.returncode == 0, f"{page}: {done.stderr}"
 
 
+def is_policy(block: str) -> bool:
+    return re.match(r"(commands|forks|environments|metrics):", block) is not None
+
+
+def test_policies_are_valid():
+    found = [(page, block) for page, block in blocks("yaml") if is_policy(block)]
+    assert len(found) > 10
+    for page, block in found:
+        done = subprocess.run([daemon().parent / "kfc", "lint", "--policy", "-"], input=block, capture_output=True, text=True)
+        assert done.returncode == 0, f"{page}: {done.stdout}{done.stderr}"
+
+
+def test_ceilings_are_valid(tmp_path):
+    """They are part of a configuration."""
+    whole = next(block for page, block in blocks("yaml") if page == "docs/configuration.md" and is_of_operator(block))
+    for i, (page, block) in enumerate((page, block) for page, block in blocks("yaml") if block.startswith("ceilings:")):
+        config = tmp_path / f"kfops{i}.yaml"
+        config.write_text(with_files(whole, tmp_path) + block)
+        done = subprocess.run([daemon(), "--config", config, "--print-config"], capture_output=True, text=True)
+        assert done.returncode == 0, f"{page}: {done.stderr}"
+
+
 def test_every_yaml_block_is_of_a_kind_that_is_tested():
     other = [page for page, block in blocks("yaml")
-             if not is_of_operator(block) and not block.startswith(("repository:", "pipeline:", "apiVersion:"))]
+             if not is_of_operator(block) and not is_policy(block) and not block.startswith(("repository:", "pipeline:", "apiVersion:", "ceilings:"))]
     assert not other
 
 

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 from test_house import ROOT, daemon
 
-MAN = ROOT / "deploy/man/kfopsd.8"
+PAGES = {ROOT / "deploy/man/kfopsd.8": "wrong configuration", ROOT / "deploy/man/kfc.1": "wrong usage"}
 UNIT = ROOT / "deploy/systemd/kfopsd.service"
 ROLE = ROOT / "deploy/rbac/kfops-deployer.yaml"
 
@@ -22,7 +22,7 @@ def prefix(tmp_path_factory) -> pathlib.Path:
 
 
 def test_everything_is_installed(prefix):
-    wanted = ["bin/kfopsd", "share/man/man8/kfopsd.8", "share/kfops/compiler/kfops/__init__.py",
+    wanted = ["bin/kfopsd", "bin/kfc", "share/man/man8/kfopsd.8", "share/man/man1/kfc.1", "share/kfops/compiler/kfops/__init__.py",
               "share/doc/kfops/operations.md", "share/doc/kfops/examples/kfops.yaml",
               "share/doc/kfops/examples/config.yaml", "share/doc/kfops/LICENSE", "share/doc/kfops/kfops-deployer.yaml"]
     assert not [name for name in wanted if not (prefix / name).is_file()]
@@ -55,12 +55,13 @@ def test_default_of_the_compiler_folder_is_where_it_is_installed():
     assert row and row[1] == "/usr/local/share/kfops/compiler"
 
 
-def test_man_page_is_clean():
+@pytest.mark.parametrize("page, says", PAGES.items(), ids=lambda value: getattr(value, "name", ""))
+def test_man_page_is_clean(page, says):
     if not shutil.which("groff"):
         pytest.skip("groff is not installed")
-    done = subprocess.run(["groff", "-t", "-man", "-ww", "-Tutf8", MAN], capture_output=True, text=True)
+    done = subprocess.run(["groff", "-t", "-man", "-ww", "-Tutf8", page], capture_output=True, text=True)
     assert done.returncode == 0 and not done.stderr.strip(), done.stderr
-    assert "wrong configuration" in done.stdout
+    assert says in done.stdout
 
 
 def test_unit_of_systemd_is_valid(prefix, tmp_path):
