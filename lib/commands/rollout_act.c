@@ -560,7 +560,8 @@ void rollout_shift(const struct job *job, const struct effect_result *last, int6
 {
 	json_t *percents = jval_at(job->data, "rollout.percents");
 	int64_t at = jval_int(job->data, "rollout.at", 0);
-	int percent = (int)json_integer_value(json_array_get(percents, (size_t)at));
+	int percent = rollout_real_percent(
+		job, (int)json_integer_value(json_array_get(percents, (size_t)at)));
 	enum isvc_phase phase =
 		jval_bool(job->data, "rollout.sent", false) ? ISVC_CHECK : ISVC_SHIFT;
 

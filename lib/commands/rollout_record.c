@@ -23,7 +23,8 @@ static bool is_way(const struct job *job, enum isvc_way way)
 
 int rollout_real_percent(const struct job *job, int percent)
 {
-	if (is_way(job, ISVC_WAY_FIRST) || is_way(job, ISVC_WAY_NONE))
+	if (is_way(job, ISVC_WAY_FIRST) || is_way(job, ISVC_WAY_NONE) ||
+	    !jval_bool(job->data, "service.before.existed", true))
 		return 100; /* there is nothing to share the traffic with */
 	return is_way(job, ISVC_WAY_SECOND) && percent < 100 ? 0 : percent;
 }

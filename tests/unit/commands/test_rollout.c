@@ -1010,7 +1010,8 @@ static bool cluster_answers(struct player *player, const struct effect *effect)
 	else if (effect->kind == EFFECT_SERVICE_LOOK)
 		data = look();
 	else if (effect->kind == EFFECT_MODEL_LOOK)
-		data = json_pack("{s:s}", "digest", "d2");
+		data = json_pack("{s:s}", "digest",
+				 str_eq(jval_str(effect->args, "uri", ""), old_uri) ? "d1" : "d2");
 	else if (effect->kind == EFFECT_SERVICE_TRY)
 		data = json_object();
 	else if (effect->kind == EFFECT_DEPLOYMENTS_FIND)
