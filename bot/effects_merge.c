@@ -109,7 +109,7 @@ enum err_class effect_deployment_status(struct effect_call *call, struct err *er
 		if (*jval_str(call->args, optional[i], ""))
 			jval_set_str(body, optional[i], jval_str(call->args, optional[i], ""));
 	return github_deployment_status(call->hands->world->github, call->hands->github_http, &to,
-					jval_int(call->args, "id", 0), body, err);
+					jval_int(call->args, "id", 0), body, call->in_doubt, err);
 }
 
 enum err_class effect_label_move(struct effect_call *call, struct err *err)

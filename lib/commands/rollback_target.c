@@ -43,12 +43,7 @@ static const json_t *choose_named(const struct job *job, const json_t *found, in
 	const char *environment = rollout_environment(job);
 	const json_t *named = json_object_get(found, "named");
 
-	if (json_object_get(found, "open"))
-		refuse(out, "rollback.open",
-		       "deployment %" PRId64 " is open in %s. `/rollback %s` takes it out, "
-		       "`/promote %s` brings it to its end; then name the deployment again",
-		       jval_int(found, "open.id", 0), environment, environment, environment);
-	else if (!named)
+	if (!named)
 		refuse(out, "rollback.no_deployment",
 		       "this repository has no deployment %" PRId64
 		       ". `/status` shows the numbers that there are",
@@ -139,7 +134,7 @@ static void keep_served(const struct job *job, const json_t *live, struct update
 void rollback_target(const struct job *job, const struct effect_result *last, int64_t now_ms,
 		     struct update *out)
 {
-	const json_t *target, *open, *undone;
+	const json_t *target, *live, *open, *undone;
 	json_t *args;
 
 	if (!last) {
@@ -154,15 +149,18 @@ void rollback_target(const struct job *job, const struct effect_result *last, in
 		common_fail(out, &last->err);
 		return;
 	}
+	live = json_object_get(last->data, "live");
 	open = json_object_get(last->data, "open");
-	undone = open ? open : json_object_get(last->data, "live");
+	if (live && jval_int(job->args, "to", 0))
+		open = NULL; /* while it is there, the way is refused; it may have gone by hand */
+	undone = open ? open : live;
 	target = choose(job, last->data, out);
 	if (!target && out->kind == UPDATE_END)
 		return;
 	rollout_take_up(job, target ? target : undone, out);
 	keep_undone(job, undone, open != NULL, out);
 	keep_target(job, target, out);
-	keep_served(job, json_object_get(last->data, "live"), out);
+	keep_served(job, live, out);
 	jval_set(common_data(job, out, "service"), "undone", json_deep_copy(undone));
 	jval_set_int(common_data(job, out, "rollout"), "since_ms", now_ms);
 	common_next(job, out);
@@ -213,6 +211,13 @@ static void read_mark(const struct job *job, const json_t *live, struct update *
 	isvc_read(&state, live);
 	mark = state.marks.job ? state.marks.job : "";
 	ours = str_eq(mark, undoes);
+	if (!live && !named) {
+		refuse(out, "deploy.deleted",
+		       "somebody deleted `%s`; it is not made again silently. `/rollback %s --to "
+		       "NUMBER` makes it anew, and `/status` shows the numbers",
+		       jval_str(job->data, "rollout.service", "?"), rollout_environment(job));
+		return;
+	}
 	if (open || (!named && ours && leads_to_target(job, undone))) {
 		keep_way_back(job, undone, out);
 		common_next(job, out);

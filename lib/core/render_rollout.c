@@ -245,8 +245,7 @@ static void put_rolled_back(const struct job *job, struct buf *out)
 	else
 		buf_puts(out, "what served before");
 	buf_printf(out, " |\n| %s | the model of pull request %" PRId64 " |\n",
-		   open ? "taken&nbsp;out" : "before",
-		   jval_int(job->data, "rollout.undoes_pr", 0));
+		   open ? "taken&nbsp;out" : "before", jval_int(job->data, "rollout.undoes_pr", 0));
 }
 
 static void put_taken_back(const struct job *job, struct buf *out)

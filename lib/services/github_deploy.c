@@ -5,6 +5,7 @@
  * the job, by which one that was made before a crash is found again. */
 #include <inttypes.h>
 
+#include "lib/base/jval.h"
 #include "lib/base/str.h"
 #include "lib/services/github_impl.h"
 #include "lib/services/github_merge.h"
@@ -72,13 +73,37 @@ enum err_class github_deployment_create(struct github *gh, struct http *http,
 	return class;
 }
 
+/* Is the newest status the one that is to be made? */
+static enum err_class has_status(struct github *gh, struct http *http,
+				 const struct github_target *to, const char *url,
+				 const json_t *body, bool *out, struct err *err)
+{
+	static const char *const told[] = {"state", "description"};
+	AUTO_FREE char *newest = str_printf("%s?per_page=1", url);
+	AUTO_ANSWER struct github_answer answer = {0};
+	const json_t *status;
+
+	if (send(gh, http, to, "GET", newest, NULL, &answer, err))
+		return err->class;
+	status = json_array_get(answer.json, 0);
+	*out = status != NULL;
+	for (size_t i = 0; i < ARRAY_LEN(told); i++)
+		*out = *out && str_eq(jval_str(status, told[i], ""), jval_str(body, told[i], ""));
+	return ERR_OK;
+}
+
 enum err_class github_deployment_status(struct github *gh, struct http *http,
 					const struct github_target *to, int64_t id,
-					const json_t *body, struct err *err)
+					const json_t *body, bool in_doubt, struct err *err)
 {
 	AUTO_FREE char *url = github_repo_url(gh, to, "/deployments/%" PRId64 "/statuses", id);
 	AUTO_ANSWER struct github_answer answer = {0};
+	bool has = false;
 
+	if (in_doubt && has_status(gh, http, to, url, body, &has, err))
+		return err->class;
+	if (has)
+		return ERR_OK;
 	return send(gh, http, to, "POST", url, body, &answer, err);
 }
 

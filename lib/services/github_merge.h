@@ -42,10 +42,12 @@ enum err_class github_deployment_create(struct github *gh, struct http *http,
 					const struct github_target *to, const json_t *body,
 					bool in_doubt, int64_t *out_id, struct err *err) MUST_CHECK;
 
-/* `body` as POST .../statuses takes it; the newest of a deployment counts. */
+/* `body` as POST .../statuses takes it; the newest of a deployment counts. In doubt, the newest is
+ * looked at first. */
 enum err_class github_deployment_status(struct github *gh, struct http *http,
 					const struct github_target *to, int64_t id,
-					const json_t *body, struct err *err) MUST_CHECK;
+					const json_t *body, bool in_doubt,
+					struct err *err) MUST_CHECK;
 
 /* Makes the label be on this pull request and on no other: added here first (made when the
  * repository does not have it), then taken from the others, open or closed. May be repeated. */

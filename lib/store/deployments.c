@@ -85,8 +85,7 @@ enum err_class deployment_end(struct db *db, int64_t job_id, enum deployment_sta
 	if (class != ERR_OK || !store_changes(db))
 		return class; /* it had ended so before */
 	if (state == DEPLOYMENT_LIVE)
-		return store_exec(db, STMT_DEPLOYMENT_PUSH_OUT, err, B_INT(job_id),
-				  B_INT(DEPLOYMENT_REPLACED));
+		return store_exec(db, STMT_DEPLOYMENT_PUSH_OUT, err, B_INT(job_id));
 	if (state != DEPLOYMENT_ROLLED_BACK)
 		return ERR_OK;
 	class = store_exec(db, STMT_DEPLOYMENT_GO_BACK, err, B_INT(job_id), B_INT(returned_to));

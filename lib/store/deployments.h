@@ -34,7 +34,8 @@ enum err_class deployment_begin(struct db *db, const struct job *job, const json
 enum err_class deployment_note(struct db *db, int64_t job_id, const json_t *facts,
 			       struct err *err) MUST_CHECK;
 
-/* Ends the job's deployment, or leaves it OPEN. LIVE makes the one that was live REPLACED.
+/* Ends the job's deployment, or leaves it OPEN. LIVE makes the one that was live REPLACED,
+ * and one that is still open, though its canary has gone, ROLLED_BACK.
  * ROLLED_BACK goes back to `returned_to` (a deployment's id; 0: to nothing of ours): that one is
  * live again, what came after it is rolled back, and what it is newer than is replaced. Repeating
  * it changes nothing. */

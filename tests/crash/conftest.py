@@ -16,6 +16,10 @@ import rounds  # noqa: E402
 IS_NIGHTLY = os.environ.get("KFOPS_CRASH_ALL", "") not in ("", "0")
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "scene: of the scenarios, whose models are used here")
+
+
 @pytest.fixture(autouse=True)
 def built():
     if not rounds.harness.daemon_path().exists():

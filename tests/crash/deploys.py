@@ -1,4 +1,5 @@
-"""Rounds of /deploy: each on a pull request with a model of its own, beside the model that serves already.
+"""Rounds of /deploy, /promote and /rollback: each on a pull request with a model of its own, beside the model that
+serves already.
 
 What is compared is what the world has in the end: who answers, who has the label, what GitHub has of the
 deployment and the merge. And whatever happened, no model got traffic that had not answered its sample.
@@ -14,7 +15,9 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "scenarios"
 import harness  # noqa: E402
 import models  # noqa: E402
 
-COMMAND = '/deploy --steps 50 --force "other rounds have moved the base"'
+FORCE = '--force "other rounds have moved the base"'
+COMMAND = f"/deploy --steps 50,100 {FORCE}"
+FIRST_MODEL = 1  # what the model says that serves before all rounds; its deployment has this number, too
 SERVICE = "ml-prod/iris"
 FAST = {"poll": {**rounds.FAST["poll"], "service_first": "20ms"}}
 
@@ -23,6 +26,7 @@ class DeployStage(rounds.Stage):
     """A scene with a cluster; the first model serves, the next ones come with the rounds."""
 
     PULLS_AT_ONCE = 6
+    ASKS_SAMPLES = True
 
     def __init__(self, folder: pathlib.Path, way: dict):
         super().__init__(folder, config=FAST, **way)
@@ -40,7 +44,16 @@ class DeployStage(rounds.Stage):
             scene.github.post(f"repos/{scene.repo}/commits", files={"base.md": f"{self.rounds}\n"}, user="ben")
             self._fresh = [*zip(pulls, self._with_models(pulls))]
         pull, self.answer = self._fresh.pop()
+        self.prepare(pull)
         return pull
+
+    def prepare(self, pull) -> None:
+        """What is given on the pull request before the round."""
+
+    def gives(self, pull, command: str) -> None:
+        comment = self.scene.ben.comments(command, on=pull)
+        self.until_rest(comment, f"{command} before the round")
+        assert comment.reactions() == ["rocket"], self.bot.log_tail()
 
     def _with_models(self, pulls: list) -> list[int]:
         """A successful run on each, all at the same time; what its model answers."""
@@ -98,9 +111,32 @@ class DeployStage(rounds.Stage):
         if item["kind"] == "traffic":
             return [name for name, percent in item["traffic"].items()
                     if percent and any(each.startswith(name) for each in made)]
-        is_second = not self.scene.cluster.is_knative and not self.scene.inside
+        is_second = self.ASKS_SAMPLES and not self.scene.cluster.is_knative and not self.scene.inside
         return ["iris-canary-predictor"] if is_second and item["kind"] == "workload.created" else []
 
     def violations(self) -> list[str]:
         return super().violations() + \
             [f"the cluster would have refused: {item}" for item in self.scene.cluster.take_violations()]
+
+
+class PromoteStage(DeployStage):
+    """The model of the round was left open."""
+
+    def prepare(self, pull) -> None:
+        self.gives(pull, f"/deploy --steps 10 {FORCE}")
+
+
+class RollbackStage(DeployStage):
+    """The model of the round serves, and goes; the one before comes back without having to show that it works."""
+
+    ASKS_SAMPLES = False
+
+    def prepare(self, pull) -> None:
+        self.gives(pull, f"/deploy --no-merge {FORCE}")
+        self.answer = FIRST_MODEL
+
+
+class NumberStage(RollbackStage):
+    """The same, but the one before is rolled out anew."""
+
+    ASKS_SAMPLES = True

@@ -1,4 +1,4 @@
-"""The bot ends hard at points of /deploy, is started again, and the world is as without it.
+"""The bot ends hard at points of /deploy, /promote and /rollback, is started again, and the world is as without it.
 
 In each of the three ways to try a model. With KFOPS_CRASH_ALL=1 all points are tried; else one of each stretch of the
 way from the first point to the last, others every day. KFOPS_SEED=N, as printed, tries those of another day.
@@ -16,8 +16,14 @@ from test_crash_points import PLACES, Plan, difference
 
 WAYS = {"knative": models.KNATIVE_WAY, "canary": models.CANARY_WAY, "second": models.SECOND_WAY}
 NEW_PLACES = ["kube.before_write", "kube.after_write"]
-ROUNDS = 8  # of each way, outside the nightly mode
-ALWAYS = ["worker.after_effect:8"]  # the object is made from the checkout, and nothing of it is stored
+ROUNDS = {"/deploy": 8}  # of each way, outside the nightly mode
+ROUNDS_OF_OTHERS = 5
+# the object is made from the checkout, and nothing of it is stored
+ALWAYS = {"/deploy": ["worker.after_effect:8"]}
+STAGES = {"/deploy": (deploys.DeployStage, deploys.COMMAND),
+          "/promote": (deploys.PromoteStage, f"/promote production {deploys.FORCE}"),
+          "/rollback": (deploys.RollbackStage, "/rollback production"),
+          "/rollback --to": (deploys.NumberStage, "/rollback production --to 1")}
 ROUNDS_A_STAGE = 60
 SEED = int(os.environ.get("KFOPS_SEED") or time.time() // 86400)
 
@@ -39,29 +45,31 @@ def sample(points: list[str], count: int, way: str) -> list[str]:
     return [dice.choice(points[begin:end]) for begin, end in zip(ends, ends[1:])]
 
 
-def play(way: str, folder, nightly: bool) -> tuple[Plan, int, list[str]]:
-    """All rounds of one way; what came of them and how many points there are."""
+def play(what: str, way: str, folder, nightly: bool) -> tuple[Plan, int, list[str]]:
+    """All rounds of a command in one way; what came of them and how many points there are."""
+    kind, command = STAGES[what]
+    always, count_of = ALWAYS.get(what, []), ROUNDS.get(what, ROUNDS_OF_OTHERS)
     plan, made, stage, wanted, count = Plan(), 0, None, None, 0
     try:
         while True:
             if stage is None or stage.rounds >= ROUNDS_A_STAGE:
                 if stage:
                     stage.stop()
-                stage = deploys.DeployStage(folder / f"{way}-{made}", WAYS[way])
+                stage = kind(folder / f"{way}-{made}", WAYS[way])
                 made += 1
-                wanted, _ = stage.play(deploys.COMMAND)
+                wanted, _ = stage.play(command)
             if not count:
                 passed = stage.points
                 count = len(passed)
                 every = points_of(passed)
                 plan = Plan({"crash_at": point} for point in
-                            (every if nightly else ALWAYS + sample(every, ROUNDS - len(ALWAYS), way)))
-                expected(wanted)
+                            (every if nightly else always + sample(every, count_of - len(always), f"{what} {way}")))
+                expected(what, wanted)
             crash = plan.take()
             if crash is None:
                 return plan, count, passed
             try:
-                got, fired = stage.play(deploys.COMMAND, **crash)
+                got, fired = stage.play(command, **crash)
                 plan.note(crash, fired, difference(wanted, got))
             except AssertionError as fault:
                 plan.note(crash, True, str(fault))
@@ -72,24 +80,25 @@ def play(way: str, folder, nightly: bool) -> tuple[Plan, int, list[str]]:
             stage.stop()
 
 
-def expected(end: dict) -> None:
+def expected(what: str, end: dict) -> None:
     """What the rounds are compared with must itself be right."""
-    assert [job[:3] for job in end["jobs"]] == [("deploy", 10, None)], end
-    assert end["serves its model"] and end["labels"] == ["Deployed-to-production"], end
-    assert end["deployments"][0][1][-1] == "success" and len(end["deployments"]) == 1, end
-    assert end["merged"] == (True, 1) and not end["second service"], end
+    back = what.startswith("/rollback")
+    assert [job[:3] for job in end["jobs"]] == [(what.strip("/").split()[0], 10, None)], end
+    assert end["serves its model"] and end["labels"] == ([] if back else ["Deployed-to-production"]), end
+    assert end["deployments"][0][1][-1] == ("inactive" if back else "success") and len(end["deployments"]) == 1, end
+    assert end["merged"] == ((False, 0) if back else (True, 1)) and not end["second service"], end
     assert end["traffic without a sample"] == [] and end["trouble"] == [], end
     assert end["reactions"] == ["rocket"] and len(end["comments"]) == 1, end
 
 
-@pytest.mark.parametrize("ways", [tuple(WAYS)], ids=["each way"])
-def test_a_crash_of_a_deployment_changes_nothing_in_the_end(ways, tmp_path, nightly, tell):
-    with concurrent.futures.ThreadPoolExecutor(len(ways)) as pool:
-        futures = {way: pool.submit(play, way, tmp_path, nightly) for way in ways}
+@pytest.mark.parametrize("what", list(STAGES))
+def test_a_crash_changes_nothing_in_the_end(what, tmp_path, nightly, tell):
+    with concurrent.futures.ThreadPoolExecutor(len(WAYS)) as pool:
+        futures = {way: pool.submit(play, what, way, tmp_path, nightly) for way in WAYS}
         results = {way: future.result() for way, future in futures.items()}
     faults = []
     for way, (plan, count, passed) in results.items():
-        tell(f"/deploy, {way}: {count} points, {plan.played} rounds, {plan.crashed} with a crash (seed {SEED})")
+        tell(f"{what}, {way}: {count} points, {plan.played} rounds, {plan.crashed} with a crash (seed {SEED})")
         faults += [f"{way}: {fault}" for fault in plan.faults]
         assert set(passed) - set(PLACES) - set(NEW_PLACES) == set()
         assert plan.crashed > plan.played // 2

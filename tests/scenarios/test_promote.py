@@ -82,7 +82,7 @@ def test_what_was_left_open_is_taken_out_again(scene, bot, ann, ben, way):
     models.has_run(scene, ann, 1)
     refused(scene, "/deploy", "`deploy.canary_open`", "`/promote`", "`/rollback`")
     refused(scene, "/promote production", "`promote.other_pull`", f"pull request {second.number}")
-    refused(scene, "/rollback production --to 1", "`rollback.open`")
+    refused(scene, "/rollback production --to 1", "`rollback.is_live`")
     ben.comments("/rollback production")
     assert bot.ends() == "rocket"
     bot.answer("✅ **/rollback**", "(pull request 1) alone again")
@@ -167,3 +167,17 @@ def test_a_sample_that_fails_by_now_takes_it_out(scene, bot, ann, ben):
     bot.answer("❌ **/promote**", "`deploy.sample`", "All traffic is back")
     assert models.answers(scene) == [0] and pull.look()["deployments"][-1]["states"][-1] == "failure"
     refused(scene, "/promote production", "`promote.nothing`")
+
+
+@pytest.mark.scene(**models.KNATIVE_WAY)
+def test_what_was_open_went_with_its_service(scene, bot, ann, ben):
+    left_open(scene)
+    scene.cluster.send("DELETE", "services/ml-prod/iris")
+    refused(scene, "/promote production", "`deploy.deleted`", "Nothing was changed by this command")
+    refused(scene, "/rollback production", "`deploy.deleted`", "--to NUMBER")
+    models.next_pull(scene, "Anew")
+    models.has_run(scene, ann, 1)
+    ben.comments("/deploy")
+    assert bot.ends() == "rocket"
+    assert models.answers(scene) == [1]
+    refused(scene, "/promote production", "`promote.nothing`", "has all the traffic")

@@ -186,6 +186,18 @@ def test_somebody_else_put_a_model_there(scene, bot, ann, ben):
     assert models.answers(scene) == [0]
 
 
+@IN_EACH_WAY
+def test_somebody_deleted_the_service(scene, bot, ann, ben, way):
+    first, second = deploys(scene, 0, 2)
+    scene.cluster.send("DELETE", "services/ml-prod/iris")
+    ben.comments("/rollback production")
+    assert bot.ends() == "-1"
+    bot.answer("❌ **/rollback**", "`deploy.deleted`", "--to NUMBER")
+    assert scene.cluster.service("ml-prod") is None
+    back(scene, f"(pull request {first.number}) again", command=f"/rollback production --to {number(scene, first)}")
+    assert models.answers(scene) == [0] and states(second)[-1] == "inactive"
+
+
 @pytest.mark.scene(**models.KNATIVE_WAY)
 def test_the_service_was_made_anew_by_a_deployment(scene, bot, ann, ben):
     first, = deploys(scene, 0)

@@ -748,8 +748,9 @@ static const struct trace_case cases[] = {
 	 .answers = {NAMED("\"live\":{\"id\":2}")}},
 	{.name = "rollback to a number while something is open",
 	 .command = "rollback",
-	 .args = "{\"arg\":\"production\",\"to\":9}",
-	 .answers = {NAMED("\"open\":{\"id\":3},\"named\":{\"id\":9}")}},
+	 .args = "{\"arg\":\"production\",\"to\":1}",
+	 .start = NEW_IS_OPEN,
+	 .answers = {BACK_FOUND, OLD_MODEL, FROM_SIM("kserve.before")}},
 	{.name = "rollback to a number of another environment",
 	 .command = "rollback",
 	 .args = "{\"arg\":\"production\",\"to\":9}",
@@ -982,7 +983,7 @@ static json_t *deployments_found(const struct effect *effect, int start)
 	jval_set(found, is_open_at(start) ? "open" : "live", new_deployment(start));
 	if (start == NEW_IS_OPEN || start == NEW_WAITS)
 		jval_set(found, "live", old_deployment("live"));
-	else if (start != FIRST_IS_OPEN)
+	if (start != FIRST_IS_OPEN)
 		jval_set(found, named ? "named" : "before", old_deployment("replaced"));
 	jval_set_int(found, "marked", 0);
 	return found;

@@ -600,9 +600,42 @@ static void test_a_status_of_a_deployment(void **state)
 	AUTO_JSON json_t *body = json_pack("{s:s}", "state", "success");
 
 	(void)state;
-	assert_int_equal(github_deployment_status(world.gh, world.http, &repo, 41, body, NULL),
-			 ERR_OK);
+	assert_int_equal(
+		github_deployment_status(world.gh, world.http, &repo, 41, body, false, NULL),
+		ERR_OK);
 	stop(&world);
+}
+
+static void test_a_status_in_doubt(void **state)
+{
+	static const struct {
+		const char *name, *list;
+		bool makes;
+	} cases[] = {
+		{"it is there", "[{\"state\":\"in_progress\",\"description\":\"50 %\"}]", false},
+		{"an older share", "[{\"state\":\"in_progress\",\"description\":\"10 %\"}]", true},
+		{"another state", "[{\"state\":\"success\",\"description\":\"50 %\"}]", true},
+		{"none", "[]", true},
+	};
+	AUTO_JSON json_t *body =
+		json_pack("{s:s,s:s}", "state", "in_progress", "description", "50 %");
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct scripted_answer script[] = {
+			{.expect = "GET /repos/o/r/deployments/41/statuses?per_page=1 ",
+			 JSON(200, cases[i].list)},
+			{.expect = "POST /repos/o/r/deployments/41/statuses ",
+			 JSON(201, "{\"id\":1}")},
+		};
+		struct world world = start(script, cases[i].makes ? 2 : 1, false);
+
+		print_message("%s\n", cases[i].name);
+		assert_int_equal(
+			github_deployment_status(world.gh, world.http, &repo, 41, body, true, NULL),
+			ERR_OK);
+		stop(&world);
+	}
 }
 
 /* --- the label --- */
@@ -684,6 +717,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_a_deployment_in_doubt),
 		cmocka_unit_test(test_a_deployment_that_was_not_made),
 		cmocka_unit_test(test_a_status_of_a_deployment),
+		cmocka_unit_test(test_a_status_in_doubt),
 		cmocka_unit_test(test_the_label_moves),
 		cmocka_unit_test(test_a_label_that_is_there),
 		cmocka_unit_test(test_a_label_that_cannot_be_put),

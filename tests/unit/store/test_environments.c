@@ -415,7 +415,7 @@ static void go(struct kit *kit, int64_t job, enum deployment_state state, int64_
 static void test_back_further_back_and_on_again(void **unused)
 {
 	AUTO_JSON json_t *before = NULL;
-	int64_t jobs[10], marked = 0;
+	int64_t jobs[12], marked = 0;
 	struct kit kit;
 
 	(void)unused;
@@ -443,6 +443,9 @@ static void test_back_further_back_and_on_again(void **unused)
 	go(&kit, jobs[9], DEPLOYMENT_OPEN, 0);
 	finish(&kit, jobs[9], DEPLOYMENT_LIVE, 0); /* and this one is promoted */
 	states_are(&kit, "1:4 2:5 3:5 4:5 5:5 6:5 7:4 8:5 9:5 10:2");
+	go(&kit, jobs[10], DEPLOYMENT_OPEN, 0);
+	go(&kit, jobs[11], DEPLOYMENT_LIVE, 0); /* the canary of the open one has gone by hand */
+	states_are(&kit, "1:4 2:5 3:5 4:5 5:5 6:5 7:4 8:5 9:5 10:4 11:5 12:2");
 	assert_ok(&kit, deployment_marked(kit.db, REPO, "production", "nobody", &marked, &kit.err));
 	assert_int_equal(marked, 0);
 	kit_end(&kit);
