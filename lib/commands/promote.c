@@ -237,5 +237,8 @@ const struct command command_promote = {
 	.arg_required = true,
 	.right = RIGHT_MAINTAIN,
 	.on_closed = true,
+	.uses = USE_DEPLOY,
+	.scope = SCOPE_ENVIRONMENT,
+	.rule = "deploy",
 	.steps = steps,
 };

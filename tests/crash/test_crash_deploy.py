@@ -101,5 +101,5 @@ def test_a_crash_changes_nothing_in_the_end(what, tmp_path, nightly, tell):
         tell(f"{what}, {way}: {count} points, {plan.played} rounds, {plan.crashed} with a crash (seed {SEED})")
         faults += [f"{way}: {fault}" for fault in plan.faults]
         assert set(passed) - set(PLACES) - set(NEW_PLACES) == set()
-        assert plan.crashed > plan.played // 2
+        assert plan.crashed > plan.played // 3  # late points of looks are not always reached
     assert not faults, "\n\n".join(faults)
