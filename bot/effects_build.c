@@ -185,6 +185,17 @@ static enum err_class take_pipeline(struct effect_call *call, const struct pipel
 	return ERR_OK;
 }
 
+/* Where the run will store its model by itself, if it does. */
+static void put_stores(const json_t *documents, json_t *into)
+{
+	json_t *stores = pipeline_stores(documents);
+
+	if (json_array_size(stores))
+		jval_set(into, "stores", stores);
+	else
+		json_decref(stores);
+}
+
 enum err_class effect_take_documents(struct effect_call *call, json_t *documents,
 				     const json_t *given, json_t *into, struct err *err)
 {
@@ -206,6 +217,7 @@ enum err_class effect_take_documents(struct effect_call *call, json_t *documents
 	pipeline_free(pipeline);
 	if (class)
 		return class;
+	put_stores(documents, into);
 	return effect_write_file(call->hands->world, call->job, "pipeline.json", text, strlen(text),
 				 err);
 }
@@ -266,18 +278,48 @@ static enum err_class keep_compiled(struct effect_call *call, struct compile_res
 	return keep_file(call, made->yaml, made->yaml_len, made->documents, call->data, err);
 }
 
+/* What kfops.model.materialize_model is to know: names of things, no keys. */
+static void put_model_store(const struct effect_call *call, const char *env[9])
+{
+	static const struct {
+		const char *name, *key, *other;
+	} variables[] = {
+		{"KFOPS_MODEL_STORE", "model_store", NULL},
+		{"KFOPS_MODEL_ENDPOINT", "model_store_url", "s3_url"},
+		{"KFOPS_MODEL_REGION", "s3_region", NULL},
+		{"KFOPS_MODEL_SECRET", "model_store_secret", NULL},
+	};
+	size_t count = 0;
+
+	for (size_t i = 0; effect_cluster_text(call, "model_store") && i < ARRAY_LEN(variables);
+	     i++) {
+		const char *value = effect_cluster_text(call, variables[i].key);
+
+		if (!value && variables[i].other)
+			value = effect_cluster_text(call, variables[i].other);
+		if (!value)
+			continue;
+		env[count++] = variables[i].name;
+		env[count++] = value;
+	}
+	env[count] = NULL;
+}
+
 enum err_class effect_compile(struct effect_call *call, struct err *err)
 {
 	struct world *world = call->hands->world;
+	const char *env[9];
 	AUTO_FREE char *source = effect_path(world, call->job, "src");
 	struct compile_request request = {
 		.source_dir = source,
 		.pipeline_path = jval_str(call->args, "path", ""),
 		.function_name = jval_str(call->args, "function", NULL),
+		.env = env,
 	};
 	struct compile_result made = {0};
 	enum err_class class;
 
+	put_model_store(call, env);
 	if (str_is_empty(request.function_name))
 		request.function_name = NULL;
 	if (str_eq(jval_str(call->args, "mode", ""), "V1_LEGACY") &&

@@ -2,7 +2,8 @@
  *
  * Where a model lies is asked of ML Metadata, not guessed from the run's id: a task taken from the
  * cache has its model in another run's folder. What lies there is listed before anything is
- * touched, because a server that finds nothing says so minutes later, in a pod's log. */
+ * touched, because a server that finds nothing says so minutes later, in a pod's log. Only a task
+ * of kfops.model.materialize_model has its model where the run's id says. */
 #include <string.h>
 
 #include "bot/effects_impl.h"
@@ -10,6 +11,7 @@
 #include "lib/core/isvc.h"
 #include "lib/core/mlmd.h"
 #include "lib/core/model_files.h"
+#include "lib/core/pipeline.h"
 #include "lib/core/sample.h"
 #include "lib/services/compile.h"
 #include "lib/services/mlmd.h"
@@ -106,16 +108,36 @@ static enum err_class look_at(struct effect_call *call, const char *where, struc
 	return ERR_OK;
 }
 
-/* Of a run, or at the address that a deployment has recorded. */
-enum err_class effect_model(struct effect_call *call, struct err *err)
+/* Stored by a task of its pipeline under the run's id: its address needs no more than that. */
+static enum err_class stored_model(struct effect_call *call, const json_t *stores, struct err *err)
+{
+	AUTO_BUF struct buf where = buf_make(S3_BUCKET_MAX + S3_KEY_MAX + 16);
+	const json_t *store;
+
+	if (pipeline_store_choose(&store, stores, jval_str(call->args, "model.task", NULL),
+				  jval_str(call->args, "model.output", NULL), err))
+		return err->class;
+	pipeline_store_uri(&where, store, jval_str(call->args, "run_id", ""));
+	if (look_at(call, buf_text(&where), err))
+		return err->class;
+	if (!jval_bool(call->data, "found", false))
+		jval_set_str(call->data, "why",
+			     "its pipeline stores it by materialize_model, but nothing lies there: "
+			     "did that task run?");
+	jval_set_str(call->data, "task", jval_str(store, "task", ""));
+	jval_set_str(call->data, "output", "");
+	jval_set_bool(call->data, "cached", false);
+	return ERR_OK;
+}
+
+/* The one that ML Metadata knows of. */
+static enum err_class made_model(struct effect_call *call, struct err *err)
 {
 	const char *task = jval_str(call->args, "model.task", NULL);
 	const char *output = jval_str(call->args, "model.output", NULL);
 	AUTO_JSON json_t *outputs = NULL;
 	const json_t *model = NULL;
 
-	if (jval_str(call->args, "uri", NULL))
-		return look_at(call, jval_str(call->args, "uri", ""), err);
 	if (ask_outputs(call, &outputs, err))
 		return err_wrap(err, "cannot ask which models the run has made");
 	if (model_choose(&model, json_object_get(outputs, "models"), task, output, err))
@@ -126,6 +148,18 @@ enum err_class effect_model(struct effect_call *call, struct err *err)
 	jval_set_str(call->data, "output", jval_str(model, "output", ""));
 	jval_set_bool(call->data, "cached", jval_bool(model, "cached", false));
 	return ERR_OK;
+}
+
+/* At the address that a deployment has recorded; or of a run: what its pipeline has stored by
+ * itself, else what ML Metadata knows. A pipeline that stores a model means that one: when it is
+ * not there, no other is taken in its place. */
+enum err_class effect_model(struct effect_call *call, struct err *err)
+{
+	const json_t *stores = jval_at(call->args, "stores");
+
+	if (jval_str(call->args, "uri", NULL))
+		return look_at(call, jval_str(call->args, "uri", ""), err);
+	return json_array_size(stores) ? stored_model(call, stores, err) : made_model(call, err);
 }
 
 /* The same files still? They may have been looked at days ago. */

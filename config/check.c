@@ -10,6 +10,7 @@
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
 #include "lib/core/policy_decide.h"
+#include "lib/core/s3_uri.h"
 
 #define LOWER  "abcdefghijklmnopqrstuvwxyz"
 #define UPPER  "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -195,6 +196,24 @@ const char *check_date(const char *text)
 const char *check_cluster_name(const char *text)
 {
 	return is_all(text, LOWER DIGITS "-_") ? NULL : "lower-case letters, digits, - and _";
+}
+
+const char *check_model_store(const char *text)
+{
+	struct err ignored;
+	struct s3_uri uri;
+
+	if (str_starts(text, "s3://") && !s3_uri_parse(&uri, text, &ignored) &&
+	    (!*uri.key || is_all(uri.key, LOWER UPPER DIGITS "/-_.")))
+		return NULL;
+	return "an address like s3://models or s3://models/team-a";
+}
+
+const char *check_secret_name(const char *text)
+{
+	if (!*text || (is_all(text, LOWER DIGITS "-.") && *text != '-' && *text != '.'))
+		return NULL;
+	return "the name of a Kubernetes Secret, or \"\" for none";
 }
 
 const char *check_region(const char *text)

@@ -14,9 +14,11 @@ const char *check_compile_mode(const char *text);
 const char *check_absolute(const char *text);
 const char *check_date(const char *text); /* "2022-11-28" */
 const char *check_cluster_name(const char *text);
-const char *check_region(const char *text);   /* "eu-central-1" */
-const char *check_role_arn(const char *text); /* "arn:aws:iam::123456789012:role/kfops" */
-const char *check_match(const char *text); /* "owner/name" or "owner/" and a star */
+const char *check_model_store(const char *text); /* "s3://models/team-a" */
+const char *check_secret_name(const char *text); /* of Kubernetes, or "" */
+const char *check_region(const char *text);	 /* "eu-central-1" */
+const char *check_role_arn(const char *text);	 /* "arn:aws:iam::123456789012:role/kfops" */
+const char *check_match(const char *text);	 /* "owner/name" or "owner/" and a star */
 
 const char *check_owner(const char *text); /* of a GitHub repository */
 const char *check_repo_name(const char *text);

@@ -132,6 +132,7 @@ static const struct {
 	{"s3_role_arn", "s3_access_key_file", false},
 	{"s3_environment", "s3_access_key_file", false},
 	{"s3_environment", "s3_role_arn", false},
+	{"model_store", "s3_url", true},
 	{"serving", "s3_url", true},
 	{"serving", "mlmd_url", true},
 };

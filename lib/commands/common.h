@@ -8,7 +8,8 @@
  *               "model": which one is deployed if a run has several; absent: none is}
  *   compile    {"sha256","content": digest of the documents,"platform","bytes","name","tasks",
  *               "parameters","names_version": version_id among them follows the version's name,
- *               "images","variant": to be uploaded without caching}
+ *               "images","variant": to be uploaded without caching,"stores": tasks that store the
+ *               run's model by themselves, as pipeline_stores tells them; absent: none}
  *   version    {"pipeline_id","id","name","base": name of the version that is run without
  *               caching,"adopted","try","content": digest of what Kubeflow made
  *               of the upload; only uploads have it}

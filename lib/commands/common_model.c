@@ -14,6 +14,8 @@ static void ask(const struct job *job, struct update *out)
 
 	jval_set_str(args, "run_id", jval_str(job->data, "run.id", ""));
 	jval_set(args, "model", json_deep_copy(jval_at(job->data, "settings.model")));
+	if (jval_at(job->data, "compile.stores"))
+		jval_set(args, "stores", json_deep_copy(jval_at(job->data, "compile.stores")));
 	common_ask(out, EFFECT_MODEL, args);
 }
 

@@ -199,6 +199,8 @@ static json_t *model_args(const struct job *job)
 	jval_set_str(args, "path", jval_str(job->data, "rollout.path", ""));
 	if (wanted)
 		jval_set(args, "model", json_deep_copy(wanted));
+	if (jval_at(job->data, "run.stores"))
+		jval_set(args, "stores", json_deep_copy(jval_at(job->data, "run.stores")));
 	return args;
 }
 

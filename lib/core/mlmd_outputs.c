@@ -9,6 +9,7 @@
 #include "lib/base/jval.h"
 #include "lib/base/str.h"
 #include "lib/core/mlmd_impl.h"
+#include "lib/core/pipeline.h"
 
 enum { EVENT_OUTPUT = 4, EVENT_DECLARED_OUTPUT = 1, STATE_CACHED = 5, SHOWN_MAX = 10 };
 
@@ -149,26 +150,17 @@ json_t *mlmd_outputs(const json_t *artifacts, const json_t *executions, const js
 
 /* --- which model --- */
 
-/* "train-model" and "train_model" are one: KFP makes the first of the second. */
-static bool same_name(const char *a, const char *b)
-{
-	for (; *a && *b; a++, b++)
-		if ((*a == '_' ? '-' : *a) != (*b == '_' ? '-' : *b))
-			return false;
-	return *a == *b;
-}
-
 static bool is_materialized(const json_t *model)
 {
 	return str_starts(jval_str(model, "task", ""), "materialize-model") ||
 	       str_starts(jval_str(model, "task", ""), "materialize_model") ||
-	       same_name(jval_str(model, "output", ""), "materialized_model");
+	       pipeline_same_name(jval_str(model, "output", ""), "materialized_model");
 }
 
 static bool fits(const json_t *model, const char *task, const char *output)
 {
-	return (!task || same_name(jval_str(model, "task", ""), task)) &&
-	       (!output || same_name(jval_str(model, "output", ""), output));
+	return (!task || pipeline_same_name(jval_str(model, "task", ""), task)) &&
+	       (!output || pipeline_same_name(jval_str(model, "output", ""), output));
 }
 
 struct choice {

@@ -95,6 +95,23 @@ enum { PIPELINE_DIGEST_SIZE = 65 };
 bool pipeline_digest(char out[PIPELINE_DIGEST_SIZE], const json_t *const *documents,
 		     size_t count) MUST_CHECK;
 
+/* The tasks that store the run's model by themselves (kfops.model.materialize_model), wherever they
+ * are in the documents (an array): [{"task","name": as people see it,"to": "s3://BUCKET/PREFIX", or
+ * absent when only the run knows,"loop": bool}]. The caller drops it. */
+json_t *pipeline_stores(const json_t *documents) MUST_CHECK;
+
+/* The one to deploy from (borrowed): the only one, or that of the configured task (NULL: none).
+ * USER with "deploy.which_model" when several or another are meant, "deploy.no_model" when its
+ * place is not known. `stores` is not empty. */
+enum err_class pipeline_store_choose(const json_t **out, const json_t *stores, const char *task,
+				     const char *output, struct err *err) MUST_CHECK;
+
+/* Appends "s3://BUCKET/PREFIX/RUN/". */
+void pipeline_store_uri(struct buf *out, const json_t *store, const char *run_id);
+
+/* "train-model" and "train_model" are one: KFP makes the first of the second. */
+bool pipeline_same_name(const char *a, const char *b);
+
 /* Switches caching off in every task of the documents (an array), in place. */
 void pipeline_disable_cache(json_t *documents);
 

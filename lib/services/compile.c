@@ -20,7 +20,8 @@ enum {
 	TIMEOUT_MS = 120000,
 	CHECK_TIMEOUT_MS = 60000,
 	PROCESSES_MAX = 64,
-	RESULT_EXTRA = 512 * 1024
+	RESULT_EXTRA = 512 * 1024,
+	ENV_MAX = 40, /* names and values */
 };
 static const int64_t memory_bytes_default = 2LL << 30;
 static const int64_t output_bytes_default = 32LL << 20;
@@ -95,9 +96,20 @@ static struct compile_bounds bounds_of(const struct compile_options *options, in
 	};
 }
 
-/* Runs kfops.compile with these arguments; `source_dir` may be NULL. */
+/* Adds the caller's pairs to those that are there. */
+static void add_env(const char *env[ENV_MAX + 1], const char *const *more)
+{
+	size_t count = 0;
+
+	while (env[count])
+		count++;
+	for (size_t i = 0; more && more[i] && count < ENV_MAX; i++)
+		env[count++] = more[i];
+}
+
+/* Runs kfops.compile with these arguments; `source_dir` and `more_env` may be NULL. */
 static enum err_class run_compiler(const struct compile_options *options, const char *source_dir,
-				   const char *const *arguments,
+				   const char *const *arguments, const char *const *more_env,
 				   const struct compile_bounds *bounds,
 				   struct sandbox_outcome *outcome, struct err *err)
 {
@@ -118,27 +130,29 @@ static enum err_class run_compiler(const struct compile_options *options, const 
 	size_t count = 9;
 	for (size_t i = 0; arguments[i] && count < ARRAY_LEN(argv) - 1; i++)
 		argv[count++] = arguments[i];
-	static const char *const env[] = {"PATH",
-					  "/usr/bin:/bin",
-					  "HOME",
-					  "/tmp",
-					  "TMPDIR",
-					  "/tmp",
-					  "USER",
-					  "nobody",
-					  "LANG",
-					  "C.UTF-8",
-					  "PYTHONPATH",
-					  "/kfops",
-					  "PYTHONUTF8",
-					  "1",
-					  "OPENBLAS_NUM_THREADS",
-					  "1",
-					  "OMP_NUM_THREADS",
-					  "1",
-					  "MALLOC_ARENA_MAX",
-					  "2",
-					  NULL};
+	const char *env[ENV_MAX + 1] = {
+		"PATH",
+		"/usr/bin:/bin",
+		"HOME",
+		"/tmp",
+		"TMPDIR",
+		"/tmp",
+		"USER",
+		"nobody",
+		"LANG",
+		"C.UTF-8",
+		"PYTHONPATH",
+		"/kfops",
+		"PYTHONUTF8",
+		"1",
+		"OPENBLAS_NUM_THREADS",
+		"1",
+		"OMP_NUM_THREADS",
+		"1",
+		"MALLOC_ARENA_MAX",
+		"2",
+	};
+	add_env(env, more_env);
 	int64_t output =
 		options->output_bytes_max > 0 ? options->output_bytes_max : output_bytes_default;
 	int64_t files = 2 * output;
@@ -194,8 +208,8 @@ static enum err_class compile_python(const struct compile_options *options,
 	struct compile_bounds bounds =
 		bounds_of(options, options->timeout_ms > 0 ? options->timeout_ms : TIMEOUT_MS);
 	struct sandbox_outcome outcome;
-	enum err_class class =
-		run_compiler(options, request->source_dir, arguments, &bounds, &outcome, err);
+	enum err_class class = run_compiler(options, request->source_dir, arguments, request->env,
+					    &bounds, &outcome, err);
 	if (class == ERR_OK)
 		class = compile_result_read(out, &outcome, request, &bounds, err);
 	out->log = take(outcome.log);
@@ -238,7 +252,7 @@ enum err_class compile_check(const struct compile_options *options, struct err *
 	static const struct compile_request nothing = {.pipeline_path = "(nothing)"};
 	struct compile_bounds bounds = bounds_of(options, CHECK_TIMEOUT_MS);
 	struct sandbox_outcome outcome;
-	enum err_class class = run_compiler(options, NULL, arguments, &bounds, &outcome, err);
+	enum err_class class = run_compiler(options, NULL, arguments, NULL, &bounds, &outcome, err);
 	if (class == ERR_OK && !str_eq(buf_text(&outcome.result), "kfops 1\nend\n")) {
 		struct compile_result result = {.yaml = NULL};
 		struct err cause = {.class = ERR_OK};

@@ -38,6 +38,7 @@ struct compile_request {
 	const char *pipeline_path;	       /* relative, "my_pipeline/pipeline.py" or ".yaml" */
 	const char *function_name;	       /* NULL: the only pipeline of the file */
 	const struct compile_service *service; /* NULL: a pipeline */
+	const char *const *env; /* beside the sandbox's own: name, value, ..., NULL; NULL: none */
 };
 
 struct compile_annotation {

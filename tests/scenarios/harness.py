@@ -531,7 +531,7 @@ class Scene:
         self.github = self.kubeflow = self.cluster = self.bot = None
         try:
             if cluster is not None:
-                kubeflow = (*kubeflow, "--objects", str(folder / "objects"))
+                kubeflow = (*kubeflow, "--objects", str(folder / "objects"), "--secrets", str(folder / "secrets.json"))
                 self.cluster = Cluster(folder / "cluster", folder / "objects", *cluster)
             self._start(mode, (runs, version, *kubeflow), config or {}, files or {}, start)
         except BaseException:

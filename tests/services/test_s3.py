@@ -1,6 +1,6 @@
 """lib/services/s3 against a real server: build/.../test_s3_live does the calls, moto answers and checks signatures.
 
-KFOPS_S3_PYTHON names the Python that has moto (scripts/setup.sh makes it); without one these tests are skipped.
+KFOPS_S3_PYTHON names the Python that has moto (scripts/setup.sh makes it); without one these tests fail, for it is never missing there.
 """
 import json
 import os
@@ -17,7 +17,7 @@ SERVER = pathlib.Path(__file__).with_name("s3_server.py")
 def program() -> pathlib.Path:
     path = pathlib.Path(os.environ.get("KFOPS_BUILD", ROOT / "build/asan")) / "tests/test_s3_live"
     if not path.exists():
-        pytest.skip(f"no {path}: build first, or set KFOPS_BUILD")
+        pytest.fail(f"no {path}: build first, or set KFOPS_BUILD")
     return path
 
 
@@ -25,7 +25,7 @@ def program() -> pathlib.Path:
 def server():
     python = os.environ.get("KFOPS_S3_PYTHON")
     if not python:
-        pytest.skip("KFOPS_S3_PYTHON is not set: source scripts/setup.sh")
+        pytest.fail("KFOPS_S3_PYTHON is not set: source scripts/setup.sh")
     process = subprocess.Popen([python, SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                stderr=subprocess.PIPE, text=True)
     line = process.stdout.readline()

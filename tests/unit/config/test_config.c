@@ -299,6 +299,18 @@ static const struct {
 	 "s3_identity_token_file: /i, s3_region: \"eu central\"}]\n" REPOSITORIES,
 	 {"3:57: clusters[0].s3_role_arn must be the ARN of a role",
 	  "3:123: clusters[0].s3_region must be a word such as eu-central-1"}},
+	{"a place for models that is none",
+	 SERVER GITHUB "clusters:\n- name: a\n  kfp_url: https://a\n  model_store: s3://Models\n"
+		       "  model_store_secret: My_Secret\n"
+		       "- {name: b, kfp_url: https://b, model_store: \"gs://models\"}\n"
+		       "- {name: c, kfp_url: https://c, model_store: \"s3://models/../x\"}\n"
+		       "- {name: d, kfp_url: https://d, model_store: \"s3://models/team-a\"}\n"
+		       "repositories:\n- {match: a/b, cluster: a}\n",
+	 {"6:16: clusters[0].model_store must be an address like s3://models",
+	  "7:23: clusters[0].model_store_secret must be the name of a Kubernetes Secret",
+	  "8:46: clusters[1].model_store must be an address like s3://models",
+	  "9:46: clusters[2].model_store must be an address like s3://models",
+	  "10:1: clusters[3].model_store needs s3_url beside it"}},
 	{"serving without what finds models",
 	 SERVER GITHUB "clusters:\n- {name: a, kfp_url: https://a, serving: true}\n" REPOSITORIES,
 	 {"4:1: clusters[0].serving needs s3_url beside it",

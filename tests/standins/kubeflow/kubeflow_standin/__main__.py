@@ -22,7 +22,7 @@ def build(args):
     """The whole server from its options; used by the tests too."""
     store = Store(args.state)
     metadata = Metadata(store, args.objects)
-    runner = Runner(store, metadata, os.environ.get("KFOPS_PYTHON"))
+    runner = Runner(store, metadata, os.environ.get("KFOPS_PYTHON"), args.secrets)
     namespaces = [n for n in (args.namespaces or "").split(",") if n]
     auth = Auth(args.tokens, args.multi_user, namespaces)
     api = RunApi(store, runner, auth, tuple(int(part) for part in args.version.split(".")))
@@ -46,6 +46,8 @@ def parser():
     made.add_argument("--tokens", help="JSON file of bearer tokens; without it nobody is asked")
     made.add_argument("--mode", default="execute", choices=["execute", "instant", "hold"])
     made.add_argument("--objects", help="folder of buckets: what tasks make is put there")
+    made.add_argument("--secrets", help="JSON file {Secret: {key: value}}, the same in every namespace: "
+                      "what executed tasks may take into their environment")
     made.add_argument("--seed", type=int, default=0)
     return made
 

@@ -1,6 +1,6 @@
 """One run, executed: `python -m kubeflow_standin.execute FOLDER` in a process of its own.
 
-FOLDER holds pipeline.json (the IR) and parameters.json. The pipeline is loaded as a kfp component
+FOLDER holds pipeline.json (the IR) and parameters.json (also the run's id and what Secrets give to tasks). The pipeline is loaded as a kfp component
 and run by kfp.local's SubprocessRunner. Progress goes out on the original stdout, one JSON object a
 line: {"event": "task", "path": [...], "phase": ..., "kind": "container"|"dag", "message": ...},
 {"event": "made", "path": [...], "outputs": {...}, "artifacts": [...], "inputs": [...]} after a task that
@@ -22,6 +22,7 @@ import traceback
 _path = contextvars.ContextVar("path", default=())
 _pod_log = contextvars.ContextVar("pod_log", default=None)
 _exit_code = contextvars.ContextVar("exit_code", default=None)
+_environment = contextvars.ContextVar("environment", default=None)
 
 
 class ContextPool(concurrent.futures.ThreadPoolExecutor):
@@ -79,12 +80,22 @@ def run_process(full_command, env_vars=None):
     with open(_pod_log.get(), "ab", buffering=0) as log:
         process = subprocess.run(full_command, stdout=log, stderr=subprocess.STDOUT,
                                  stdin=subprocess.DEVNULL, check=False,
-                                 env={**os.environ, **(env_vars or {})})
+                                 env={**os.environ, **(env_vars or {}), **(_environment.get() or {})})
     _exit_code.get()[0] = process.returncode
     return process.returncode
 
 
-def instrument(folder, events, run_id):
+def environment_of(kwargs, environment):
+    """What the platform gives the task's container; raises when a Secret is missing, where a pod would wait."""
+    component = kwargs["components"][kwargs["task_spec"].component_ref.name]
+    given = environment.get(component.executor_label, {})
+    for name, value in given.items():
+        if value is None:
+            raise RuntimeError(f"CreateContainerConfigError: the Secret or key for {name} is not found")
+    return given
+
+
+def instrument(folder, events, run_id, environment):
     from kfp.local import pipeline_orchestrator, status, subprocess_task_handler
     from kfp.local.orchestrator import enhanced_dag_orchestrator, orchestrator_utils, task_executor
 
@@ -99,6 +110,7 @@ def instrument(folder, events, run_id):
             (_pod_log, os.path.join(folder, "pods", log_name(path))))]
         events.task(path, "Running", "container")
         try:
+            tokens.append((_environment, _environment.set(environment_of(kwargs, environment))))
             outputs, result = run_task(*args, **kwargs)
             message = "" if result == status.Status.SUCCESS else \
                 failure_message(_exit_code.get()[0])
@@ -155,7 +167,7 @@ def execute(folder, events):
         request = json.load(source)
     from kfp import components, local
 
-    instrument(folder, events, request["run_id"])
+    instrument(folder, events, request["run_id"], request.get("environment", {}))
     local.init(runner=local.SubprocessRunner(use_venv=False),
                pipeline_root=os.path.join(folder, "artifacts"), raise_on_error=True)
     pipeline = components.load_component_from_text(text)

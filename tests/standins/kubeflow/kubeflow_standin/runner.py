@@ -19,8 +19,9 @@ FINAL_STATES = {"SUCCEEDED", "FAILED", "SKIPPED", "CANCELED"}
 
 
 class Runner:
-    def __init__(self, store, metadata, python=None):
+    def __init__(self, store, metadata, python=None, secrets=None):
         self.store = store
+        self.secrets_file = secrets
         self.metadata = metadata
         self.python = python or sys.executable
         self.mode = "execute"
@@ -150,13 +151,29 @@ class Runner:
                 return
             self._child(workflow, template, parameters)
 
+    def _environment(self, template):
+        """{executor: {variable: value, or None when the Secret or its key is missing}} of `secretAsEnv`."""
+        known = {}
+        if self.secrets_file and os.path.exists(self.secrets_file):
+            with open(self.secrets_file, encoding="utf-8") as source:
+                known = json.load(source)
+        kubernetes = (template.platform or {}).get("platforms", {}).get("kubernetes", {})
+        found = {}
+        for label, config in kubernetes.get("deploymentSpec", {}).get("executors", {}).items():
+            for given in config.get("secretAsEnv", []):
+                for pair in given.get("keyToEnv", []):
+                    value = known.get(given.get("secretName"), {}).get(pair["secretKey"])
+                    found.setdefault(label, {})[pair["envVar"]] = value
+        return found
+
     def _child(self, workflow, template, parameters):
         folder = self.store.run_folder(workflow["id"])
         os.makedirs(folder, exist_ok=True)
         with open(os.path.join(folder, "pipeline.json"), "w", encoding="utf-8") as out:
             json.dump(template.spec, out)
         with open(os.path.join(folder, "parameters.json"), "w", encoding="utf-8") as out:
-            json.dump({"run_id": workflow["run_id"], "parameters": parameters or {}}, out)
+            json.dump({"run_id": workflow["run_id"], "parameters": parameters or {},
+                       "environment": self._environment(template)}, out)
         environment = dict(os.environ)
         environment["PYTHONPATH"] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
         child = subprocess.Popen(
