@@ -126,7 +126,8 @@ struct kube_kserve {
 };
 /* What KServe can do here. Asks discovery and the published schema, which every identity may read
  * (role system:discovery); where the server publishes none, the definition itself, which most may
- * not: then `canary` stays unknown. One to three requests; for the start of a deployment. */
+ * not: then `canary` stays unknown. One to four requests; for the start of a deployment. The large
+ * one is made again only when the server says that the schema has changed. */
 enum err_class kube_probe_kserve(struct kube *kube, struct http *http, struct kube_kserve *out,
 				 struct err *err) MUST_CHECK;
 

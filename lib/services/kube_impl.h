@@ -92,13 +92,17 @@ enum err_class kube_exec_run(struct kube_credential *out, const struct kube_exec
 enum err_class kube_exec_parse(struct kube_credential *out, const char *api_version,
 			       const char *text, size_t len, struct err *err) MUST_CHECK;
 
+enum { KUBE_HASH_MAX = 160 };
+
 struct kube {
 	char *kubeconfig, *context, *account_dir; /* NULL as in the options */
 	pthread_mutex_t lock;			  /* guards what follows */
 	struct kube_access access;
 	int64_t read_at_ms; /* monotonic */
 	struct kube_credential plugin;
-	char *plugin_of; /* what was run for it; NULL: nothing yet */
+	char *plugin_of;		 /* what was run for it; NULL: nothing yet */
+	char schema_hash[KUBE_HASH_MAX]; /* of KServe's published schema; "": not known */
+	enum kube_known schema_canary;	 /* what that one said */
 };
 
 /* --- one call --- */

@@ -2,8 +2,10 @@
  *
  * Whether KServe has spec.canary is read from the schema that the server publishes under
  * /openapi/v3, one group at a time: every authenticated identity may read that (cluster role
- * system:discovery), while the definition of the kind is for administrators. It is a document of a
- * few megabytes, so it is asked for once a deployment and never kept. A trial by dry run was the
+ * system:discovery), while the definition of the kind is for administrators. It is a document of
+ * hundreds of kilobytes and costs more than all the rest of a rollout's beginning, so it is read
+ * once: the server's list of schemas has a hash of each, and only what was read from a document is
+ * kept, with its hash. A trial by dry run was the
  * alternative; it needs a valid object, passes through everybody's webhooks, and its refusal would
  * have to be told from theirs by its words. */
 #include <string.h>
@@ -15,6 +17,7 @@
 enum { PROBE_TIMEOUT_MS = 20 * 1000 };
 
 static const char kserve_api[] = "/apis/serving.kserve.io/v1beta1";
+static const char openapi[] = "/openapi/v3";
 
 static enum err_class ask(struct kube *kube, struct http *http, const char *path, json_t **out,
 			  int *status, struct err *err)
@@ -103,6 +106,44 @@ static bool is_closed(int status)
 	return status == 403 || status == 404 || status == 405 || status == 406;
 }
 
+/* "" when the server has no such list, or no hash in it: then the document is read each time. */
+static void ask_hash(struct kube *kube, struct http *http, char out[KUBE_HASH_MAX])
+{
+	AUTO_JSON json_t *list = NULL;
+	const char *url, *hash;
+	struct err fault;
+	int status;
+
+	out[0] = '\0';
+	if (ask(kube, http, openapi, &list, &status, &fault))
+		return; /* the next question tells what is wrong */
+	url = jval_str(json_object_get(jval_at(list, "paths"), kserve_api + 1), "serverRelativeURL",
+		       "");
+	hash = strstr(url, "hash=");
+	if (hash && !str_copy(out, KUBE_HASH_MAX, hash))
+		out[0] = '\0';
+}
+
+static bool is_known_schema(struct kube *kube, const char *hash, enum kube_known *out)
+{
+	bool known;
+
+	pthread_mutex_lock(&kube->lock);
+	known = *hash && str_eq(hash, kube->schema_hash);
+	if (known)
+		*out = kube->schema_canary;
+	pthread_mutex_unlock(&kube->lock);
+	return known;
+}
+
+static void keep_schema(struct kube *kube, const char *hash, enum kube_known canary)
+{
+	pthread_mutex_lock(&kube->lock);
+	str_copy(kube->schema_hash, sizeof kube->schema_hash, hash);
+	kube->schema_canary = canary;
+	pthread_mutex_unlock(&kube->lock);
+}
+
 static enum err_class ask_canary(struct kube *kube, struct http *http, enum kube_known *out,
 				 struct err *err)
 {
@@ -116,7 +157,12 @@ static enum err_class ask_canary(struct kube *kube, struct http *http, enum kube
 		 read_definition},
 	};
 
+	char hash[KUBE_HASH_MAX];
+
 	*out = KUBE_UNKNOWN;
+	ask_hash(kube, http, hash);
+	if (is_known_schema(kube, hash, out))
+		return ERR_OK;
 	for (size_t i = 0; i < ARRAY_LEN(sources) && *out == KUBE_UNKNOWN; i++) {
 		AUTO_JSON json_t *answer = NULL;
 		int status;
@@ -126,6 +172,8 @@ static enum err_class ask_canary(struct kube *kube, struct http *http, enum kube
 			return class;
 		if (!class)
 			*out = sources[i].read(answer);
+		if (i == 0 && *out != KUBE_UNKNOWN)
+			keep_schema(kube, hash, *out);
 	}
 	return ERR_OK;
 }

@@ -456,6 +456,14 @@ static void test_pod_log(void **state)
 #define GROUP	   "GET /apis/serving.kserve.io/v1beta1 "
 #define GROUP_LIST "{\"resources\":[{\"name\":\"inferenceservices\"}]}"
 #define OPENAPI	   "GET /openapi/v3/apis/serving.kserve.io/v1beta1 "
+#define INDEX	   "GET /openapi/v3 "
+#define NO_INDEX                                                                                   \
+	{                                                                                          \
+		INDEX, 404, NULL, "404 page not found\n"                                           \
+	}
+#define SCHEMAS(hash)                                                                              \
+	"{\"paths\":{\"apis/serving.kserve.io/v1beta1\":{\"serverRelativeURL\":"                   \
+	"\"/openapi/v3/apis/serving.kserve.io/v1beta1?hash=" hash "\"}}}"
 #define SCHEMA(members)                                                                            \
 	"{\"components\":{\"schemas\":{\"io.kserve.serving.v1beta1.InferenceServiceList\":{},"     \
 	"\"io.kserve.serving.v1beta1.InferenceService\":{\"properties\":{\"spec\":{"               \
@@ -469,7 +477,7 @@ static void test_probe_kserve(void **state)
 {
 	static const struct {
 		const char *name;
-		struct scripted_answer script[3];
+		struct scripted_answer script[4];
 		int requests;
 		enum err_class class;
 		bool is_there;
@@ -477,14 +485,17 @@ static void test_probe_kserve(void **state)
 	} cases[] = {
 		{"0.20",
 		 {{GROUP, 200, NULL, GROUP_LIST},
+		  NO_INDEX,
 		  {OPENAPI, 200, NULL, SCHEMA("\"canary\":{},\"predictor\":{}")}},
-		 2,
+		 3,
 		 ERR_OK,
 		 true,
 		 KUBE_YES},
 		{"0.19",
-		 {{GROUP, 200, NULL, GROUP_LIST}, {OPENAPI, 200, NULL, SCHEMA("\"predictor\":{}")}},
-		 2,
+		 {{GROUP, 200, NULL, GROUP_LIST},
+		  NO_INDEX,
+		  {OPENAPI, 200, NULL, SCHEMA("\"predictor\":{}")}},
+		 3,
 		 ERR_OK,
 		 true,
 		 KUBE_NO},
@@ -502,25 +513,27 @@ static void test_probe_kserve(void **state)
 		 KUBE_UNKNOWN},
 		{"old server, definition hidden",
 		 {{GROUP, 200, NULL, GROUP_LIST},
+		  NO_INDEX,
 		  {OPENAPI, 404, NULL, "404 page not found\n"},
 		  {CRD, 403, NULL, FORBIDDEN}},
-		 3,
+		 4,
 		 ERR_OK,
 		 true,
 		 KUBE_UNKNOWN},
 		{"old server, definition shown",
 		 {{GROUP, 200, NULL, GROUP_LIST},
+		  NO_INDEX,
 		  {OPENAPI, 404, NULL, "404 page not found\n"},
 		  {CRD, 200, NULL,
 		   "{\"spec\":{\"versions\":[{\"name\":\"v1beta1\",\"schema\":{\"openAPIV3Schema\":"
 		   "{\"properties\":{\"spec\":{\"properties\":{\"canary\":{}}}}}}}]}}"}},
-		 3,
+		 4,
 		 ERR_OK,
 		 true,
 		 KUBE_YES},
 		{"down in between",
-		 {{GROUP, 200, NULL, GROUP_LIST}, {OPENAPI, 503, NULL, "no"}},
-		 2,
+		 {{GROUP, 200, NULL, GROUP_LIST}, NO_INDEX, {OPENAPI, 503, NULL, "no"}},
+		 3,
 		 ERR_TRANSIENT,
 		 true,
 		 KUBE_UNKNOWN},
@@ -545,6 +558,34 @@ static void test_probe_kserve(void **state)
 		assert_int_equal(seen.canary, cases[i].canary);
 		kit_stop(&kit, cases[i].requests);
 	}
+}
+
+/* The large document is read again when the server says that it is another one. */
+static void test_a_schema_is_read_once(void **state)
+{
+	static const struct scripted_answer script[] = {
+		{GROUP, 200, NULL, GROUP_LIST},
+		{INDEX, 200, NULL, SCHEMAS("A1")},
+		{OPENAPI, 200, NULL, SCHEMA("\"predictor\":{}")},
+		{GROUP, 200, NULL, GROUP_LIST},
+		{INDEX, 200, NULL, SCHEMAS("A1")},
+		{GROUP, 200, NULL, GROUP_LIST},
+		{INDEX, 200, NULL, SCHEMAS("B2")},
+		{OPENAPI, 200, NULL, SCHEMA("\"canary\":{},\"predictor\":{}")},
+		{GROUP, 200, NULL, GROUP_LIST},
+		{INDEX, 503, NULL, "no"},
+		{OPENAPI, 200, NULL, SCHEMA("\"predictor\":{}")},
+	};
+	static const enum kube_known wanted[] = {KUBE_NO, KUBE_NO, KUBE_YES, KUBE_NO};
+	struct kit kit = KIT_START(script);
+	struct kube_kserve seen;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(wanted); i++) {
+		assert_int_equal(kube_probe_kserve(kit.kube, kit.http, &seen, &kit.err), ERR_OK);
+		assert_int_equal(seen.canary, wanted[i]);
+	}
+	kit_stop(&kit, ARRAY_LEN(script));
 }
 
 static void test_version_and_rights(void **state)
@@ -613,6 +654,7 @@ static const struct CMUnitTest kube_tests[] = {
 	cmocka_unit_test(test_writes),
 	cmocka_unit_test(test_doubt),
 	cmocka_unit_test(test_401_is_tried_once_with_what_is_new),
+	cmocka_unit_test(test_a_schema_is_read_once),
 	cmocka_unit_test(test_credentials_are_read_again_with_time),
 	cmocka_unit_test(test_plugin_is_asked_when_needed),
 	cmocka_unit_test(test_threads_share_one_answer_of_a_plugin),
