@@ -113,6 +113,23 @@ def test_a_model_that_does_not_work_stays_at_0(scene, bot, ann, ben, way):
     assert models.answers(scene) == [1]
 
 
+@pytest.mark.scene(**models.KNATIVE_WAY)
+def test_answers_that_are_none(scene, bot, ann, ben):
+    models.deployed(scene)
+    for kind, more, said in (("garbage", {}, "`deploy.sample`"), ("empty", {}, "the predictions are empty"),
+                             ("slow", {"sample": "{max_latency: 1s}"}, "at most 1000 ms are allowed")):
+        models.next_pull(scene, f"Sample {kind}", models.files("knative", **more))
+        models.has_run(scene, ann, kind)
+        models.loads(scene)
+        ben.comments("/deploy")
+        is_loading(scene, "knative")
+        new = next(work["name"] for work in scene.cluster.service("ml-prod")["workloads"] if work["state"] == "loading")
+        scene.cluster.post("services/ml-prod/iris/break", of=new, kind=kind, seconds=2)
+        models.goes_on(scene)
+        assert bot.ends() == "-1"
+        stayed(scene, said, "back to the model before")
+
+
 def trouble_of(way: str) -> str:
     """Of the next pod with the new model."""
     return f"services/ml-prod/iris{'-canary' if way == 'second' else ''}/trouble"

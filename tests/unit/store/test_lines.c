@@ -361,12 +361,12 @@ static void play(unsigned seed)
 	kit_end(&model.kit);
 }
 
-static void test_random_schedules(void **unused)
+static void test_random_schedules(void **state)
 {
 	const char *wanted = getenv("KFOPS_SEED");
 	int64_t seed;
 
-	(void)unused;
+	(void)state;
 	if (wanted && str_to_int64(&seed, wanted)) {
 		play((unsigned)seed);
 		return;
