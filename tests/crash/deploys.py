@@ -39,6 +39,7 @@ class DeployStage(rounds.Stage):
         """Several at once, all of them behind the base, as they are once another round has merged its own."""
         if not self._fresh:
             scene = self.scene
+            scene.github.post("limits", reset=True)  # the rounds of hours, as GitHub counts, are played in minutes
             pulls = [scene.ann.opens("Next", f"round-{self.rounds}-{i}", {f"{self.rounds}-{i}.md": "x\n"})
                      for i in range(self.PULLS_AT_ONCE)]
             scene.github.post(f"repos/{scene.repo}/commits", files={"base.md": f"{self.rounds}\n"}, user="ben")
