@@ -111,11 +111,11 @@ def pinned(cpu: int):
 class Repository:
     """A bare repository with one pull request whose pipeline is compiled already."""
 
-    def __init__(self, folder: pathlib.Path):
+    def __init__(self, folder: pathlib.Path, more: dict | None = None):
         self.work, self.bare = folder / "work", folder / "iris.git"
         self.git("init", "-q", "-b", "main", str(self.work), at=folder)
-        for name, text in (("pipeline.yaml", self.pipeline()), ("config_files/config.yaml", SETTINGS),
-                           ("README.md", "Iris\n")):
+        files = {"pipeline.yaml": self.pipeline(), "config_files/config.yaml": SETTINGS, "README.md": "Iris\n"}
+        for name, text in {**files, **(more or {})}.items():
             (self.work / name).parent.mkdir(exist_ok=True)
             (self.work / name).write_text(text)
         self.git("init", "-q", "--bare", str(self.bare), at=folder)
@@ -230,7 +230,7 @@ class Daemon:
                               "namespaces": ["team-a", *(f"team-{n}" for n in range(NAMESPACES))]}],
         }
         for section, values in (changes or {}).items():
-            config.setdefault(section, {}).update(values)
+            config[section] = {**config.get(section, {}), **values} if isinstance(values, dict) else values
         self.write("kfops.yaml", json.dumps(config).encode())
         self.log_file = folder / "kfopsd.log"
         self.process = None
@@ -318,12 +318,26 @@ class Hook:
                       "body": "Five neighbours instead of three. " * 280},  # as long as real ones are
             "comment": {"id": self.comment_id, "user": person, "created_at": now, "updated_at": now,
                         "body": body, "performed_via_github_app": None},
-            "repository": {"id": REPO_ID, "full_name": "lab/iris", "default_branch": "main",
-                           "owner": {"login": "lab"}},
-            "sender": person,
-            "installation": {"id": INSTALLATION},
+            **self.about(person),
         }
         return self.send("issue_comment", event)
+
+    def opened(self, head: str, pr: int = 1) -> tuple[int, int]:
+        """A pull request is opened with this head."""
+        person = {"login": "ann", "id": 1001, "type": "User"}
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        return self.send("pull_request", {
+            "action": "opened", "number": pr,
+            "pull_request": {"number": pr, "state": "open", "merged": False, "created_at": now, "updated_at": now,
+                             "user": person, "head": {"sha": head, "ref": "topic", "repo": {"id": REPO_ID}},
+                             "base": {"ref": "main", "repo": {"id": REPO_ID}}},
+            **self.about(person)})
+
+    @staticmethod
+    def about(person: dict) -> dict:
+        return {"repository": {"id": REPO_ID, "full_name": "lab/iris", "default_branch": "main",
+                               "owner": {"login": "lab"}},
+                "sender": person, "installation": {"id": INSTALLATION}}
 
     def send(self, name: str, event: dict) -> tuple[int, int]:
         body = json.dumps(event).encode()

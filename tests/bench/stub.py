@@ -7,7 +7,10 @@ checked: that is the work of the stand-ins in ../standins. Every request is reco
 (CLOCK_MONOTONIC, nanoseconds) of its first and its last byte. Under /_bench/:
 
     GET  records?after=N     the requests from number N on
-    POST set                 {"ended": [run ids that have finished], "ends_at_once": new runs succeed at once}
+    POST set                 {"ended": [run ids that have finished], "ends_at_once": new runs succeed at once,
+                             "holds": services that are changed are not ready until this is false}
+
+The serving half (InferenceServices, models) is in stub_cluster.py.
 """
 
 import argparse
@@ -21,10 +24,12 @@ import ssl
 import time
 import urllib.parse
 
+import stub_cluster
+
 HEAD_MAX = 64 << 10
 APP_ID = 4711
 USER = {"id": 1001, "login": "ann", "permissions": {"pull": True, "triage": True, "push": True,
-                                                    "maintain": False, "admin": False}}
+                                                    "maintain": True, "admin": False}}
 
 
 def ahead(seconds: float) -> str:
@@ -42,6 +47,7 @@ class World:
         self.runs: dict[str, str] = {}
         self.ended: dict[str, str] = {}  # run id -> finished at
         self.ends_at_once = True
+        self.cluster = stub_cluster.Cluster()
 
     def next_id(self) -> int:
         self.last_id += 1
@@ -59,6 +65,7 @@ class World:
         for run_id in wish.get("ended", []):
             self.ended[run_id] = ahead(0)
         self.ends_at_once = wish.get("ends_at_once", self.ends_at_once)
+        self.cluster.set(wish)
         return 200, {}
 
     # GitHub
@@ -66,16 +73,20 @@ class World:
     def github(self, method: str, path: str, body: bytes):
         if path == "/app":
             return 200, {"id": APP_ID, "slug": "kfops", "permissions": {
-                "metadata": "read", "issues": "write", "pull_requests": "write", "contents": "read",
-                "checks": "write"}}
+                "metadata": "read", "issues": "write", "pull_requests": "write", "contents": "write",
+                "checks": "write", "deployments": "write"}}
         if path == "/app/hook/deliveries":
             return 200, []
         if path.endswith("/access_tokens"):
             return 201, {"token": "ghs_" + "x" * 36, "expires_at": ahead(3600)}
         if path.endswith("/permission"):
-            return 200, {"permission": "write", "role_name": "write", "user": USER}
+            return 200, {"permission": "write", "role_name": "maintain", "user": USER}
         if re.search(r"/pulls/\d+$", path):
             return 200, self.pull()
+        if method == "GET":
+            return 200, self.of_merge(path)
+        if path.endswith("/merge"):
+            return 200, {"merged": True, "sha": self.head(), "message": "merged"}
         if method == "DELETE":
             return 204, None
         made = {"id": self.next_id(), "node_id": "N_bench"}
@@ -85,7 +96,18 @@ class World:
         return {"state": "open", "merged": False, "draft": False, "locked": False,
                 "html_url": "https://127.0.0.1/lab/iris/pull/1",
                 "head": {"sha": self.head(), "ref": "topic", "repo": {"id": 77}},
-                "base": {"ref": "main", "repo": {"id": 77}}}
+                "base": {"ref": "main", "repo": {"id": 77}}, "user": {"id": 1002, "login": "eve"},
+                "mergeable": True, "mergeable_state": "clean"}
+
+    @staticmethod
+    def of_merge(path: str):
+        """A branch without rules, and a commit that is up to date with it."""
+        if "/compare/" in path:
+            return {"behind_by": 0, "ahead_by": 1, "files": [{"filename": "notes.md"}]}
+        if re.search(r"^/repos/[^/]+/[^/]+$", path):
+            return {"id": 77, "default_branch": "main", "allow_merge_commit": True, "allow_squash_merge": True,
+                    "allow_rebase_merge": True}
+        return {} if "/branches/" in path and "/rules/" not in path else []
 
     # Kubeflow Pipelines
 
@@ -189,11 +211,13 @@ class Connection(asyncio.Protocol):
             return
         world.records.append({"first_ns": self.first_ns, "last_ns": time.monotonic_ns(), "method": method,
                               "path": path, "filter": query.get("filter", ""), "bytes": size,
-                              "content": "eyes" if b'"eyes"' in body else ""})
+                              "dry": "dryRun" in query, "content": "eyes" if b'"eyes"' in body else ""})
         if path.startswith("/api/v3"):
             self.send(*world.github(method, path[len("/api/v3"):], body))
         elif path.startswith("/apis/v2beta1"):
             self.send(*world.kubeflow(method, path[len("/apis/v2beta1"):], query, body))
+        elif served := world.cluster.answer(method, path, query, body):
+            self.send(*served)
         else:
             task = asyncio.ensure_future(world.git(method, path, query, body))
             task.add_done_callback(lambda done: self.send(*done.result()))
