@@ -53,6 +53,25 @@ enum err_class effect_turn_take(struct effect_call *call, struct err *err)
 	return ERR_OK;
 }
 
+static enum err_class run_free(struct db *db, void *arg, struct err *err)
+{
+	struct record_op *op = arg;
+
+	return environment_free(db, op->call->job->repo_id, jval_int(op->call->args, "pr", 0),
+				INT64_MAX, op->now_ms, err);
+}
+
+/* The pull request that had it was seen closed. */
+enum err_class effect_holder_free(struct effect_call *call, struct err *err)
+{
+	struct record_op op = {.call = call, .now_ms = clock_now_ms()};
+
+	if (writer_call(call->hands->world->writer, run_free, &op, err))
+		return err->class;
+	audit(call, "holder.free", environment_of(call), "");
+	return ERR_OK;
+}
+
 static enum err_class run_lock(struct db *db, void *arg, struct err *err)
 {
 	struct record_op *op = arg;
@@ -89,7 +108,8 @@ enum err_class effect_environment_unlock(struct effect_call *call, struct err *e
 
 	if (writer_call(call->hands->world->writer, run_unlock, &op, err))
 		return err->class;
-	audit(call, "unlock", jval_str(op.found, "person", ""), environment_of(call));
+	audit(call, "unlock", jval_str(op.found, "person", jval_str(op.found, "keeper", "")),
+	      environment_of(call));
 	jval_set(call->data, "was", op.found);
 	return ERR_OK;
 }
@@ -159,6 +179,9 @@ static enum err_class run_end(struct db *db, void *arg, struct err *err)
 	const json_t *args = op->call->args;
 
 	if (deployment_note(db, owner_of(op->call), args, err))
+		return err->class;
+	if (jval_bool(args, "sticks", false) &&
+	    environment_keep(db, op->call->job, environment_of(op->call), op->now_ms, err))
 		return err->class;
 	return deployment_end(db, owner_of(op->call), state_of(jval_str(args, "state", "")),
 			      jval_int(args, "returned_to", 0), op->now_ms, err);

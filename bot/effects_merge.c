@@ -1,9 +1,8 @@
 /* effects_merge.c - effects on GitHub that belong to a deployment: its facts, its object, the
- * label, the merge. */
+ * label, the merge, at once or through the queue, and the branch that is left. */
 #include "bot/effects_impl.h"
 #include "lib/base/log.h"
-#include "lib/services/github.h"
-#include "lib/services/github_merge.h"
+#include "lib/services/github_queue.h"
 
 static struct github_merge_question question_of(const struct effect_call *call)
 {
@@ -46,6 +45,15 @@ static enum err_class check_base(struct effect_call *call, const struct github_t
 			"its base branch is `%.100s` now, not `%.100s`", pull.base_ref, base);
 }
 
+/* Who had what merged, or into the queue or out of it. */
+static void audit(const struct effect_call *call, const char *what, const char *before,
+		  const char *after)
+{
+	log_info("audit", LOG_S("what", what), LOG_I("job", call->job->id),
+		 LOG_S("repo", call->job->repo), LOG_I("pr", call->job->pr),
+		 LOG_S("actor", call->job->actor), LOG_S("before", before), LOG_S("after", after));
+}
+
 enum err_class effect_merge(struct effect_call *call, struct err *err)
 {
 	struct github_merge_question question = question_of(call);
@@ -58,10 +66,85 @@ enum err_class effect_merge(struct effect_call *call, struct err *err)
 			 call->in_doubt, merged, err))
 		return err->class;
 	jval_set_str(call->data, "merged_sha", merged);
-	log_info("audit", LOG_S("what", "merge"), LOG_I("job", call->job->id),
-		 LOG_S("repo", call->job->repo), LOG_I("pr", call->job->pr),
-		 LOG_S("actor", call->job->actor), LOG_S("before", question.sha),
-		 LOG_S("after", merged));
+	audit(call, "merge", question.sha, merged);
+	return ERR_OK;
+}
+
+enum err_class effect_enqueue(struct effect_call *call, struct err *err)
+{
+	struct github_merge_question question = question_of(call);
+	struct github_target to = effect_target(call);
+	json_t *state = NULL;
+
+	if (check_base(call, &to, err))
+		return err->class;
+	if (github_enqueue(call->hands->world->github, call->hands->github_http, &to, &question,
+			   &state, err))
+		return err->class;
+	json_object_update(call->data, state);
+	json_decref(state);
+	audit(call, "enqueue", "", question.sha);
+	return ERR_OK;
+}
+
+enum err_class effect_dequeue(struct effect_call *call, struct err *err)
+{
+	struct github_target to = effect_target(call);
+
+	if (github_dequeue(call->hands->world->github, call->hands->github_http, &to, call->job->pr,
+			   err))
+		return err->class;
+	audit(call, "dequeue", call->job->head_sha, "");
+	return ERR_OK;
+}
+
+enum err_class effect_queue_look(struct effect_call *call, struct err *err)
+{
+	struct github_target to = effect_target(call);
+	json_t *state = NULL;
+
+	if (github_queue_look(call->hands->world->github, call->hands->github_http, &to,
+			      call->job->pr, &state, err))
+		return err->class;
+	json_object_update(call->data, state);
+	json_decref(state);
+	return ERR_OK;
+}
+
+enum err_class effect_branch_delete(struct effect_call *call, struct err *err)
+{
+	struct github_target to = effect_target(call);
+	struct github_branch branch = {
+		.repository_id = jval_str(call->args, "repository_id", ""),
+		.name = jval_str(call->args, "branch", ""),
+		.sha = jval_str(call->args, "sha", ""),
+	};
+	char why[ERR_MSG_MAX];
+
+	if (github_branch_delete(call->hands->world->github, call->hands->github_http, &to, &branch,
+				 why, err))
+		return err->class;
+	if (*why)
+		jval_set_str(call->data, "why", why);
+	else
+		audit(call, "branch.delete", branch.name, branch.sha);
+	return ERR_OK;
+}
+
+/* Is the pull request open that an environment is kept for? One that is gone counts as closed. */
+enum err_class effect_holder_look(struct effect_call *call, struct err *err)
+{
+	struct github_target to = effect_target(call);
+	struct github_pull pull = {0};
+	enum err_class class = github_pull(call->hands->world->github, call->hands->github_http,
+					   &to, jval_int(call->args, "pr", 0), &pull, err);
+
+	if (class && class != ERR_NOT_FOUND)
+		return err_wrap(err, "cannot read the pull request that has the environment");
+	err->class = ERR_OK;
+	json_object_update(call->data, json_object_get(call->args, "turn"));
+	jval_set_int(call->data, "holder", jval_int(call->args, "pr", 0));
+	jval_set_bool(call->data, "open", !class && pull.open);
 	return ERR_OK;
 }
 

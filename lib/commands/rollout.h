@@ -3,8 +3,9 @@
  * What they keep in job->data, beside what common.h lists:
  *   rollout
  * {"environment","namespace","service","path","sample_path","expect","percents","hold_ms",
- *             "timeout_ms","merges","method","delete_branch","fence","place","since_ms","at",
- *             "hold_until_ms","tries","tried":bool,"live":bool,"touched":bool,
+ *             "timeout_ms","merges","method","delete_branch","sticks","fence","place","since_ms",
+ *             "at","hold_until_ms","tries","blocked_seen","tried":bool,"live":bool,"touched":bool,
+ *             "removed_before","absent","left":bool,"branch_deleted":bool,
  *             "deployment": number of its record,"open": percent at which it is left}
  *             Of a deployment that is taken up again (/promote, /rollback), moreover:
  *             {"of": the job whose deployment it is,"mark": the uid in its objects,"was": its
@@ -99,6 +100,9 @@ STEP_DECIDE(rollout_label);
 STEP_DECIDE(rollout_tell);
 STEP_DECIDE(rollout_merge);
 STEP_DECIDE(rollout_same_model);
+STEP_DECIDE(rollout_enqueue);
+STEP_DECIDE(rollout_queue);
+STEP_DECIDE(rollout_branch);
 STEP_DECIDE(rollout_causes);
 STEP_DECIDE(rollout_restore);
 STEP_DECIDE(rollout_undo);
@@ -165,7 +169,10 @@ STEP_DECIDE(rollout_tell_failure);
 	ROLLOUT_ACT("record", "writing down what serves now", rollout_record),                     \
 		ROLLOUT_EXTRA("label", "moving the label", rollout_label),                         \
 		ROLLOUT_EXTRA("tell", "telling GitHub", rollout_tell),                             \
-		ROLLOUT_ACT("merge", "merging", rollout_merge)
+		ROLLOUT_ACT("merge", "merging", rollout_merge),                                    \
+		ROLLOUT_ACT("enqueue", "putting it into the merge queue", rollout_enqueue),        \
+		ROLLOUT_ACT("queue", "waiting for the merge queue", rollout_queue),                \
+		ROLLOUT_EXTRA("branch", "deleting the branch", rollout_branch)
 
 /* The steps that lead back from any failure. */
 #define ROLLOUT_BACK                                                                               \

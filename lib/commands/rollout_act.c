@@ -18,6 +18,7 @@
 
 enum {
 	LOOK_MAX_MS = 15000,
+	KEPT_LOOK_MS = 600000, /* between two looks at the pull request that has the environment */
 	SAMPLE_TRIES_MS = 60000, /* routes converge late */
 	TEXT_MAX = 300,
 };
@@ -66,6 +67,18 @@ int64_t rollout_next_look(const struct job *job, int64_t now_ms)
 
 /* --- the environment's turn --- */
 
+/* Who is in the way: a job at work, a person's lock, another pull request. */
+static void put_kept(const json_t *turn, int64_t now_ms, struct buf *out)
+{
+	char since[21];
+
+	clock_rfc3339(since, jval_int(turn, "kept_at_ms", now_ms));
+	buf_printf(out,
+		   ", which stays with #%" PRId64 ", from which @%s deployed at %s, until that is "
+		   "merged or closed",
+		   jval_int(turn, "kept_pr", 0), jval_str(turn, "keeper", "?"), since);
+}
+
 static void show_place(const struct job *job, const json_t *turn, int64_t now_ms,
 		       struct update *out)
 {
@@ -86,51 +99,98 @@ static void show_place(const struct job *job, const json_t *turn, int64_t now_ms
 	} else if (jval_int(turn, "job", 0)) {
 		buf_printf(&text, ", which job %" PRId64 " of #%" PRId64 " has",
 			   jval_int(turn, "job", 0), jval_int(turn, "pr", 0));
+	} else if (jval_int(turn, "kept_pr", 0)) {
+		put_kept(turn, now_ms, &text);
 	}
 	common_part(job, out, "turn", PART_RUNNING, now_ms, buf_text(&text));
 }
 
-void rollout_turn(const struct job *job, const struct effect_result *last, int64_t now_ms,
-		  struct update *out)
+static void ask_turn(const struct job *job, struct update *out)
+{
+	json_t *args = json_object();
+
+	jval_set_str(args, "environment", rollout_environment(job));
+	common_ask(out, EFFECT_TURN_TAKE, args);
+}
+
+/* `turn`: what has been told of the line, which is compared once more before the job is parked. */
+static void ask_holder(const struct job *job, int64_t pr, const json_t *turn, struct update *out)
+{
+	json_t *args = json_object();
+
+	jval_set_str(args, "environment", rollout_environment(job));
+	jval_set_int(args, "pr", pr);
+	if (turn)
+		jval_set(args, "turn", json_deep_copy(turn));
+	common_ask(out, turn ? EFFECT_HOLDER_LOOK : EFFECT_HOLDER_FREE, args);
+}
+
+/* Until the line moves; at the latest when patience, a lock or the deadline ends. */
+static void wait_in_line(const struct job *job, int64_t until, int64_t now_ms, struct update *out)
 {
 	int64_t patience = jval_int(job->args, "wait-lock", 0), due = job->deadline_at_ms;
-	int64_t since = jval_int(job->data, "rollout.since_ms", now_ms), until;
-	AUTO_FREE char *ref = NULL;
-	json_t *rollout, *args;
+	int64_t since = jval_int(job->data, "rollout.since_ms", now_ms);
+	AUTO_FREE char *ref =
+		str_printf("env:%" PRId64 ":%s", job->repo_id, rollout_environment(job));
 
-	rollout = common_data(job, out, "rollout");
-	jval_set_str(rollout, "environment", rollout_environment(job));
-	jval_set_int(rollout, "since_ms", since);
-	if (!last) {
-		args = json_object();
-		jval_set_str(args, "environment", rollout_environment(job));
-		common_ask(out, EFFECT_TURN_TAKE, args);
-		return;
-	}
-	if (last->err.class) {
-		common_fail(out, &last->err);
-		return;
-	}
-	if (jval_bool(last->data, "held", false)) {
-		jval_set_int(rollout, "fence", jval_int(last->data, "fence", 0));
-		common_part(job, out, "turn", PART_DONE, now_ms, rollout_environment(job));
-		common_next(job, out);
-		return;
-	}
+	if (patience)
+		due = since + patience;
+	if (until && until < due)
+		due = until;
+	common_wait(out, WAIT_TURN, ref, due > now_ms ? due : now_ms + LOOK_MAX_MS);
+}
+
+/* It may have been closed without our hearing of it: whoever is next looks. */
+static void look_at_holder(const struct job *job, const struct effect_result *last, int64_t now_ms,
+			   struct update *out)
+{
+	if (jval_bool(last->data, "open", true))
+		wait_in_line(job, now_ms + KEPT_LOOK_MS, now_ms, out);
+	else
+		ask_holder(job, jval_int(last->data, "holder", 0), NULL, out);
+}
+
+static void is_not_held(const struct job *job, const json_t *turn, int64_t now_ms,
+			struct update *out)
+{
+	int64_t patience = jval_int(job->args, "wait-lock", 0);
+	int64_t since = jval_int(job->data, "rollout.since_ms", now_ms);
+
 	if (patience && now_ms - since >= patience) {
 		common_end(out, JOB_FAILED, "deploy.lock_held",
 			   "%s was not free within `--wait-lock`; nothing was changed",
 			   rollout_environment(job));
 		return;
 	}
-	show_place(job, last->data, now_ms, out);
-	if (patience)
-		due = since + patience;
-	until = jval_int(last->data, "until_ms", 0);
-	if (until && until < due)
-		due = until;
-	ref = str_printf("env:%" PRId64 ":%s", job->repo_id, rollout_environment(job));
-	common_wait(out, WAIT_TURN, ref, due > now_ms ? due : now_ms + LOOK_MAX_MS);
+	show_place(job, turn, now_ms, out);
+	if (jval_int(turn, "kept_pr", 0) && jval_int(turn, "position", 0) == 1)
+		ask_holder(job, jval_int(turn, "kept_pr", 0), turn, out);
+	else
+		wait_in_line(job, jval_int(turn, "until_ms", 0), now_ms, out);
+}
+
+void rollout_turn(const struct job *job, const struct effect_result *last, int64_t now_ms,
+		  struct update *out)
+{
+	json_t *rollout = common_data(job, out, "rollout");
+
+	jval_set_str(rollout, "environment", rollout_environment(job));
+	jval_set_int(rollout, "since_ms", jval_int(job->data, "rollout.since_ms", now_ms));
+	if (!last) {
+		ask_turn(job, out);
+	} else if (last->err.class) {
+		common_fail(out, &last->err);
+	} else if (jval_at(last->data, "holder")) {
+		look_at_holder(job, last, now_ms, out);
+	} else if (!jval_at(last->data, "held")) {
+		ask_turn(job, out); /* what kept it has let it go */
+	} else if (jval_bool(last->data, "held", false)) {
+		jval_set_int(rollout, "fence", jval_int(last->data, "fence", 0));
+		common_part(job, out, "turn", PART_DONE, now_ms, rollout_environment(job));
+		common_next(job, out);
+	} else {
+		is_not_held(job, last->data, now_ms, out);
+	}
 }
 
 /* --- the deployment, here and at GitHub --- */

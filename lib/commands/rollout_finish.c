@@ -1,11 +1,7 @@
 /* rollout_finish.c - see rollout.h. The model has the traffic; now the records: ours, the label,
- * GitHub's deployment, and last the merge of exactly this commit.
- *
- * Nothing here takes the model back: it passed its sample and serves. When GitHub refuses the
- * merge, that is said plainly, with the two ways on. */
+ * GitHub's deployment. Nothing here takes the model back: it passed its sample and serves. */
 #include <inttypes.h>
 
-#include "lib/base/buf.h"
 #include "lib/base/jval.h"
 #include "lib/base/str.h"
 #include "lib/commands/rollout.h"
@@ -28,6 +24,8 @@ static json_t *end_args(const struct job *job)
 	int open = rollout_left_open(job);
 
 	jval_set_int(args, "remote_id", jval_int(job->data, "rollout.remote_id", 0));
+	jval_set_str(args, "environment", rollout_environment(job));
+	jval_set_bool(args, "sticks", jval_bool(job->data, "rollout.sticks", false));
 	if (takes_over(job)) {
 		jval_set_str(args, "state", "live");
 		jval_set_int(args, "of", jval_int(job->data, "service.served.job", 0));
@@ -163,51 +161,4 @@ void rollout_tell(const struct job *job, const struct effect_result *last, int64
 		common_end(out, JOB_DONE, NULL, "%s serves the model of `%.7s`",
 			   rollout_environment(job), job->head_sha);
 	}
-}
-
-/* --- the merge --- */
-
-static void merge_is_refused(const struct job *job, const struct effect_result *last,
-			     int64_t now_ms, struct update *out)
-{
-	common_part(job, out, "merge", PART_FAILED, now_ms, "refused");
-	if (last->err.class == ERR_CONFLICT)
-		common_end(out, JOB_FAILED, "deploy.moved",
-			   "production serves the model of `%.7s`, but the pull request was not "
-			   "merged: its head has moved. `/build_run` takes the new commit the same "
-			   "way; `/rollback production` brings the model before back",
-			   job->head_sha);
-	else
-		common_end(out, JOB_FAILED,
-			   last->err.code[0] ? last->err.code : "deploy.merge_refused",
-			   "production serves the model of `%.7s`, but the pull request was not "
-			   "merged: %s. Merge it by hand when that is mended, or "
-			   "`/rollback production` brings the model before back",
-			   job->head_sha, last->err.msg);
-}
-
-void rollout_merge(const struct job *job, const struct effect_result *last, int64_t now_ms,
-		   struct update *out)
-{
-	AUTO_FREE char *text = NULL;
-	json_t *args;
-
-	if (!last) {
-		args = json_object();
-		jval_set_str(args, "sha", job->head_sha);
-		jval_set_str(args, "method", jval_str(job->data, "rollout.method", "merge"));
-		jval_set_str(args, "base", jval_str(job->data, "facts.base_ref", ""));
-		common_ask(out, EFFECT_MERGE, args);
-		common_part(job, out, "merge", PART_RUNNING, now_ms, "merging");
-		return;
-	}
-	if (last->err.class) {
-		merge_is_refused(job, last, now_ms, out);
-		return;
-	}
-	text = str_printf("`%.7s` into `%s`", job->head_sha,
-			  jval_str(job->data, "facts.base_ref", "?"));
-	common_part(job, out, "merge", PART_DONE, now_ms, text);
-	common_end(out, JOB_DONE, NULL, "production serves the model of `%.7s`, which is merged",
-		   job->head_sha);
 }

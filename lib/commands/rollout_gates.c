@@ -11,7 +11,11 @@
 #include "lib/commands/commands.h"
 #include "lib/commands/rollout.h"
 
-enum { ASK_AGAIN_MAX_MS = 30000, ASK_MAX = 20 }; /* about nine minutes in all */
+enum {
+	ASK_AGAIN_MAX_MS = 30000,
+	ASK_MAX = 20,	  /* about nine minutes in all */
+	BLOCKED_SURE = 3, /* GitHub works rules out a little later than checks */
+};
 
 /* The newest of a topic: the update's copy, else the job's. */
 static const json_t *topic(const struct job *job, const struct update *out, const char *name)
@@ -96,10 +100,96 @@ static void merge_facts(const json_t *seen, struct gate_facts *facts)
 	facts->method_allowed = fact_of(seen, "method_allowed");
 	facts->methods = jval_str(seen, "methods", NULL);
 	facts->queue_required = fact_of(seen, "merge_queue");
+	facts->in_queue_already = fact_of(seen, "queue.in");
 	facts->workflows_touched = fact_of(seen, "touches_workflows");
 	facts->workflows_allowed = fact_of(seen, "may_workflows");
 	facts->approvals = FACT_UNUSED;
 	facts->changes_requested = changes ? fact_of(seen, "changes_requested") : FACT_UNKNOWN;
+}
+
+/* GitHub's word on the whole: "clean", "unstable" and "has_hooks" mean that no rule is in the way.
+ */
+static bool is_free(const json_t *seen)
+{
+	const char *state = jval_str(seen, "mergeable_state", "");
+
+	return str_eq(state, "clean") || str_eq(state, "unstable") || str_eq(state, "has_hooks");
+}
+
+/* A review may be asked for by rules that GitHub's own summary does not know. */
+static enum fact reviews_of(const json_t *seen)
+{
+	const char *review = jval_str(seen, "review", "");
+
+	if (str_eq(review, "approved"))
+		return FACT_YES;
+	if (str_eq(review, "review_required") || str_eq(review, "changes_requested"))
+		return FACT_NO;
+	if (str_eq(review, "none") && !jval_bool(seen, "reviews_required", false))
+		return FACT_UNUSED;
+	return is_free(seen) ? FACT_YES : FACT_UNKNOWN;
+}
+
+static bool has_name(const json_t *names, const char *name)
+{
+	const json_t *each;
+	size_t i;
+
+	json_array_foreach(names, i, each)
+	{
+		if (str_eq(json_string_value(each), name))
+			return true;
+	}
+	return false;
+}
+
+/* Environments that rules want to have had this commit. That to which it goes now comes by itself:
+ * the merge is last. */
+static void deployment_facts(const json_t *seen, struct gate_facts *facts)
+{
+	const json_t *wanted = jval_at(seen, "deployments_required"), *each,
+		     *deployed = jval_at(seen, "deployed");
+	size_t i;
+
+	facts->deployed_before = json_array_size(wanted) ? FACT_YES : FACT_UNUSED;
+	json_array_foreach(wanted, i, each)
+	{
+		const char *name = json_string_value(each);
+
+		if (has_name(deployed, name))
+			continue;
+		if (str_eq(name, facts->environment)) {
+			facts->deploys_what_is_missing = true;
+		} else if (!facts->deployment_missing) {
+			facts->deployed_before = deployed ? FACT_NO : FACT_UNKNOWN;
+			facts->deployment_missing = name;
+		}
+	}
+}
+
+static void rule_facts(const json_t *seen, const json_t *rollout, struct gate_facts *facts)
+{
+	const char *state = jval_str(seen, "mergeable_state", "");
+	const json_t *open = jval_at(seen, "threads_open");
+
+	facts->reviews = reviews_of(seen);
+	facts->reviews_refused = str_eq(jval_str(seen, "review", ""), "changes_requested");
+	facts->threads_open = jval_int(seen, "threads_open", 0);
+	if (!jval_bool(seen, "conversations_required", false))
+		facts->conversations = FACT_UNUSED;
+	else if (open)
+		facts->conversations = fact_from(facts->threads_open == 0);
+	else
+		facts->conversations = is_free(seen) ? FACT_YES : FACT_UNKNOWN;
+	deployment_facts(seen, facts);
+	facts->other_rules = jval_str(seen, "other_rules", NULL);
+	facts->blocked_surely = jval_int(rollout, "blocked_seen", 0) >= BLOCKED_SURE;
+	if (str_eq(state, "unknown"))
+		facts->mergeable = FACT_UNKNOWN;
+	if (!*state || str_eq(state, "unknown"))
+		return;
+	facts->behind_rule = fact_from(str_eq(state, "behind"));
+	facts->blocked = fact_from(str_eq(state, "blocked"));
 }
 
 /* What nobody has asked for yet: policy files bring these. */
@@ -149,6 +239,7 @@ void rollout_facts(const struct job *job, const struct update *out, struct gate_
 	run_facts(topic(job, out, "run"), job, facts);
 	model_facts(topic(job, out, "model"), facts);
 	merge_facts(seen, facts);
+	rule_facts(seen, rollout, facts);
 	lock_facts(rollout, facts);
 	if (jval_int(rollout, "of", 0)) /* the commit is given by what is open */
 		facts->sha_is_head = facts->sha_provable = FACT_YES;
@@ -209,12 +300,17 @@ static void ask_github(const struct job *job, struct update *out)
 
 static void keep_facts(const struct job *job, const struct effect_result *last, struct update *out)
 {
-	json_t *facts = common_data(job, out, "facts");
+	json_t *facts = common_data(job, out, "facts"), *rollout = common_data(job, out, "rollout");
 	AUTO_FREE char *line = rollout_line(job);
+	int64_t seen = jval_int(rollout, "blocked_seen", 0);
 
 	json_object_clear(facts);
 	json_object_update(facts, last->data);
 	jval_set_str(facts, "line", line);
+	if (str_eq(jval_str(facts, "mergeable_state", ""), "blocked"))
+		jval_set_int(rollout, "blocked_seen", seen + 1);
+	else
+		json_object_del(rollout, "blocked_seen");
 }
 
 /* Refuses at once what no run and no model could change; the rest is asked about later. */
@@ -277,6 +373,12 @@ static bool waits_for_github(const struct job *job, const struct gate_report *re
 	return true;
 }
 
+/* Answers that GitHub itself has not settled on yet. */
+static bool is_worked_out(const char *code)
+{
+	return str_eq(code, "deploy.mergeable_unknown") || str_eq(code, "deploy.blocked");
+}
+
 static void judge(const struct job *job, int64_t now_ms, struct update *out)
 {
 	const struct command *command = command_by_name(&commands, job->command);
@@ -287,8 +389,7 @@ static void judge(const struct job *job, int64_t now_ms, struct update *out)
 	gates_ask(&report, &facts);
 	rollout_keep_verdicts(job, out, &report);
 	if (command->read_only) { /* /plan: all verdicts are its answer, when GitHub has its own */
-		if (report.first < GATE_COUNT &&
-		    str_eq(report.items[report.first].code, "deploy.mergeable_unknown") &&
+		if (report.first < GATE_COUNT && is_worked_out(report.items[report.first].code) &&
 		    waits_for_github(job, &report, now_ms, out))
 			return;
 		common_next(job, out);

@@ -97,6 +97,7 @@ static bool read_way(const struct job *job, const json_t *deployment, json_t *pe
 /* What the command says goes before what the settings say. */
 static bool keep_plan(const struct job *job, const json_t *deployment, json_t *rollout)
 {
+	AUTO_FREE char *sticky = str_printf("%s.sticky_lock", rollout_environment(job));
 	json_t *percents = json_array();
 	const char *method =
 		jval_str(job->args, "merge-method", jval_str(deployment, "merge_method", "merge"));
@@ -109,6 +110,8 @@ static bool keep_plan(const struct job *job, const json_t *deployment, json_t *r
 	jval_set_bool(rollout, "try_first", jval_bool(deployment, "try_first", true));
 	jval_set_bool(rollout, "merges", merges && !jval_bool(job->args, "no-merge", false));
 	jval_set_str(rollout, "method", method);
+	jval_set_bool(rollout, "delete_branch", jval_bool(deployment, "delete_branch", false));
+	jval_set_bool(rollout, "sticks", jval_bool(deployment, sticky, false));
 	return read_way(job, deployment, percents);
 }
 

@@ -119,6 +119,16 @@ static void put_lock(struct buf *out, const json_t *line)
 	}
 }
 
+static void put_kept(struct buf *out, const json_t *line)
+{
+	char since[21];
+
+	clock_rfc3339(since, jval_int(line, "kept_at_ms", 0));
+	buf_printf(out, "stays with #%" PRId64 " of ", jval_int(line, "kept_pr", 0));
+	markdown_text(out, jval_str(line, "keeper", ""), NAMES_MAX);
+	buf_printf(out, " since %s until that is merged or closed", since);
+}
+
 /* Who is at work, whose lock is in the way, who waits. */
 static void put_line(struct buf *out, const json_t *line)
 {
@@ -131,6 +141,10 @@ static void put_line(struct buf *out, const json_t *line)
 	if (jval_str(line, "person", NULL)) {
 		buf_puts(out, out->len > from ? " · " : "");
 		put_lock(out, line);
+	}
+	if (jval_int(line, "kept_pr", 0)) {
+		buf_puts(out, out->len > from ? " · " : "");
+		put_kept(out, line);
 	}
 	if (json_array_size(waiting))
 		buf_puts(out, out->len > from ? " · in line: job" : "in line: job");

@@ -12,13 +12,35 @@
 
 enum { ANSWER_MAX = 2000 };
 
+static void put_lock(struct buf *out, const json_t *was, int64_t now_ms)
+{
+	char since[6];
+
+	if (!jval_str(was, "person", NULL))
+		return;
+	clock_hhmm(since, jval_int(was, "locked_at_ms", now_ms));
+	buf_printf(out, " @%s had locked it at %s UTC on #%" PRId64, jval_str(was, "person", "?"),
+		   since, jval_int(was, "person_pr", 0));
+	if (*jval_str(was, "reason", "")) {
+		buf_puts(out, ": ");
+		markdown_code(out, jval_str(was, "reason", ""), ANSWER_MAX / 4);
+	}
+	buf_puts(out, ".");
+}
+
+static void put_kept(struct buf *out, const json_t *was)
+{
+	if (jval_int(was, "kept_pr", 0))
+		buf_printf(out, " It stayed with #%" PRId64 ", from which @%s had deployed.",
+			   jval_int(was, "kept_pr", 0), jval_str(was, "keeper", "?"));
+}
+
 /* What authorize has seen of the person decides whose lock may be opened. */
 static void decide_unlock(const struct job *job, const struct effect_result *last, int64_t now_ms,
 			  struct update *out)
 {
 	AUTO_BUF struct buf text = buf_make(ANSWER_MAX);
 	json_t *args;
-	char since[6];
 
 	if (!last) {
 		args = json_object();
@@ -27,15 +49,10 @@ static void decide_unlock(const struct job *job, const struct effect_result *las
 		common_ask(out, EFFECT_ENVIRONMENT_UNLOCK, args);
 		return;
 	}
-	clock_hhmm(since, jval_int(last->data, "was.locked_at_ms", now_ms));
-	buf_printf(&text, "`%s` is open. @%s had locked it at %s UTC on #%" PRId64,
-		   jval_str(job->args, "arg", ""), jval_str(last->data, "was.person", "?"), since,
-		   jval_int(last->data, "was.person_pr", 0));
-	if (*jval_str(last->data, "was.reason", "")) {
-		buf_puts(&text, ": ");
-		markdown_code(&text, jval_str(last->data, "was.reason", ""), ANSWER_MAX / 4);
-	}
-	buf_puts(&text, ".\n");
+	buf_printf(&text, "`%s` is open.", jval_str(job->args, "arg", ""));
+	put_lock(&text, jval_at(last->data, "was"), now_ms);
+	put_kept(&text, jval_at(last->data, "was"));
+	buf_puts(&text, "\n");
 	out->data = json_object();
 	jval_set_str(out->data, "answer", buf_text(&text));
 	common_end(out, JOB_DONE, NULL, "unlocked");

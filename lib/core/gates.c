@@ -292,6 +292,28 @@ static void ask_approvals(struct gate_verdict *out, const struct gate_facts *fac
 		unverified(out, "the approvals of this commit");
 }
 
+static void ask_reviews(struct gate_verdict *out, const struct gate_facts *facts)
+{
+	const char *base = or_(facts->base, "the base branch");
+
+	if (!facts->merges)
+		skip(out, "Nothing is merged.");
+	else if (facts->reviews == FACT_UNUSED)
+		skip(out, "No rule of the branch asks for a review.");
+	else if (facts->reviews == FACT_YES)
+		pass(out, "The reviews that the branch requires have been given.");
+	else if (facts->reviews == FACT_UNKNOWN)
+		unverified(out, "the reviews that the branch requires");
+	else if (facts->reviews_refused)
+		fail(out, "deploy.changes_requested",
+		     "A reviewer asked for changes. Settle that first.");
+	else
+		verdict(out, GATE_FAILED, "deploy.review_required",
+			"The rules of \"%.80s\" ask for a review (of code owners, perhaps) that "
+			"has not been given. Ask for it, then give the command again.",
+			base);
+}
+
 static void ask_checks(struct gate_verdict *out, const struct gate_facts *facts)
 {
 	const char *names = or_(facts->checks_names, "some");
@@ -345,10 +367,84 @@ static void ask_mergeable(struct gate_verdict *out, const struct gate_facts *fac
 			"GitHub is still working out whether this can be merged.");
 }
 
+static bool is_missing(enum fact fact)
+{
+	return fact == FACT_NO || fact == FACT_UNKNOWN;
+}
+
+/* Rules that have a name and do not hold. True when there is one. */
+static bool ask_named_rules(struct gate_verdict *out, const struct gate_facts *facts)
+{
+	const char *base = or_(facts->base, "the base branch");
+
+	if (facts->conversations == FACT_NO)
+		verdict(out, GATE_FAILED, "deploy.conversations",
+			"The rules of \"%.80s\" ask that all conversations of a review are "
+			"resolved; %lld are not.",
+			base, (long long)facts->threads_open);
+	else if (facts->conversations == FACT_UNKNOWN)
+		unverified(out, "whether all conversations are resolved");
+	else if (facts->deployed_before == FACT_NO) {
+		verdict(out, GATE_FAILED, "deploy.required_deployment",
+			"The rules of \"%.80s\" ask for a deployment of this commit to \"%.60s\" "
+			"before it is merged:",
+			base, or_(facts->deployment_missing, "another environment"));
+		paste(out, "/deploy %s", or_(facts->deployment_missing, "ENV"));
+	} else if (facts->deployed_before == FACT_UNKNOWN)
+		unverified(out, "to which environments this commit was deployed");
+	else if (facts->behind_rule == FACT_YES)
+		verdict(out, GATE_FAILED, "deploy.behind",
+			"The rules of \"%.80s\" ask that the branch is up to date, and --force "
+			"does "
+			"not lift them. Press \"Update branch\", then run the pipeline again.",
+			base);
+	else
+		return false;
+	return true;
+}
+
+/* GitHub says that the merge is blocked. Is that said by a gate, or what the deployment mends? */
+static bool is_explained(const struct gate_facts *facts)
+{
+	return is_missing(facts->checks_passed) || is_missing(facts->reviews) ||
+	       (facts->deploys_what_is_missing && str_is_empty(facts->other_rules));
+}
+
+static void ask_rules(struct gate_verdict *out, const struct gate_facts *facts)
+{
+	if (!facts->merges)
+		skip(out, "Nothing is merged.");
+	else if (ask_named_rules(out, facts))
+		return;
+	else if (facts->blocked == FACT_NO && facts->behind_rule == FACT_NO)
+		pass(out, "No rule of the branch is in the way.");
+	else if (facts->blocked != FACT_YES && facts->mergeable == FACT_UNKNOWN)
+		verdict(out, GATE_WAITS, "deploy.mergeable_unknown",
+			"GitHub is still working out whether the rules of the branch hold.");
+	else if (facts->blocked != FACT_YES)
+		unverified(out, "whether the rules of the branch hold");
+	else if (is_explained(facts))
+		pass(out, facts->deploys_what_is_missing
+				  ? "The rules wait for this deployment."
+				  : "What the rules wait for is asked about by itself.");
+	else
+		verdict(out, facts->blocked_surely ? GATE_FAILED : GATE_WAITS, "deploy.blocked",
+			"GitHub says that a rule of \"%.80s\" blocks the merge, and not which. "
+			"%s%.120s%s The box at the end of the pull request's page may say more.",
+			or_(facts->base, "the base branch"),
+			str_is_empty(facts->other_rules) ? "It may be one that the bot cannot "
+							   "read, or one that does not let the bot "
+							   "merge."
+							 : "It may be one of: ",
+			or_(facts->other_rules, ""), str_is_empty(facts->other_rules) ? "" : ".");
+}
+
 static void ask_method(struct gate_verdict *out, const struct gate_facts *facts)
 {
 	if (!facts->merges || facts->method_allowed == FACT_UNUSED)
 		skip(out, facts->merges ? "No rule limits how to merge." : "Nothing is merged.");
+	else if (facts->queue_required == FACT_YES)
+		skip(out, "The merge queue merges in the way that is set for it.");
 	else if (facts->method_allowed == FACT_YES)
 		pass(out, "The branch rules allow this way to merge.");
 	else if (facts->method_allowed == FACT_NO)
@@ -363,23 +459,23 @@ static void ask_method(struct gate_verdict *out, const struct gate_facts *facts)
 		      (int)strcspn(facts->methods, ", "), facts->methods);
 }
 
+/* One that stands in the queue may be merged at any moment: before its model was tried. */
 static void ask_queue(struct gate_verdict *out, const struct gate_facts *facts)
 {
-	if (!facts->merges || facts->queue_required == FACT_UNUSED)
-		skip(out, facts->merges ? "There is no merge queue." : "Nothing is merged.");
+	if (!facts->merges)
+		skip(out, "Nothing is merged.");
 	else if (facts->queue_required == FACT_NO)
 		pass(out, "There is no merge queue in the way.");
-	else if (facts->queue_required == FACT_YES) {
-		verdict(out, GATE_FAILED, "deploy.merge_queue",
-			"\"%.80s\" takes changes only through its merge queue, which may merge "
-			"another commit than the one deployed. Deploy without merging, then queue "
-			"it "
-			"yourself:",
-			or_(facts->base, "The base branch"));
-		paste(out, "%s --no-merge", or_(facts->command, "/deploy"));
-	} else {
+	else if (facts->queue_required != FACT_YES)
 		unverified(out, "whether the base branch has a merge queue");
-	}
+	else if (facts->in_queue_already == FACT_YES)
+		fail(out, "deploy.in_queue",
+		     "This pull request is in the merge queue already, so it may be merged before "
+		     "its model was tried. Take it out of the queue first.");
+	else if (facts->in_queue_already == FACT_NO)
+		pass(out, "It goes into the merge queue when its model serves.");
+	else
+		unverified(out, "whether it is in the merge queue already");
 }
 
 static void ask_workflows(struct gate_verdict *out, const struct gate_facts *facts)
@@ -388,9 +484,10 @@ static void ask_workflows(struct gate_verdict *out, const struct gate_facts *fac
 		skip(out, "Nothing is merged.");
 	else if (facts->workflows_touched == FACT_NO)
 		pass(out, "No workflow files are touched.");
-	else if (facts->workflows_touched != FACT_YES ||
-		 (facts->workflows_allowed != FACT_NO && facts->workflows_allowed != FACT_YES))
+	else if (facts->workflows_touched != FACT_YES)
 		unverified(out, "whether workflow files are touched");
+	else if (facts->workflows_allowed != FACT_NO && facts->workflows_allowed != FACT_YES)
+		unverified(out, "whether the bot may merge the files in .github/workflows");
 	else if (facts->workflows_allowed == FACT_YES)
 		pass(out, "The bot may merge the workflow files.");
 	else {
@@ -552,9 +649,11 @@ void gates_ask(struct gate_report *out, const struct gate_facts *facts)
 		[GATE_MODEL] = ask_model,
 		[GATE_METRICS] = ask_metrics,
 		[GATE_APPROVALS] = ask_approvals,
+		[GATE_REVIEWS] = ask_reviews,
 		[GATE_CHECKS] = ask_checks,
 		[GATE_UP_TO_DATE] = ask_up_to_date,
 		[GATE_MERGEABLE] = ask_mergeable,
+		[GATE_RULES] = ask_rules,
 		[GATE_METHOD] = ask_method,
 		[GATE_QUEUE] = ask_queue,
 		[GATE_WORKFLOWS] = ask_workflows,

@@ -70,6 +70,9 @@ struct gate_facts {
 	int approvals_have, approvals_need;
 	enum fact changes_requested; /* NO passes; asked only when approvals is used */
 
+	enum fact reviews;    /* that rules of the base branch require; UNUSED: none */
+	bool reviews_refused; /* NO because a reviewer asked for changes */
+
 	enum fact checks_complete; /* every page was read */
 	enum fact checks_passed;   /* NO: failed or missing; see checks_pending */
 	bool checks_pending;	   /* some are still going on and none has failed */
@@ -81,10 +84,21 @@ struct gate_facts {
 	enum fact mergeable;	   /* UNKNOWN: GitHub is still working it out, ask again */
 	const char *mergeable_why; /* "it conflicts with main" */
 
+	enum fact conversations; /* resolved, where a rule asks for it */
+	int64_t threads_open;
+	enum fact deployed_before;	/* to the environments that rules name, this one left out */
+	const char *deployment_missing; /* the first of them, "staging" */
+	bool deploys_what_is_missing;	/* rules name this environment, too */
+	enum fact behind_rule;		/* NO passes; a rule wants the branch up to date */
+	enum fact blocked;		/* NO passes: GitHub says that rules hold the merge up */
+	bool blocked_surely;		/* it has said so for a while */
+	const char *other_rules;	/* that may be the cause, "required_signatures" */
+
 	enum fact method_allowed;
 	const char *method, *methods; /* "squash", "merge, rebase" */
 
-	enum fact queue_required; /* NO passes */
+	enum fact queue_required;   /* both answers pass */
+	enum fact in_queue_already; /* NO passes */
 
 	enum fact workflows_touched; /* NO passes */
 	enum fact workflows_allowed; /* asked when touched */

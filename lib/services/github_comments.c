@@ -172,20 +172,9 @@ enum err_class github_comment_minimize(struct github *gh, struct http *http,
 				       const struct github_target *to, const char *node_id,
 				       struct err *err)
 {
-	AUTO_JSON json_t *body = json_object();
-	json_t *variables = json_object();
-	struct github_call call = {
-		.method = "POST",
-		.url = gh->graphql_url,
-		.body = body,
-		.kind = GITHUB_WRITE,
-		.resource = GITHUB_GRAPHQL,
-		.to = to,
-	};
+	struct github_query query = {minimize_query, json_object(), GITHUB_WRITE};
 	AUTO_ANSWER struct github_answer answer = {0};
 
-	jval_set_str(variables, "id", node_id);
-	jval_set_str(body, "query", minimize_query);
-	jval_set(body, "variables", variables);
-	return github_call(gh, http, &call, &answer, err);
+	jval_set_str(query.variables, "id", node_id);
+	return github_graphql(gh, http, to, &query, &answer, err);
 }

@@ -161,6 +161,30 @@ char *github_repo_url(const struct github *gh, const struct github_target *to, c
 /* One path segment, escaped, so that it can neither end nor climb; the caller frees. */
 char *github_segment(const char *text) MUST_CHECK;
 
+/* One question or order to GraphQL. When a part of it was refused, *answer has the rest and the
+ * class is that of the refusal. */
+struct github_query {
+	const char *text;  /* one of the constants that the stand-in knows, too */
+	json_t *variables; /* consumed */
+	enum github_kind kind;
+};
+enum err_class github_graphql(struct github *gh, struct http *http, const struct github_target *to,
+			      const struct github_query *take_query, struct github_answer *answer,
+			      struct err *err) MUST_CHECK;
+
+/* --- github_state.c --- */
+
+/* Puts into `out` what one question tells of a pull request; what could not be learned is absent:
+ * {"pull_id","repository_id","open","draft","merged","merged_sha","author","author_id","is_fork",
+ *  "head_sha","head_ref","base_ref","default_branch","settings_methods": [names],
+ *  "mergeable" (absent while GitHub works it out), "mergeable_why","mergeable_state",
+ *  "review": "none" | "approved" | "review_required" | "changes_requested","threads_open",
+ *  "conversations_required","other_rules","may_push","rules_unknown","deployed": [environments],
+ *  "merge_queue","queue": {"in","state","position","removed_at","reason"}} */
+enum err_class github_pull_state(struct github *gh, struct http *http,
+				 const struct github_target *to, int64_t pr, json_t *out,
+				 struct err *err) MUST_CHECK;
+
 /* Sleeps; a signal may end it early. */
 void github_sleep_ms(int64_t ms);
 

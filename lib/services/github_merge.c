@@ -38,45 +38,12 @@ static bool is_only_unknown(enum err_class class)
 	return class == ERR_NOT_FOUND || class == ERR_DENIED || class == ERR_USER;
 }
 
-/* --- the pull request and the repository --- */
-
-static void keep_pull(json_t *out, const json_t *pull)
-{
-	static const struct {
-		const char *ours, *theirs;
-	} texts[] = {{"author", "user.login"},
-		     {"head_sha", "head.sha"},
-		     {"base_ref", "base.ref"},
-		     {"mergeable_state", "mergeable_state"}};
-	const json_t *mergeable = jval_at(pull, "mergeable");
-
-	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
-		if (jval_str(pull, texts[i].theirs, NULL))
-			jval_set_str(out, texts[i].ours, jval_str(pull, texts[i].theirs, ""));
-	jval_set_int(out, "author_id", jval_int(pull, "user.id", 0));
-	jval_set_bool(out, "open", str_eq(jval_str(pull, "state", ""), "open"));
-	jval_set_bool(out, "draft", jval_bool(pull, "draft", false));
-	jval_set_bool(out, "merged", jval_bool(pull, "merged", false));
-	if (json_is_boolean(mergeable))
-		jval_set_bool(out, "mergeable", json_is_true(mergeable));
-	if (json_is_false(mergeable))
-		jval_set_str(out, "mergeable_why",
-			     str_eq(jval_str(pull, "mergeable_state", ""), "dirty")
-				     ? "it conflicts with its base branch"
-				     : "GitHub says that it cannot be merged");
-}
+/* --- the pull request --- */
 
 static enum err_class ask_pull(struct asking *ask)
 {
-	AUTO_FREE char *url =
-		github_repo_url(ask->gh, ask->to, "/pulls/%" PRId64, ask->question->pr);
-	AUTO_ANSWER struct github_answer answer = {0};
-	enum err_class class = get(ask, url, &answer);
-
-	if (class)
-		return class;
-	keep_pull(ask->out, answer.json);
-	return ERR_OK;
+	return github_pull_state(ask->gh, ask->http, ask->to, ask->question->pr, ask->out,
+				 ask->err);
 }
 
 /* --- rules --- */
@@ -104,6 +71,58 @@ static void cut_methods(json_t *methods, const json_t *allowed)
 	}
 }
 
+/* Rules that neither concern a merge nor are asked about by name; all others are named to people
+ * when GitHub blocks the merge without saying why. */
+static bool is_understood(const char *type)
+{
+	static const char *const types[] = {"creation",
+					    "deletion",
+					    "non_fast_forward",
+					    "pull_request",
+					    "required_status_checks",
+					    "merge_queue",
+					    "required_linear_history",
+					    "required_deployments"};
+
+	for (size_t i = 0; i < ARRAY_LEN(types); i++)
+		if (str_eq(types[i], type))
+			return true;
+	return false;
+}
+
+static void note_other_rule(struct asking *ask, const char *type)
+{
+	AUTO_BUF struct buf names = buf_make(NAMES_MAX);
+	const char *before = jval_str(ask->out, "other_rules", "");
+
+	if (is_understood(type) || strstr(before, type) ||
+	    strlen(before) + strlen(type) + 3 > NAMES_MAX)
+		return;
+	buf_printf(&names, "%s%s%s", before, *before ? ", " : "", type);
+	jval_set_str(ask->out, "other_rules", buf_text(&names));
+}
+
+/* What a rule wants beside checks: reviews, resolved conversations, deployments. */
+static void read_wishes(struct asking *ask, const char *type, const json_t *rule)
+{
+	json_t *wanted = jval_at(rule, "parameters.required_deployment_environments");
+	json_t *environments = json_object_get(ask->out, "deployments_required");
+
+	note_other_rule(ask, type);
+	if (str_eq(type, "pull_request") &&
+	    jval_bool(rule, "parameters.required_review_thread_resolution", false))
+		jval_set_bool(ask->out, "conversations_required", true);
+	if (str_eq(type, "pull_request") &&
+	    jval_int(rule, "parameters.required_approving_review_count", 0) > 0)
+		jval_set_bool(ask->out, "reviews_required", true);
+	if (!str_eq(type, "required_deployments"))
+		return;
+	if (!environments)
+		jval_set(ask->out, "deployments_required", environments = json_array());
+	if (json_is_array(wanted))
+		json_array_extend(environments, wanted);
+}
+
 static void read_rule(struct asking *ask, const json_t *rule, json_t *methods)
 {
 	const char *type = jval_str(rule, "type", "");
@@ -112,6 +131,7 @@ static void read_rule(struct asking *ask, const json_t *rule, json_t *methods)
 	AUTO_JSON json_t *linear = json_pack("[s,s]", "squash", "rebase");
 	size_t i;
 
+	read_wishes(ask, type, rule);
 	if (str_eq(type, "merge_queue"))
 		jval_set_bool(ask->out, "merge_queue", true);
 	if (str_eq(type, "required_linear_history"))
@@ -133,7 +153,6 @@ static enum err_class ask_rules(struct asking *ask, json_t *methods)
 	const json_t *rule;
 	size_t i;
 
-	jval_set_bool(ask->out, "merge_queue", false);
 	for (int page = 0; url && page < PAGES_MAX && !class; page++) {
 		AUTO_ANSWER struct github_answer answer = {0};
 
@@ -147,7 +166,6 @@ static enum err_class ask_rules(struct asking *ask, json_t *methods)
 	}
 	mem_free(url);
 	if (is_only_unknown(class)) {
-		json_object_del(ask->out, "merge_queue");
 		jval_set_bool(ask->out, "rules_unknown", true);
 		return ERR_OK;
 	}
@@ -181,29 +199,18 @@ static enum err_class ask_branch(struct asking *ask)
 	return ERR_OK;
 }
 
-static enum err_class ask_repo(struct asking *ask)
+/* Ways to merge that the settings allow, cut by the rules. */
+static enum err_class ask_methods(struct asking *ask)
 {
-	static const struct {
-		const char *name, *key;
-	} known[] = {{"merge", "allow_merge_commit"},
-		     {"squash", "allow_squash_merge"},
-		     {"rebase", "allow_rebase_merge"}};
-	AUTO_FREE char *url = github_repo_url(ask->gh, ask->to, "%s", "");
-	AUTO_ANSWER struct github_answer answer = {0};
-	AUTO_JSON json_t *methods = json_array();
+	json_t *settings = json_object_get(ask->out, "settings_methods");
+	AUTO_JSON json_t *methods = settings ? json_incref(settings) : json_array();
 	AUTO_BUF struct buf names = buf_make(NAMES_MAX);
-	enum err_class class = get(ask, url, &answer);
+	enum err_class class = ask_rules(ask, methods);
 	bool allowed = false;
 
-	if (class)
+	json_object_del(ask->out, "settings_methods");
+	if (class || !settings)
 		return class;
-	jval_set_str(ask->out, "default_branch", jval_str(answer.json, "default_branch", ""));
-	for (size_t i = 0; i < ARRAY_LEN(known); i++)
-		if (jval_bool(answer.json, known[i].key, false))
-			json_array_append_new(methods, json_string(known[i].name));
-	class = ask_rules(ask, methods);
-	if (class || !jval_at(answer.json, "allow_merge_commit"))
-		return class; /* shown only to who may push: unknown then */
 	for (size_t i = 0; i < json_array_size(methods); i++) {
 		const char *name = json_string_value(json_array_get(methods, i));
 
@@ -382,7 +389,7 @@ enum err_class github_merge_facts(struct github *gh, struct http *http,
 				  struct err *err)
 {
 	static enum err_class (*const questions[])(struct asking *) = {
-		ask_pull, ask_repo, ask_branch, ask_checks, ask_difference, ask_workflows,
+		ask_pull, ask_methods, ask_branch, ask_checks, ask_difference, ask_workflows,
 	};
 	AUTO_JSON json_t *found = json_object(), *required = json_object();
 	struct asking ask = {gh, http, to, question, found, required, err};

@@ -8,13 +8,13 @@
 
 #include "lib/services/github.h"
 
-/* What there is to know before a merge, in at most eight reads. A member that could not be learned
- * is absent, never a guess:
- * {"open","draft","merged","author","author_id","head_sha","base_ref","default_branch",
- *  "mergeable" (absent while GitHub works it out), "mergeable_state","mergeable_why","behind_by",
- *  "checks": {"complete","passed","pending","names"} of the required ones at `sha`,
- *  "method_allowed" (of `method`), "methods", "merge_queue","touches_workflows","may_workflows",
- *  "changes_requested"}. The caller drops *out. */
+/* What there is to know before a merge, in four reads, and three more where checks are required or
+ * workflows are touched. A member that could not be learned is absent, never a guess: what
+ * github_pull_state of github_impl.h brings, and
+ * {"behind_by","checks": {"complete","passed","pending","names"} of the required ones at `sha`,
+ *  "method_allowed" (of `method`), "methods","reviews_required","deployments_required": [names],
+ *  "touches_workflows","may_workflows"}. "rules_unknown" is true where rules could not be read. The
+ * caller drops *out. */
 struct github_merge_question {
 	int64_t pr;
 	const char *sha;

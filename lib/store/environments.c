@@ -21,6 +21,8 @@ struct turn {
 	char *actor;
 	int64_t person_id, person_pr, locked_at_ms, until_ms;
 	char *person, *reason;
+	int64_t kept_pr, keeper_id, kept_at_ms; /* for a pull request, by whom */
+	char *keeper;
 };
 
 static void turn_dispose(struct turn *turn)
@@ -28,6 +30,7 @@ static void turn_dispose(struct turn *turn)
 	mem_free(turn->actor);
 	mem_free(turn->person);
 	mem_free(turn->reason);
+	mem_free(turn->keeper);
 }
 #define AUTO_TURN __attribute__((cleanup(turn_dispose)))
 
@@ -53,6 +56,10 @@ static enum err_class look(struct db *db, int64_t repo_id, const char *environme
 	out->actor = store_text(row, 3);
 	out->taken_at_ms = sqlite3_column_int64(row, 4);
 	out->until_ms = sqlite3_column_int64(row, 10);
+	out->kept_pr = sqlite3_column_int64(row, 11);
+	out->keeper_id = sqlite3_column_int64(row, 12);
+	out->keeper = store_text(row, 13);
+	out->kept_at_ms = sqlite3_column_int64(row, 14);
 	if (out->until_ms && out->until_ms <= now_ms)
 		return ERR_OK; /* that person's lock has run out */
 	out->person_id = sqlite3_column_int64(row, 5);
@@ -61,6 +68,13 @@ static enum err_class look(struct db *db, int64_t repo_id, const char *environme
 	out->reason = store_text(row, 8);
 	out->locked_at_ms = sqlite3_column_int64(row, 9);
 	return ERR_OK;
+}
+
+static void tell_kept(const struct turn *turn, json_t *out)
+{
+	jval_set_int(out, "kept_pr", turn->kept_pr);
+	jval_set_str(out, "keeper", turn->keeper);
+	jval_set_int(out, "kept_at_ms", turn->kept_at_ms);
 }
 
 static void tell(const struct turn *turn, bool in_the_way, json_t *out)
@@ -81,13 +95,23 @@ static void tell(const struct turn *turn, bool in_the_way, json_t *out)
 	jval_set_int(out, "until_ms", turn->until_ms);
 }
 
-/* Whoever has locked it is not behind those whom the lock keeps out: they could only wait for each
- * other. */
+static bool is_locked_out(const struct turn *turn, const struct job *job)
+{
+	return turn->person_id && turn->person_id != job->actor_id;
+}
+
+/* Another pull request has it. */
+static bool is_kept_out(const struct turn *turn, const struct job *job)
+{
+	return turn->kept_pr && turn->kept_pr != job->pr;
+}
+
+/* Who may go in where a lock keeps others out passes those: they could only wait for each other. */
 static enum err_class stand_in_line(struct db *db, const struct job *job, const char *environment,
 				    const struct turn *turn, int64_t now_ms, int64_t *ahead,
 				    struct err *err)
 {
-	int64_t only_of = turn->person_id == job->actor_id ? turn->person_id : 0;
+	bool is_out = is_locked_out(turn, job) || is_kept_out(turn, job);
 	enum err_class class = store_exec(db, STMT_TURN_STAND, err, B_INT(job->repo_id),
 					  B_TEXT(environment), B_INT(job->id), B_INT(now_ms));
 
@@ -95,7 +119,8 @@ static enum err_class stand_in_line(struct db *db, const struct job *job, const 
 		return class;
 	return store_number(db, ahead, 0, STMT_TURN_AHEAD,
 			    STORE_BINDS(B_INT(job->repo_id), B_TEXT(environment), B_INT(job->id),
-					B_INT(only_of), B_INT(turn->job_id)),
+					B_INT(turn->job_id), B_INT(is_out ? 0 : turn->person_id),
+					B_INT(is_out ? 0 : turn->kept_pr)),
 			    err);
 }
 
@@ -109,7 +134,9 @@ static json_t *answer(const struct turn *turn, const struct job *job, int64_t ah
 	jval_set_int(out, "fence", turn->fence);
 	jval_set_int(out, "position", held ? 0 : ahead + !turn->job_id);
 	if (!held)
-		tell(turn, turn->person_id && turn->person_id != job->actor_id, out);
+		tell(turn, is_locked_out(turn, job), out);
+	if (!held && is_kept_out(turn, job))
+		tell_kept(turn, out);
 	return out;
 }
 
@@ -124,7 +151,7 @@ enum err_class environment_take(struct db *db, const struct job *job, const char
 		class = stand_in_line(db, job, environment, &turn, now_ms, &ahead, err);
 	if (class != ERR_OK)
 		return class;
-	if (!turn.job_id && !ahead && (!turn.person_id || turn.person_id == job->actor_id)) {
+	if (!turn.job_id && !ahead && !is_locked_out(&turn, job) && !is_kept_out(&turn, job)) {
 		class = store_exec(db, STMT_TURN_TAKE, err, B_INT(job->repo_id),
 				   B_TEXT(environment), B_INT(job->id), B_INT(now_ms));
 		if (class != ERR_OK)
@@ -165,26 +192,79 @@ enum err_class environment_lock(struct db *db, const struct job *job, const char
 	return class == ERR_OK ? wake_line(db, job->repo_id, environment, now_ms, err) : class;
 }
 
+enum err_class environment_keep(struct db *db, const struct job *job, const char *environment,
+				int64_t now_ms, struct err *err)
+{
+	return store_exec(db, STMT_ENVIRONMENT_KEEP, err, B_INT(job->repo_id), B_TEXT(environment),
+			  B_INT(job->pr), B_INT(job->actor_id), B_TEXT(job->actor), B_INT(now_ms));
+}
+
+enum err_class environment_free(struct db *db, int64_t repo_id, int64_t pr, int64_t at_ms,
+				int64_t now_ms, struct err *err)
+{
+	json_t *names AUTO_JSON = json_array(), *name;
+	enum err_class class;
+	size_t i;
+
+	{
+		sqlite3_stmt *row AUTO_ROW = NULL;
+
+		class = store_query(db, &row, STMT_ENVIRONMENTS_FREE, err, B_INT(repo_id),
+				    B_INT(pr), B_INT(at_ms));
+		while (class == ERR_OK) {
+			json_array_append_new(
+				names, json_string((const char *)sqlite3_column_text(row, 0)));
+			class = store_next(db, &row, err);
+		}
+	}
+	if (class != ERR_NOT_FOUND)
+		return class;
+	class = ERR_OK;
+	json_array_foreach(names, i, name) if (class == ERR_OK) class =
+		wake_line(db, repo_id, json_string_value(name), now_ms, err);
+	return class;
+}
+
+static enum err_class refuse_unlock(const struct turn *turn, const char *environment,
+				    struct err *err)
+{
+	if (turn->person_id)
+		return err_code(err, ERR_DENIED, "lock.not_yours",
+				"%s was locked by @%s on pull request %" PRId64
+				"; they, or a maintainer with `/unlock %s --force`, can unlock it",
+				environment, turn->person, turn->person_pr, environment);
+	if (turn->kept_pr)
+		return err_code(err, ERR_DENIED, "lock.not_yours",
+				"%s stays with pull request %" PRId64 ", from which @%s deployed; "
+				"they, or a maintainer with `/unlock %s --force`, can unlock it",
+				environment, turn->kept_pr, turn->keeper, environment);
+	return err_code(err, ERR_NOT_FOUND, "lock.none", "nobody has locked %s", environment);
+}
+
 enum err_class environment_unlock(struct db *db, const struct job *job, const char *environment,
 				  bool any, int64_t now_ms, json_t **out, struct err *err)
 {
 	struct turn turn AUTO_TURN = {0};
 	json_t *was AUTO_JSON = json_object();
 	enum err_class class = look(db, job->repo_id, environment, now_ms, &turn, err);
+	bool person, kept;
 
 	if (class != ERR_OK)
 		return class;
-	if (!turn.person_id)
-		return err_code(err, ERR_NOT_FOUND, "lock.none", "nobody has locked %s",
-				environment);
-	if (turn.person_id != job->actor_id && !any)
-		return err_code(err, ERR_DENIED, "lock.not_yours",
-				"%s was locked by @%s on pull request %" PRId64
-				"; they, or a maintainer with `/unlock %s --force`, can unlock it",
-				environment, turn.person, turn.person_pr, environment);
-	tell(&turn, true, was);
-	class = store_exec(db, STMT_ENVIRONMENT_UNLOCK, err, B_INT(job->repo_id),
-			   B_TEXT(environment));
+	person = turn.person_id && (any || turn.person_id == job->actor_id);
+	kept = turn.kept_pr && (any || turn.keeper_id == job->actor_id);
+	if (!person && !kept)
+		return refuse_unlock(&turn, environment, err);
+	turn.job_id = 0; /* a job at work goes on, and is not what is told of */
+	tell(&turn, person, was);
+	if (kept)
+		tell_kept(&turn, was);
+	if (person)
+		class = store_exec(db, STMT_ENVIRONMENT_UNLOCK, err, B_INT(job->repo_id),
+				   B_TEXT(environment));
+	if (class == ERR_OK && kept)
+		class = store_exec(db, STMT_ENVIRONMENT_LET_GO, err, B_INT(job->repo_id),
+				   B_TEXT(environment));
 	if (class == ERR_OK)
 		class = wake_line(db, job->repo_id, environment, now_ms, err);
 	if (class == ERR_OK)
@@ -211,7 +291,7 @@ enum err_class store_leave_line(struct db *db, int64_t job_id, int64_t now_ms, s
 
 static bool is_told_so(const json_t *now, const json_t *told)
 {
-	static const char *const keys[] = {"position", "job", "person", "until_ms"};
+	static const char *const keys[] = {"position", "job", "person", "until_ms", "kept_pr"};
 
 	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
 		const json_t *is = json_object_get(now, keys[i]),
@@ -273,7 +353,9 @@ static enum err_class describe(struct db *db, int64_t repo_id, const char *envir
 	if (class != ERR_OK)
 		return class;
 	tell(&turn, turn.person_id != 0, item);
-	if (turn.job_id || turn.person_id || json_array_size(waiting))
+	if (turn.kept_pr)
+		tell_kept(&turn, item);
+	if (turn.job_id || turn.person_id || turn.kept_pr || json_array_size(waiting))
 		json_array_append_new(list, take(item));
 	return ERR_OK;
 }

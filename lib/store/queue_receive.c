@@ -12,10 +12,14 @@
 #include "lib/base/jval.h"
 #include "lib/base/sign.h"
 #include "lib/base/str.h"
+#include "lib/store/environments.h"
 #include "lib/store/queue.h"
 #include "lib/store/store_impl.h"
 
-enum { HEADS_KEPT_MS_DAYS = 30 };
+enum {
+	HEADS_KEPT_MS_DAYS = 30,
+	CLOCKS_APART_MS = 60000, /* GitHub's clock and ours; its times have whole seconds */
+};
 
 static const int64_t day_ms = 24 * 3600 * (int64_t)1000;
 
@@ -313,6 +317,25 @@ static enum err_class record_head(struct db *db, const struct queue_delivery *de
 			  B_INT(event->updated_at_ms - HEADS_KEPT_MS_DAYS * day_ms));
 }
 
+/* Who waits for the end of the pull request: a job whose commit is in the merge queue, and those in
+ * line for an environment that was kept for it. */
+static enum err_class tell_closed(struct db *db, const struct queue_delivery *delivery,
+				  struct err *err)
+{
+	const struct event *event = delivery->event;
+	char ref[64];
+	enum err_class class;
+
+	snprintf(ref, sizeof ref, "pull:%" PRId64 ":%" PRId64, event->repo_id, event->pr);
+	class = store_exec(db, STMT_WAKE_REF, err, B_TEXT(ref), B_INT(WAIT_PULL),
+			   B_INT(delivery->received_at_ms));
+	if (class != ERR_OK)
+		return class;
+	return environment_free(db, event->repo_id, event->pr,
+				event->updated_at_ms + CLOCKS_APART_MS, delivery->received_at_ms,
+				err);
+}
+
 static enum err_class receive_pull(struct db *db, const struct queue_delivery *delivery,
 				   struct err *err)
 {
@@ -326,6 +349,8 @@ static enum err_class receive_pull(struct db *db, const struct queue_delivery *d
 			   B_TEXT(event->merged
 					  ? "The pull request was merged before it started."
 					  : "The pull request was closed before it started."));
+	if (class == ERR_OK)
+		class = tell_closed(db, delivery, err);
 	if (class != ERR_OK)
 		return class;
 	return store_arrange(db, event->repo_id, event->pr, delivery->received_at_ms, err);

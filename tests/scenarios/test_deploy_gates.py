@@ -50,10 +50,8 @@ def test_rules_of_the_base_branch(scene, bot, ann, ben):
     refuses(scene, "/deploy", "deploy.merge_method", "`/deploy --merge-method squash`")
     settings(scene, rules=[], methods={"merge": False})
     refuses(scene, "/deploy production", "deploy.merge_method", "`/deploy production --merge-method squash`")
-    settings(scene, rules=[{"type": "merge_queue"}], methods={"merge": True})
-    refuses(scene, "/deploy", "deploy.merge_queue", "`/deploy --no-merge`")
 
-    settings(scene, rules=[CHECK])
+    settings(scene, rules=[CHECK], methods={"merge": True})
     for said in (None, "success"):
         waiting = ben.comments("/deploy --no-merge") if said is None else waiting
         check(scene, said)

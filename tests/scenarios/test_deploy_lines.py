@@ -31,6 +31,43 @@ def test_the_place_in_line_moves_up_when_one_leaves(scene, bot, ann, ben):
     assert models.answers(scene) == [1]
 
 
+def test_the_base_moves_while_one_stands_in_line(scene, bot, ann, ben):
+    first, second = two_pulls(scene)
+    loads(scene)
+    one = ben.comments("/deploy", on=first)
+    is_loading(scene)
+    two = ben.comments("/deploy", on=second)
+    bot.answer("number 1 in line for production", to=two)
+    goes_on(scene)
+    assert bot.ends(to=one) == "rocket"
+    assert first.look()["merged"]
+    assert bot.ends(to=two) == "-1"
+    said = bot.answer("`deploy.behind`", "lacks", "Update branch", "Nothing was changed", to=two, patience=3)
+    assert "| ✅ | gates | all passed" not in said
+    assert models.answers(scene) == [1] and not second.look()["merged"]
+
+    loads(scene)
+    three = ben.comments('/deploy --no-merge --force "seen"', on=second)
+    is_loading(scene)
+    models.next_pull(scene, "Model 3")
+    models.has_run(scene, ann, 3)
+    four = ben.comments("/deploy", on=scene.pull)
+    bot.answer("number 1 in line for production", to=four)
+    branch(scene, "release")
+    scene.github.post(f"{scene.pull.path}/edit", user="ann", base="release")
+    scene.webhooks_are_idle()
+    goes_on(scene)
+    assert bot.ends(to=three) == "rocket"
+    assert bot.ends(to=four) == "-1"
+    bot.answer("`deploy.base_branch`", "Nothing was changed", to=four, patience=3)
+    assert models.answers(scene) == [2]
+
+
+def branch(scene, name: str) -> str:
+    """A branch of the repository, as the default branch is now."""
+    return scene.github.post(f"repos/{scene.repo}/commits", branch=name, files={}, user="ben")["sha"]
+
+
 def test_locks_of_people(scene, bot, ann, ben):
     models.has_run(scene, ann, 1)
     ann.is_given("maintain")

@@ -40,7 +40,9 @@ static int passes;
 	"\"" SHA_TEXT "\",\"base_ref\":\"main\",\"default_branch\":\"main\",\"mergeable\":true,"   \
 	"\"mergeable_state\":\"clean\",\"behind_by\":0,\"checks\":{\"complete\":true,\"passed\":"  \
 	"true,\"pending\":false,\"names\":\"\"},\"method_allowed\":true,\"methods\":\"merge, "     \
-	"squash\",\"merge_queue\":false,\"touches_workflows\":false" changed "}"
+	"squash\",\"merge_queue\":false,\"queue\":{\"in\":false},\"touches_workflows\":false,"     \
+	"\"review\":\"none\",\"threads_open\":0,\"deployed\":[],\"is_fork\":false,\"head_ref\":"   \
+	"\"five\",\"repository_id\":\"R_1\"" changed "}"
 #define MERGE_FACTS(changed)                                                                       \
 	{                                                                                          \
 		.effect = "github.merge_facts", .data = FACTS_BUT(changed)                         \
@@ -107,6 +109,35 @@ static int passes;
 		.effect = "store.turn",                                                            \
 		.data = "{\"held\":false,\"position\":2,\"job\":41,\"pr\":5}"                      \
 	}
+#define QUEUED(entry)                                                                              \
+	{                                                                                          \
+		.effect = "github.queue", .data = "{\"open\":true,\"merged\":false,\"head_sha\":"  \
+						  "\"" SHA_TEXT "\",\"queue\":{" entry "}}"        \
+	}
+#define LOOKED(seen)                                                                               \
+	{                                                                                          \
+		.effect = "github.queue", .data = "{" seen "}"                                     \
+	}
+#define ENQUEUED                                                                                   \
+	{                                                                                          \
+		.effect = "github.enqueue", .data = "{\"queue\":{\"in\":true,\"position\":1}}"     \
+	}
+#define TAKES_TURN(data_)                                                                          \
+	{                                                                                          \
+		.effect = "store.turn", .data = data_                                              \
+	}
+#define KEPT_FOR_5                                                                                 \
+	TAKES_TURN("{\"held\":false,\"position\":1,\"kept_pr\":5,\"keeper\":\"kim\","              \
+		   "\"kept_at_ms\":1000000}")
+#define HOLDER(open_)                                                                              \
+	{                                                                                          \
+		.effect = "github.holder", .data = "{\"holder\":5,\"open\":" open_ "}"             \
+	}
+#define QUEUE_FACTS MERGE_FACTS(",\"merge_queue\":true")
+#define TO_QUEUE                                                                                   \
+	MAINTAINER, PINNED, QUEUE_FACTS, SETTLED, RUN_FOUND(""), MODEL_FOUND,                      \
+		FROM_SIM("repo.service"), HELD, MAINTAINER, QUEUE_FACTS, STARTED, SAMPLE_GOOD,     \
+		SERVES
 #define SETTLED	    CHECKED_OUT, DEPLOYMENT_SETTINGS("")
 #define TO_SETTINGS MAINTAINER, PINNED, GOOD_FACTS, SETTLED
 #define TO_MODEL    TO_SETTINGS, RUN_FOUND(""), MODEL_FOUND
@@ -544,6 +575,199 @@ static const struct trace_case cases[] = {
 		     {.effect = "github.merge",
 		      .class = ERR_USER,
 		      .message = "Pull Request is not mergeable"}}},
+
+	/* --- the merge queue --- */
+	{.name = "through the merge queue",
+	 .command = "deploy",
+	 .args = "{}",
+	 .start = OLD_SERVES,
+	 .answers = {TO_QUEUE, ENQUEUED,
+		     QUEUED("\"in\":true,\"position\":2,\"state\":\"awaiting_checks\""),
+		     QUEUED("\"in\":true,\"position\":1,\"state\":\"mergeable\""),
+		     LOOKED("\"open\":false,\"merged\":true,\"head_sha\":\"" SHA_TEXT
+			    "\",\"queue\":{\"in\":false}")}},
+	{.name = "thrown out of the merge queue",
+	 .command = "deploy",
+	 .args = "{}",
+	 .start = OLD_SERVES,
+	 .answers = {TO_QUEUE, ENQUEUED, QUEUED("\"in\":false"),
+		     QUEUED("\"in\":true,\"position\":1,\"state\":\"locked\""),
+		     QUEUED("\"in\":false,\"removed_at\":\"2026-11-28T10:00:00Z\",\"reason\":"
+			    "\"ci_failure\""),
+		     QUEUED("\"in\":false,\"removed_at\":\"2026-11-28T10:00:00Z\",\"reason\":"
+			    "\"ci_failure\""),
+		     QUEUED("\"in\":false,\"removed_at\":\"2026-11-28T10:00:00Z\",\"reason\":"
+			    "\"ci_failure\"")}},
+	{.name = "the head moves while it is in the merge queue",
+	 .command = "deploy",
+	 .args = "{}",
+	 .start = OLD_SERVES,
+	 .answers = {TO_QUEUE, ENQUEUED,
+		     LOOKED("\"open\":true,\"merged\":false,\"head_sha\":\"1111\",\"queue\":{"
+			    "\"in\":false}")}},
+	{.name = "closed while it is in the merge queue",
+	 .command = "deploy",
+	 .args = "{}",
+	 .start = OLD_SERVES,
+	 .answers = {TO_QUEUE, ENQUEUED,
+		     LOOKED("\"open\":false,\"merged\":false,\"head_sha\":\"" SHA_TEXT
+			    "\",\"queue\":{\"in\":false}")}},
+	{.name = "the merge queue does not take it",
+	 .command = "deploy",
+	 .args = "{}",
+	 .start = OLD_SERVES,
+	 .answers = {TO_QUEUE,
+		     {.effect = "github.enqueue",
+		      .class = ERR_USER,
+		      .code = "merge.refused",
+		      .message = "Pull request Required workflow \"x\" is not satisfied"}}},
+	{.name = "closed before it gets into the merge queue",
+	 .command = "deploy",
+	 .args = "{}",
+	 .start = OLD_SERVES,
+	 .answers = {TO_QUEUE,
+		     {.effect = "github.enqueue",
+		      .class = ERR_USER,
+		      .code = "merge.closed",
+		      .message = "the pull request is closed"}}},
+	{.name = "in the merge queue for too long",
+	 .command = "deploy",
+	 .args = "{}",
+	 .start = OLD_SERVES,
+	 .answers = {TO_QUEUE,
+		     ENQUEUED,
+		     QUEUED("\"in\":true,\"position\":1,\"state\":\"queued\""),
+		     {.effect = "github.queue",
+		      .data = "{\"open\":true,\"head_sha\":\"" SHA_TEXT
+			      "\",\"queue\":{\"in\":true}}",
+		      .advance_ms = 6 * 3600 * 1000}}},
+	{.name = "cancelled in the merge queue",
+	 .command = "deploy",
+	 .args = "{}",
+	 .start = OLD_SERVES,
+	 .answers = {TO_QUEUE,
+		     ENQUEUED,
+		     {.effect = "github.queue",
+		      .data = "{\"open\":true,\"head_sha\":\"" SHA_TEXT
+			      "\",\"queue\":{\"in\":true,\"position\":1}}",
+		      .cancel_by = "ann"},
+		     DONE("github.dequeue"),
+		     QUEUED("\"in\":false")}},
+	{.name = "cancelled in the merge queue, and merged all the same",
+	 .command = "deploy",
+	 .args = "{}",
+	 .start = OLD_SERVES,
+	 .answers = {TO_QUEUE,
+		     ENQUEUED,
+		     {.effect = "github.queue",
+		      .data = "{\"open\":true,\"head_sha\":\"" SHA_TEXT
+			      "\",\"queue\":{\"in\":true,\"position\":1}}",
+		      .cancel_by = "ann"},
+		     {.effect = "github.dequeue",
+		      .class = ERR_USER,
+		      .message = "Pull request is not in the merge queue"},
+		     LOOKED("\"open\":false,\"merged\":true,\"head_sha\":\"" SHA_TEXT "\"")}},
+
+	/* --- rules of the branch --- */
+	{.name = "refused late: a review is required",
+	 .command = "deploy",
+	 .args = "{}",
+	 .answers = {MAINTAINER, PINNED,
+		     MERGE_FACTS(",\"review\":\"review_required\",\"mergeable_state\":"
+				 "\"blocked\""),
+		     SETTLED, RUN_FOUND(""), MODEL_FOUND, FROM_SIM("repo.service")}},
+	{.name = "refused late: GitHub blocks it and does not say why",
+	 .command = "deploy",
+	 .args = "{}",
+	 .answers = {MAINTAINER, PINNED,
+		     MERGE_FACTS(",\"mergeable_state\":\"blocked\",\"other_rules\":"
+				 "\"required_signatures\""),
+		     SETTLED, RUN_FOUND(""), MODEL_FOUND, FROM_SIM("repo.service"),
+		     MERGE_FACTS(",\"mergeable_state\":\"blocked\""),
+		     MERGE_FACTS(",\"mergeable_state\":\"blocked\"")}},
+	{.name = "the rules wait for this deployment",
+	 .command = "deploy",
+	 .args = "{}",
+	 .start = OLD_SERVES,
+	 .answers = {MAINTAINER, PINNED,
+		     MERGE_FACTS(",\"mergeable_state\":\"blocked\",\"deployments_required\":["
+				 "\"production\"]"),
+		     SETTLED, RUN_FOUND(""), MODEL_FOUND, FROM_SIM("repo.service"), HELD,
+		     MAINTAINER,
+		     MERGE_FACTS(",\"mergeable_state\":\"blocked\",\"deployments_required\":["
+				 "\"production\"]"),
+		     STARTED, SAMPLE_GOOD, SERVES, DONE("github.merge")}},
+	{.name = "a branch that must be up to date is not forced",
+	 .command = "deploy",
+	 .args = "{\"force\":\"hotfix\"}",
+	 .answers = {MAINTAINER, PINNED,
+		     MERGE_FACTS(",\"behind_by\":2,\"mergeable_state\":\"behind\""), SETTLED,
+		     RUN_FOUND(""), MODEL_FOUND, FROM_SIM("repo.service")}},
+	{.name = "the base moves while it stands in line",
+	 .command = "deploy",
+	 .args = "{}",
+	 .start = OLD_SERVES,
+	 .answers = {PREPARED, IN_LINE, HELD, MAINTAINER, MERGE_FACTS(",\"behind_by\":1")}},
+
+	/* --- the branch that is left --- */
+	{.name = "the branch is deleted after the merge",
+	 .command = "deploy",
+	 .args = "{}",
+	 .start = OLD_SERVES,
+	 .answers = {MAINTAINER, PINNED, GOOD_FACTS, CHECKED_OUT,
+		     DEPLOYMENT_SETTINGS(",\"delete_branch\":true"), RUN_FOUND(""), MODEL_FOUND,
+		     FROM_SIM("repo.service"), OURS, SAMPLE_GOOD, SERVES, DONE("github.merge"),
+		     DONE("github.branch")}},
+	{.name = "somebody pushed to the branch after the merge",
+	 .command = "deploy",
+	 .args = "{}",
+	 .start = OLD_SERVES,
+	 .answers = {MAINTAINER,
+		     PINNED,
+		     GOOD_FACTS,
+		     CHECKED_OUT,
+		     DEPLOYMENT_SETTINGS(",\"delete_branch\":true"),
+		     RUN_FOUND(""),
+		     MODEL_FOUND,
+		     FROM_SIM("repo.service"),
+		     OURS,
+		     SAMPLE_GOOD,
+		     SERVES,
+		     DONE("github.merge"),
+		     {.effect = "github.branch",
+		      .data = "{\"why\":\"somebody has pushed to it\"}"}}},
+	{.name = "the default branch is not deleted",
+	 .command = "deploy",
+	 .args = "{}",
+	 .start = OLD_SERVES,
+	 .answers = {MAINTAINER, PINNED, MERGE_FACTS(",\"head_ref\":\"main\""), CHECKED_OUT,
+		     DEPLOYMENT_SETTINGS(",\"delete_branch\":true"), RUN_FOUND(""), MODEL_FOUND,
+		     FROM_SIM("repo.service"), HELD, MAINTAINER,
+		     MERGE_FACTS(",\"head_ref\":\"main\""), STARTED, SAMPLE_GOOD, SERVES,
+		     DONE("github.merge")}},
+
+	/* --- an environment that stays with a pull request --- */
+	{.name = "in line for what stays with another pull request",
+	 .command = "staging_deploy",
+	 .args = "{}",
+	 .start = OLD_SERVES,
+	 .answers = {PREPARED, KEPT_FOR_5, HOLDER("true"), KEPT_FOR_5, HOLDER("false"),
+		     DONE("store.holder_free"), OURS, SAMPLE_GOOD, SERVES}},
+	{.name = "unlock of what stayed with a pull request",
+	 .command = "unlock",
+	 .args = "{\"arg\":\"staging\"}",
+	 .answers = {MAINTAINER,
+		     {.effect = "store.unlock",
+		      .data = "{\"was\":{\"kept_pr\":5,\"keeper\":\"kim\",\"kept_at_ms\":"
+			      "1000000}}"}}},
+	{.name = "status of what stays with a pull request",
+	 .command = "status",
+	 .args = "{}",
+	 .answers = {ALLOWED,
+		     {.effect = "store.environments",
+		      .data = "{\"live\":[],\"lines\":[{\"environment\":\"staging\",\"waiting\":"
+			      "[44],\"kept_pr\":5,\"keeper\":\"kim\",\"kept_at_ms\":500000}]}"},
+		     {.effect = "store.jobs", .data = "{\"jobs\":[]}"}}},
 
 	/* --- plan --- */
 	{.name = "plan where all is well",

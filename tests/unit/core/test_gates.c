@@ -42,6 +42,11 @@ static struct gate_facts good(void)
 		.metrics = FACT_YES,
 		.approvals = FACT_YES,
 		.changes_requested = FACT_NO,
+		.reviews = FACT_YES,
+		.conversations = FACT_YES,
+		.deployed_before = FACT_YES,
+		.behind_rule = FACT_NO,
+		.blocked = FACT_NO,
 		.checks_complete = FACT_YES,
 		.checks_passed = FACT_YES,
 		.up_to_date = FACT_YES,
@@ -49,6 +54,7 @@ static struct gate_facts good(void)
 		.method_allowed = FACT_YES,
 		.method = "squash",
 		.queue_required = FACT_NO,
+		.in_queue_already = FACT_NO,
 		.workflows_touched = FACT_NO,
 		.previous = "staging",
 		.previous_has_sha = FACT_YES,
@@ -121,8 +127,39 @@ static struct gate_facts good(void)
 	CASE(no_merge, (f->merges = false, f->mergeable = FACT_NO), MERGEABLE, SKIPPED, "", "")    \
 	CASE(method, (f->method_allowed = FACT_NO, f->methods = "merge, rebase"), METHOD, FAILED,  \
 	     "deploy.merge_method", "/deploy production --merge-method merge")                     \
-	CASE(queue, f->queue_required = FACT_YES, QUEUE, FAILED, "deploy.merge_queue",             \
-	     "/deploy production --no-merge")                                                      \
+	CASE(queue, f->queue_required = FACT_YES, QUEUE, PASSED, "", "")                           \
+	CASE(queue_has_its_method, (f->queue_required = FACT_YES, f->method_allowed = FACT_NO),    \
+	     METHOD, SKIPPED, "", "")                                                              \
+	CASE(in_queue, (f->queue_required = FACT_YES, f->in_queue_already = FACT_YES), QUEUE,      \
+	     FAILED, "deploy.in_queue", "")                                                        \
+	CASE(in_queue_unsure, (f->queue_required = FACT_YES, f->in_queue_already = FACT_UNKNOWN),  \
+	     QUEUE, UNVERIFIED, "deploy.unverified", "/deploy production")                         \
+	CASE(review_missing, (f->reviews = FACT_NO, f->blocked = FACT_YES), REVIEWS, FAILED,       \
+	     "deploy.review_required", "")                                                         \
+	CASE(review_refused, (f->reviews = FACT_NO, f->reviews_refused = true), REVIEWS, FAILED,   \
+	     "deploy.changes_requested", "")                                                       \
+	CASE(no_review_asked, f->reviews = FACT_UNUSED, REVIEWS, SKIPPED, "", "")                  \
+	CASE(no_merge_no_review, (f->merges = false, f->reviews = FACT_NO), REVIEWS, SKIPPED, "",  \
+	     "")                                                                                   \
+	CASE(review_not_forced, (f->reviews = FACT_NO, f->force_reason = "x"), REVIEWS, FAILED,    \
+	     "deploy.review_required", "")                                                         \
+	CASE(conversations, (f->conversations = FACT_NO, f->threads_open = 2), RULES, FAILED,      \
+	     "deploy.conversations", "")                                                           \
+	CASE(deployment_first, (f->deployed_before = FACT_NO, f->deployment_missing = "staging"),  \
+	     RULES, FAILED, "deploy.required_deployment", "/deploy staging")                       \
+	CASE(behind_by_rule, f->behind_rule = FACT_YES, RULES, FAILED, "deploy.behind", "")        \
+	CASE(behind_not_forced, (f->behind_rule = FACT_YES, f->force_reason = "x"), RULES, FAILED, \
+	     "deploy.behind", "")                                                                  \
+	CASE(blocked_yet, f->blocked = FACT_YES, RULES, WAITS, "deploy.blocked", "")               \
+	CASE(blocked, (f->blocked = FACT_YES, f->blocked_surely = true), RULES, FAILED,            \
+	     "deploy.blocked", "")                                                                 \
+	CASE(blocked_no_merge, (f->merges = false, f->blocked = FACT_YES), RULES, SKIPPED, "", "") \
+	CASE(waits_for_us, (f->blocked = FACT_YES, f->deploys_what_is_missing = true), RULES,      \
+	     PASSED, "", "")                                                                       \
+	CASE(waits_for_more,                                                                       \
+	     (f->blocked = FACT_YES, f->blocked_surely = f->deploys_what_is_missing = true,        \
+	      f->other_rules = "required_signatures"),                                             \
+	     RULES, FAILED, "deploy.blocked", "")                                                  \
 	CASE(workflows, (f->workflows_touched = FACT_YES, f->workflows_allowed = FACT_NO),         \
 	     WORKFLOWS, FAILED, "deploy.workflows", "/deploy production --no-merge")               \
 	CASE(workflows_ok, (f->workflows_touched = FACT_YES, f->workflows_allowed = FACT_YES),     \
@@ -245,6 +282,11 @@ static const struct {
 	FACT(metrics, METRICS),
 	FACT(approvals, APPROVALS),
 	FACT(changes_requested, APPROVALS),
+	FACT(reviews, REVIEWS),
+	FACT(conversations, RULES),
+	FACT(deployed_before, RULES),
+	FACT(behind_rule, RULES),
+	FACT(blocked, RULES),
 	FACT(checks_complete, CHECKS),
 	FACT(checks_passed, CHECKS),
 	FACT(up_to_date, UP_TO_DATE),

@@ -7,7 +7,6 @@
 
 #define SHA	  "0123456789abcdef0123456789abcdef01234567"
 #define MERGED	  "fedcba9876543210fedcba9876543210fedcba98"
-#define REPO	  "GET /repos/o/r "
 #define RULES	  "GET /repos/o/r/rules/branches/main?"
 #define BRANCH	  "GET /repos/o/r/branches/main "
 #define RUNS	  "GET /repos/o/r/commits/" SHA "/check-runs?"
@@ -17,13 +16,28 @@
 #define GET_PULL  "GET /repos/o/r/pulls/7 "
 #define INSTALLED "GET /app/installations/5 "
 
-#define PULL_WITH(more)                                                                            \
+#define STATE "POST /graphql "
+#define SETTINGS_SHOWN                                                                             \
+	"\"mergeCommitAllowed\":true,\"squashMergeAllowed\":true,\"rebaseMergeAllowed\":true,"
+/* Data of the question: settings of the repository, and members of the pull request. */
+#define STATE_OF(settings, more)                                                                   \
+	"{\"data\":{\"repository\":{\"id\":\"R_1\"," settings                                      \
+	"\"defaultBranchRef\":{\"name\":\"main\"},\"pullRequest\":{\"id\":\"PR_7\",\"state\":"     \
+	"\"OPEN\",\"isDraft\":false,\"merged\":false,\"isCrossRepository\":false,"                 \
+	"\"headRefName\":\"five\",\"headRefOid\":\"" SHA                                           \
+	"\",\"baseRefName\":\"main\",\"author\":{\"login\":\"bob\",\"databaseId\":8}" more "}}}"
+#define NO_RULES                                                                                   \
+	"\"mergeQueueEntry\":null,\"isMergeQueueEnabled\":false,\"reviewDecision\":null,"          \
+	"\"baseRef\":{\"refUpdateRule\":null},\"reviewThreads\":{\"totalCount\":0,\"nodes\":[]}"
+#define MERGEABLE	 ",\"mergeable\":\"MERGEABLE\",\"mergeStateStatus\":\"CLEAN\","
+#define GOOD_STATE	 STATE_OF(SETTINGS_SHOWN, MERGEABLE NO_RULES) "}"
+#define PULL_STATE(more) STATE_OF(SETTINGS_SHOWN, more) "}"
+#define UNREAD(field)                                                                              \
+	",\"errors\":[{\"type\":\"FORBIDDEN\",\"path\":[\"repository\",\"pullRequest\",\"" field   \
+	"\"],\"message\":\"Resource not accessible by integration\"}]}"
+#define GOOD_PULL                                                                                  \
 	"{\"state\":\"open\",\"draft\":false,\"merged\":false,\"user\":{\"login\":\"bob\",\"id\":" \
-	"8},\"head\":{\"sha\":\"" SHA "\"},\"base\":{\"ref\":\"main\"}" more "}"
-#define GOOD_PULL PULL_WITH(",\"mergeable\":true,\"mergeable_state\":\"clean\"")
-#define ALL_METHODS                                                                                \
-	"{\"default_branch\":\"main\",\"allow_merge_commit\":true,\"allow_squash_merge\":true,"    \
-	"\"allow_rebase_merge\":true}"
+	"8},\"head\":{\"sha\":\"" SHA "\"},\"base\":{\"ref\":\"main\"}}"
 #define CLASSIC(more)                                                                              \
 	"{\"name\":\"main\",\"protection\":{\"required_status_checks\":{\"enforcement_level\":"    \
 	"\"non_admins\"," more "}}}"
@@ -38,7 +52,7 @@
 /* The parts of a set of answers that differ; NULL is what a plain repository says. */
 struct facts_case {
 	const char *name;
-	const char *pull, *repo, *rules, *branch, *runs, *statuses, *compare;
+	const char *state, *rules, *branch, *runs, *statuses, *compare;
 	int rules_status, branch_status, compare_status;
 	const char *method;
 	const char *want[6]; /* "path=value"; "path" alone: absent */
@@ -52,19 +66,21 @@ static const struct facts_case facts_cases[] = {
 	 .want = {"author=bob", "author_id=8", "head_sha=" SHA, "default_branch=main",
 		  "touches_workflows=false", "checks.passed=true"}},
 	{.name = "mergeable is being worked out",
-	 .pull = PULL_WITH(",\"mergeable\":null,\"mergeable_state\":\"unknown\""),
+	 .state = PULL_STATE(
+		 ",\"mergeable\":\"UNKNOWN\",\"mergeStateStatus\":\"UNKNOWN\"," NO_RULES),
 	 .want = {"mergeable", "mergeable_why", "mergeable_state=unknown"}},
 	{.name = "it conflicts",
-	 .pull = PULL_WITH(",\"mergeable\":false,\"mergeable_state\":\"dirty\""),
+	 .state = PULL_STATE(
+		 ",\"mergeable\":\"CONFLICTING\",\"mergeStateStatus\":\"DIRTY\"," NO_RULES),
 	 .want = {"mergeable=false", "mergeable_why=it conflicts with its base branch"}},
 	{.name = "no rights to read rules: complete is not claimed",
 	 .rules = "{\"message\":\"Not Found\"}",
 	 .rules_status = 404,
-	 .want = {"merge_queue", "rules_unknown=true", "checks.complete=false"}},
+	 .want = {"merge_queue=false", "rules_unknown=true", "checks.complete=false"}},
 	{.name = "rules are denied",
 	 .rules = "{\"message\":\"Upgrade to GitHub Pro\"}",
 	 .rules_status = 403,
-	 .want = {"merge_queue", "rules_unknown=true", "checks.complete=false"}},
+	 .want = {"merge_queue=false", "rules_unknown=true", "checks.complete=false"}},
 	{.name = "the branch cannot be read",
 	 .branch = "{\"message\":\"Not Found\"}",
 	 .branch_status = 404,
@@ -137,6 +153,74 @@ static const struct facts_case facts_cases[] = {
 	{.name = "a merge queue",
 	 .rules = "[{\"type\":\"merge_queue\",\"parameters\":{\"merge_method\":\"SQUASH\"}}]",
 	 .want = {"merge_queue=true"}},
+	{.name = "a merge queue of the classic protection",
+	 .state = PULL_STATE(MERGEABLE "\"isMergeQueueEnabled\":true,\"mergeQueueEntry\":null"),
+	 .want = {"merge_queue=true", "queue.in=false"}},
+	{.name = "it stands in the queue already",
+	 .state = PULL_STATE(MERGEABLE "\"isMergeQueueEnabled\":true,\"mergeQueueEntry\":{"
+				       "\"state\":\"AWAITING_CHECKS\",\"position\":3}"),
+	 .want = {"queue.in=true", "queue.state=awaiting_checks", "queue.position=3"}},
+	{.name = "it was thrown out of the queue",
+	 .state = PULL_STATE(MERGEABLE
+			     "\"mergeQueueEntry\":null,\"timelineItems\":{\"nodes\":[{\"reason\":"
+			     "\"CI_FAILURE\",\"createdAt\":\"2026-11-28T10:00:00Z\"}]}"),
+	 .want = {"queue.in=false", "queue.reason=ci_failure",
+		  "queue.removed_at=2026-11-28T10:00:00Z"}},
+	{.name = "whether there is a queue may not be read",
+	 .state = STATE_OF(SETTINGS_SHOWN, MERGEABLE "\"isMergeQueueEnabled\":null")
+		 UNREAD("isMergeQueueEnabled"),
+	 .want = {"merge_queue", "mergeable=true"}},
+	{.name = "no rule asks for a review",
+	 .want = {"review=none", "threads_open=0", "conversations_required", "reviews_required"}},
+	{.name = "a review is missing",
+	 .state = PULL_STATE(",\"mergeStateStatus\":\"BLOCKED\",\"reviewDecision\":"
+			     "\"REVIEW_REQUIRED\""),
+	 .want = {"review=review_required", "mergeable_state=blocked"}},
+	{.name = "reviews may not be read: that none is asked for is not claimed",
+	 .state = STATE_OF(SETTINGS_SHOWN, MERGEABLE "\"reviewDecision\":null")
+		 UNREAD("reviewDecision"),
+	 .want = {"review", "mergeable_state=clean"}},
+	{.name = "an error without a place: nothing that is null is known",
+	 .state = STATE_OF(SETTINGS_SHOWN,
+			   MERGEABLE NO_RULES) ",\"errors\":[{\"message\":\"odd\"}]}",
+	 .want = {"review", "merge_queue", "rules_unknown=true", "queue"}},
+	{.name = "a ruleset asks for reviews and resolved conversations",
+	 .rules = "[{\"type\":\"pull_request\",\"parameters\":{"
+		  "\"required_approving_review_count\":1,"
+		  "\"required_review_thread_resolution\":true}}]",
+	 .want = {"reviews_required=true", "conversations_required=true"}},
+	{.name = "conversations, of which two are open",
+	 .state = PULL_STATE(MERGEABLE
+			     "\"baseRef\":{\"refUpdateRule\":{\"requiresConversationResolution\":"
+			     "true,\"requiresSignatures\":true,\"viewerCanPush\":false}},"
+			     "\"reviewThreads\":{\"totalCount\":3,\"nodes\":[{\"isResolved\":true},"
+			     "{\"isResolved\":false},{\"isResolved\":false}]}"),
+	 .want = {"conversations_required=true", "threads_open=2", "may_push=false",
+		  "other_rules=required_signatures"}},
+	{.name = "more conversations than are shown",
+	 .state = PULL_STATE(MERGEABLE "\"reviewThreads\":{\"totalCount\":101,\"nodes\":[{"
+				       "\"isResolved\":true}]}"),
+	 .want = {"threads_open"}},
+	{.name = "classic rules may not be read",
+	 .state = STATE_OF(SETTINGS_SHOWN, MERGEABLE "\"baseRef\":{\"refUpdateRule\":null}")
+		 UNREAD("refUpdateRule"),
+	 .want = {"rules_unknown=true", "checks.complete=false"}},
+	{.name = "deployments that rules ask for, and those that were made of this commit",
+	 .state = PULL_STATE(
+		 MERGEABLE "\"commits\":{\"nodes\":[{\"commit\":{\"oid\":\"" SHA
+			   "\",\"deployments\":{\"nodes\":[{\"environment\":\"staging\",\"state\":"
+			   "\"INACTIVE\"},{\"environment\":\"qa\",\"state\":\"FAILURE\"}]}}}]}"),
+	 .rules = "[{\"type\":\"required_deployments\",\"parameters\":{"
+		  "\"required_deployment_environments\":[\"staging\",\"qa\"]}}]",
+	 .want = {"deployments_required=[\"staging\",\"qa\"]", "deployed=[\"staging\"]"}},
+	{.name = "deployments of another commit do not count",
+	 .state = PULL_STATE(MERGEABLE "\"commits\":{\"nodes\":[{\"commit\":{\"oid\":\"1111\","
+				       "\"deployments\":{\"nodes\":[]}}}]}"),
+	 .want = {"deployed"}},
+	{.name = "rules of other kinds are named",
+	 .rules = "[{\"type\":\"required_signatures\"},{\"type\":\"deletion\"},{\"type\":"
+		  "\"code_scanning\"},{\"type\":\"required_signatures\"}]",
+	 .want = {"other_rules=required_signatures, code_scanning"}},
 	{.name = "a linear history forbids merge commits",
 	 .rules = "[{\"type\":\"required_linear_history\"}]",
 	 .want = {"method_allowed=false", "methods=squash, rebase"}},
@@ -146,11 +230,12 @@ static const struct facts_case facts_cases[] = {
 	 .method = "squash",
 	 .want = {"method_allowed=true", "methods=squash"}},
 	{.name = "a method that the settings have off",
-	 .repo = "{\"default_branch\":\"main\",\"allow_merge_commit\":false,"
-		 "\"allow_squash_merge\":true,\"allow_rebase_merge\":false}",
+	 .state = STATE_OF("\"mergeCommitAllowed\":false,\"squashMergeAllowed\":true,"
+			   "\"rebaseMergeAllowed\":false,",
+			   MERGEABLE NO_RULES) "}",
 	 .want = {"method_allowed=false", "methods=squash"}},
 	{.name = "settings that are not shown",
-	 .repo = "{\"default_branch\":\"main\"}",
+	 .state = STATE_OF("", MERGEABLE NO_RULES) "}",
 	 .want = {"method_allowed", "methods", "default_branch=main"}},
 	{.name = "behind its base",
 	 .compare = "{\"behind_by\":3,\"files\":[]}",
@@ -194,8 +279,7 @@ static void test_facts(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(facts_cases); i++) {
 		const struct facts_case *one = &facts_cases[i];
 		struct scripted_answer script[] = {
-			{.expect = GET_PULL, JSON(200, OR(one->pull, GOOD_PULL))},
-			{.expect = REPO, JSON(200, OR(one->repo, ALL_METHODS))},
+			{.expect = STATE, JSON(200, OR(one->state, GOOD_STATE))},
 			{.expect = RULES, JSON(OR(one->rules_status, 200), OR(one->rules, "[]"))},
 			{.expect = BRANCH,
 			 JSON(OR(one->branch_status, 200), OR(one->branch, "{}"))},
@@ -221,8 +305,7 @@ static void test_facts(void **state)
 static void test_facts_that_cannot_be_had_now(void **state)
 {
 	static const struct scripted_answer script[] = {
-		{.expect = GET_PULL, JSON(200, GOOD_PULL)},
-		{.expect = REPO, JSON(200, ALL_METHODS)},
+		{.expect = STATE, JSON(200, GOOD_STATE)},
 		{.expect = RULES, JSON(502, "{}"), .always = true},
 	};
 	struct world world = START(script, false);
@@ -241,8 +324,7 @@ static void test_lists_are_read_to_the_end(void **state)
 {
 	static char rules[200], runs[200];
 	struct scripted_answer script[] = {
-		{.expect = GET_PULL, JSON(200, GOOD_PULL)},
-		{.expect = REPO, JSON(200, ALL_METHODS)},
+		{.expect = STATE, JSON(200, GOOD_STATE)},
 		{.expect = RULES, .status = 200, .headers = rules, .body = "[]"},
 		{.expect = "GET /rules?page=2", JSON(200, RULE_CHECK(""))},
 		{.expect = BRANCH, JSON(200, "{}")},
@@ -282,8 +364,7 @@ static void test_files_that_were_cut(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		AUTO_BUF struct buf files = buf_make(1 << 16);
 		struct scripted_answer script[] = {
-			{.expect = GET_PULL, JSON(200, GOOD_PULL)},
-			{.expect = REPO, JSON(200, ALL_METHODS)},
+			{.expect = STATE, JSON(200, GOOD_STATE)},
 			{.expect = RULES, JSON(200, "[]")},
 			{.expect = BRANCH, JSON(200, "{}")},
 			{.expect = COMPARE, JSON(200, NULL)},
@@ -297,7 +378,7 @@ static void test_files_that_were_cut(void **state)
 		for (int k = 1; k < 300; k++)
 			buf_printf(&files, ",{\"filename\":\"f%d\"}", k);
 		buf_puts(&files, "]}");
-		script[4].body = buf_text(&files);
+		script[3].body = buf_text(&files);
 		world = START(script, false);
 		assert_int_equal(
 			github_merge_facts(world.gh, world.http, &repo, &question, &facts, NULL),
@@ -319,8 +400,7 @@ static void test_may_the_app_merge_workflows(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(rights); i++) {
 		struct scripted_answer script[] = {
 			{.expect = MINT, MINTED(TOKEN_B)},
-			{.expect = GET_PULL, JSON(200, GOOD_PULL)},
-			{.expect = REPO, JSON(200, ALL_METHODS)},
+			{.expect = STATE, JSON(200, GOOD_STATE)},
 			{.expect = RULES, JSON(200, "[]")},
 			{.expect = BRANCH, JSON(200, "{}")},
 			{.expect = COMPARE,

@@ -1,11 +1,19 @@
 /* test_db.c - opening: who may, what is refused, what an older file becomes; batches and their
  * undoing. */
+#include <inttypes.h>
+
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/time.h>
 
 #include "lib/base/clock.h"
 #include "tests/unit/store/store_kit.h"
+
+/* Migrations may be numbered with gaps. */
+static int64_t newest_version(void)
+{
+	return store_migrations[store_migration_count - 1].version;
+}
 
 static void test_refused_files(void **state)
 {
@@ -135,7 +143,7 @@ static void test_settings_hold(void **state)
 		if (!str_eq(text, cases[i].expect))
 			fail_msg("%s is %s", cases[i].pragma, text);
 	}
-	assert_int_equal(kit_number(&kit, "PRAGMA user_version"), store_migration_count);
+	assert_int_equal(kit_number(&kit, "PRAGMA user_version"), newest_version());
 	kit_end(&kit);
 }
 
@@ -300,8 +308,7 @@ static const struct migration *one_more(const char *sql)
 
 	must(store_migration_count < ARRAY_LEN(list));
 	memcpy(list, store_migrations, store_migration_count * sizeof *list);
-	list[store_migration_count] =
-		(struct migration){(int)store_migration_count + 1, "test", sql};
+	list[store_migration_count] = (struct migration){(int)newest_version() + 1, "test", sql};
 	return list;
 }
 
@@ -334,7 +341,7 @@ static void test_upgrade(void **state)
 		assert_int_equal(class == ERR_OK, cases[i].works);
 		if (class == ERR_OK) {
 			assert_int_equal(kit_number(&kit, "PRAGMA user_version"),
-					 store_migration_count + 1);
+					 newest_version() + 1);
 			assert_int_equal(
 				kit_number(&kit, "SELECT count(*) FROM jobs WHERE extra = 'x'"), 1);
 			assert_true(kit_is_sound(&kit));
@@ -343,7 +350,7 @@ static void test_upgrade(void **state)
 			assert_string_equal(kit.err.code, "store.newer");
 		}
 		kit.db = NULL;
-		snprintf(path, sizeof path, "%s.v%zu.bak", kit.path, store_migration_count);
+		snprintf(path, sizeof path, "%s.v%" PRId64 ".bak", kit.path, newest_version());
 		assert_int_equal(access(path, F_OK), 0);
 		str_copy(kit.path, sizeof kit.path, path); /* the copy is what was there before */
 		kit_open(&kit);

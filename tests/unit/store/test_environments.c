@@ -236,6 +236,108 @@ static void test_a_lock_runs_out(void **unused)
 	kit_end(&kit);
 }
 
+static void keep(struct kit *kit, int64_t id, const char *environment, int64_t now_ms)
+{
+	struct job job;
+
+	assert_ok(kit, queue_load(kit->db, id, &job, &kit->err));
+	KIT_BEGIN(kit);
+	assert_ok(kit, environment_keep(kit->db, &job, environment, now_ms, &kit->err));
+	KIT_COMMIT(kit);
+	job_dispose(&job);
+}
+
+static int64_t pull_of(struct kit *kit, int64_t id)
+{
+	struct job job;
+	int64_t pr;
+
+	assert_ok(kit, queue_load(kit->db, id, &job, &kit->err));
+	pr = job.pr;
+	job_dispose(&job);
+	return pr;
+}
+
+static void close_pull(struct kit *kit, int64_t pr, int64_t at_ms)
+{
+	kit_receive(kit, &(struct kit_event){.kind = EVENT_PULL_REQUEST,
+					     .pr = pr,
+					     .at_ms = at_ms,
+					     .action = "closed"});
+}
+
+/* Another pull request waits, says for whom, and goes on when that one is closed. */
+static void test_it_stays_with_a_pull_request(void **unused)
+{
+	AUTO_JSON json_t *turn = NULL, *list = NULL;
+	int64_t first, second, pr;
+	struct kit kit;
+
+	(void)unused;
+	kit_start(&kit);
+	first = start_job(&kit, false);
+	pr = pull_of(&kit, first);
+	assert_true(holds(&kit, first, "staging"));
+	keep(&kit, first, "staging", T0);
+	end_job(&kit, first, JOB_DONE);
+	second = start_job(&kit, true);
+	turn = take_turn(&kit, second, "staging", T0);
+	assert_false(jval_bool(turn, "held", true));
+	assert_int_equal(jval_int(turn, "position", 0), 1);
+	assert_int_equal(jval_int(turn, "kept_pr", 0), pr);
+	assert_string_equal(jval_str(turn, "keeper", ""), "ann");
+	assert_true(holds(&kit, second, "production")); /* the other one is nobody's */
+	assert_ok(&kit, environment_list(kit.db, REPO, T0, &list, &kit.err));
+	assert_int_equal(json_array_size(list), 2);
+	park_in_line(&kit, second, "staging");
+	close_pull(&kit, pr + 1, T0);
+	assert_int_equal(state_of(&kit, second), JOB_PARKED); /* another one was closed */
+	close_pull(&kit, pr, T0 - 3600000);
+	assert_int_equal(state_of(&kit, second), JOB_PARKED); /* long before it deployed */
+	close_pull(&kit, pr, T0);
+	assert_int_equal(state_of(&kit, second), JOB_READY);
+	assert_true(holds(&kit, second, "staging"));
+	kit_end(&kit);
+}
+
+/* Who deployed may let it go, and so may somebody who says --force. */
+static void test_what_stays_is_unlocked(void **unused)
+{
+	struct job other = {.repo_id = REPO, .pr = 4, .actor_id = 4711};
+	char stranger[] = "lee";
+	struct kit kit;
+
+	(void)unused;
+	kit_start(&kit);
+	other.actor = stranger;
+	for (int any = 0; any < 2; any++) {
+		AUTO_JSON json_t *was = NULL;
+		int64_t id = start_job(&kit, false);
+		struct job own;
+
+		assert_true(holds(&kit, id, "staging"));
+		keep(&kit, id, "staging", T0);
+		assert_ok(&kit, queue_load(kit.db, id, &own, &kit.err));
+		KIT_BEGIN(&kit);
+		assert_int_equal(
+			environment_unlock(kit.db, &other, "staging", false, T0, &was, &kit.err),
+			ERR_DENIED);
+		assert_string_equal(kit.err.code, "lock.not_yours");
+		assert_ok(&kit, environment_unlock(kit.db, any ? &other : &own, "staging", any, T0,
+						   &was, &kit.err));
+		assert_int_equal(jval_int(was, "kept_pr", 0), own.pr);
+		json_decref(was);
+		was = NULL;
+		assert_int_equal(
+			environment_unlock(kit.db, &other, "staging", true, T0, &was, &kit.err),
+			ERR_NOT_FOUND);
+		KIT_COMMIT(&kit);
+		job_dispose(&own);
+		end_job(&kit, id, JOB_DONE);
+	}
+	kit_end(&kit);
+}
+
 /* Whoever holds it may have been ended by the start itself, without anybody being told. */
 static void test_a_start_wakes_the_line(void **unused)
 {
@@ -519,6 +621,8 @@ int main(void)
 		cmocka_unit_test(test_the_holder_is_named),
 		cmocka_unit_test(test_the_fence_grows_with_each_holder),
 		cmocka_unit_test(test_a_person_locks_and_unlocks),
+		cmocka_unit_test(test_it_stays_with_a_pull_request),
+		cmocka_unit_test(test_what_stays_is_unlocked),
 		cmocka_unit_test(test_a_lock_runs_out),
 		cmocka_unit_test(test_a_start_wakes_the_line),
 		cmocka_unit_test(test_nobody_is_forgotten_between_the_answer_and_the_wait),

@@ -44,8 +44,8 @@ class PortFaults:
     def __init__(self, script, on):
         self._script, self._on = script, on
 
-    def take(self, method, path):
-        return self._script.take(self._on, method=method, path=path)
+    def take(self, method, path, **more):
+        return self._script.take(self._on, method=method, path=path, **more)
 
 
 class Faults(FaultScript):

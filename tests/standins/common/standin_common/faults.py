@@ -5,7 +5,7 @@ A fault is a dictionary:
     {"match": {"method": "POST", "path_regex": "/comments$", "on": "request"},
      "skip": 0, "times": 1, "kind": "lost_answer", ...parameters of the kind}
 
-`match` keys are optional; `on` is "request" (default) or whatever else a stand-in offers ("webhook",
+`match` keys are optional; `body` is a text that the request's body has; `on` is "request" (default) or whatever else a stand-in offers ("webhook",
 then matched by `event` and `action`). `times` -1 means always; `skip` lets so many matches pass first.
 The first fault that matches and is not used up is taken. Kinds known to the HTTP server are listed in
 http.py; a stand-in may add its own. In random mode every request meets a fault of the given kinds with
@@ -16,7 +16,7 @@ import random
 import re
 import threading
 
-MATCH_KEYS = {"method", "path_regex", "on", "event", "action"}
+MATCH_KEYS = {"method", "path_regex", "body", "on", "event", "action"}
 MISSING = object()
 
 
@@ -107,7 +107,7 @@ class FaultScript:
         return None
 
     def _note(self, fault: dict, facts: dict) -> Fault:
-        self.taken.append({"kind": fault["kind"], **facts})
+        self.taken.append({"kind": fault["kind"], **{key: value for key, value in facts.items() if key != "body"}})
         return Fault(fault)
 
 
@@ -117,4 +117,6 @@ def _matches(match: dict, on: str, facts: dict) -> bool:
     for key in ("method", "event", "action"):
         if key in match and match[key] != facts.get(key, MISSING):
             return False
+    if match.get("body", "") not in facts.get("body", ""):
+        return False
     return "path_regex" not in match or bool(re.search(match["path_regex"], facts.get("path", "")))

@@ -40,6 +40,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 FAULT_KINDS = {"status", "sample", "html_502", "delay", "reset_before", "reset_after", "lost_answer",
                "half_body", "truncated", "slow_bytes", "stale_read"}
 BODY_MAX = 64 * 1024 * 1024
+FAULT_BODY_MAX = 1 << 16  # of it that a fault may ask about
 UNICORN = ("<!DOCTYPE html>\n<html><head><title>Unicorn! &middot; GitHub</title></head>\n<body>"
            "<p><strong>We had issues producing the response to your request.</strong></p>\n"
            "</body></html>\n")
@@ -134,7 +135,8 @@ class Handler(BaseHTTPRequestHandler):
     def _answer(self, app, request):
         exempt = getattr(app, "exempt", None)
         if app.faults is not None and not (exempt and exempt(request)):
-            request.fault = app.faults.take(method=request.method, path=request.path)
+            request.fault = app.faults.take(method=request.method, path=request.path,
+                                            body=(request.body or b"")[:FAULT_BODY_MAX].decode(errors="replace"))
         fault = request.fault
         kind = fault.kind if fault else None
         if kind == "reset_before":

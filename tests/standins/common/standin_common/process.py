@@ -52,8 +52,11 @@ class StandinClient:
 
     def fault(self, kind: str, method: str | None = None, path: str | None = None, times: int = 1,
               skip: int = 0, **parameters) -> None:
-        """Scripts a fault; `path` is a regular expression; on="webhook", event=, action= for webhooks."""
+        """Scripts a fault; `path` is a regular expression, `has` a text of the request's body; on="webhook", event=,
+        action= for webhooks."""
         match = {key: parameters.pop(key) for key in ("on", "event", "action") if key in parameters}
+        if "has" in parameters:
+            match["body"] = parameters.pop("has")
         if method:
             match["method"] = method
         if path:

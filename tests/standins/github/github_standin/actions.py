@@ -4,7 +4,7 @@ REST operations, the page's forms and the control interface all act through here
 comments and check runs make the same webhooks as a person's. Callers hold the world's lock.
 """
 
-from . import gitstore
+from . import gitstore, merge_queue
 from .world import (CheckRun, CheckSuite, Comment, Installation, Issue, Label, Pull, Reaction, Repo)
 
 COMMENT_CHARS_MAX = 65536
@@ -182,6 +182,7 @@ class Actions:
                                "before": before, "after": sha, "user": user, "forced": forced})
         self.record.mutation("pull.pushed", repo=base.full_name, number=issue.number, before=before,
                              after=sha)
+        merge_queue.remove(self, base, issue, "UNKNOWN_REMOVAL_REASON", user)
         self._emit_pull(base, issue, "synchronize", user, before=before, after=sha)
         self._request_suite(base, issue, user)
 
@@ -247,6 +248,7 @@ class Actions:
                                "at": issue.updated, "user": user})
         self.record.mutation(f"pull.{state}", repo=repo.full_name, number=issue.number)
         if issue.pull:
+            merge_queue.remove(self, repo, issue, "MANUAL", user)
             self._emit_pull(repo, issue, "closed" if state == "closed" else "reopened", user)
 
     def edit_pull(self, repo, issue, user, title=None, body=None, base=None) -> None:
@@ -270,6 +272,7 @@ class Actions:
 
     def set_draft(self, repo, issue, draft, user) -> None:
         issue.pull.draft = draft
+        merge_queue.remove(self, repo, issue, "MANUAL", user)
         self._emit_pull(repo, issue, "converted_to_draft" if draft else "ready_for_review", user)
 
     def set_lock(self, repo, issue, locked, user, reason=None) -> None:

@@ -43,6 +43,7 @@ ZEN = "Approachable is better than simple."
 
 class Standin:
     def __init__(self, options):
+        self.unreadable_fields: list = []  # that GraphQL refuses to the bot
         self.options = options
         self.clock = Clock()
         self.record = Recorder(self.clock)

@@ -10,7 +10,7 @@ import re
 from standin_common import control as common
 from standin_common.http import Answer
 
-from . import gitstore, hooks, rules, web
+from . import gitstore, hooks, merge_queue, rules, web
 from .ops_pulls import add_review
 from .world import ROLES
 
@@ -152,14 +152,19 @@ def rename_repo(c):
 
 @command("POST", "repos/{owner}/{name}/settings")
 def repo_settings(c):
-    """{archived?, private?, methods?: {merge, squash, rebase}, rules?: [...],
-    protection?: {checks, strict?}}; protection is that of the default branch"""
+    """{archived?, private?, methods?: {merge, squash, rebase}, rules?: [...], branch_rules?: [...],
+    protection?: {see rules.py}, code_owners?: [login], protected_branches?: [name], unreadable?: [field]}: rules and
+    protection are those of the default branch, branch_rules those of all others; unreadable: fields that GraphQL
+    refuses to the bot"""
     repo = c.repo
     repo.archived = c.data.get("archived", repo.archived)
     repo.private = c.data.get("private", repo.private)
     repo.methods.update(c.data.get("methods", {}))
     repo.rules = [rules.complete(rule) for rule in c.data.get("rules", repo.rules)]
     repo.protection = c.data.get("protection", repo.protection)
+    for name in ("branch_rules", "code_owners", "protected_branches"):
+        setattr(repo, name, c.data.get(name, getattr(repo, name)))
+    c.app.unreadable_fields = c.data.get("unreadable", c.app.unreadable_fields)
 
 
 @command("DELETE", "repos/{owner}/{name}")
@@ -321,6 +326,41 @@ def review(c):
     made = add_review(c.act, c.repo, c.issue, c.user(), c.data["state"], c.data.get("body", ""),
                       c.data.get("commit_id"))
     return {"id": made.id}
+
+
+@command("POST", "repos/{owner}/{name}/pulls/{number}/threads")
+def thread(c):
+    """{id?, resolved?: false}: a conversation of a review begins, or (with its id) changes"""
+    found = next((each for each in c.issue.threads if each["id"] == c.data.get("id")), None)
+    if found is None:
+        found = {"id": c.world.new_id("thread")}
+        c.issue.threads.append(found)
+    found["resolved"] = c.data.get("resolved", False)
+    return found
+
+
+@command("POST", "repos/{owner}/{name}/queue")
+def change_queue(c):
+    """{number, state?} or {number, merge: true} or {number, remove: reason} or {number, enter: login}: what GitHub's
+    queue does with a pull request that stands in it, or a person who puts one into it"""
+    issue = c.repo.issues[c.data["number"]]
+    if "enter" in c.data:
+        merge_queue.enqueue(c.act, c.repo, issue, c.user("enter"))
+        return
+    entry = merge_queue.entry_of(c.repo, issue)
+    if entry is None:
+        raise Bad("it is not in the queue")
+    entry["state"] = c.data.get("state", entry["state"])
+    if c.data.get("merge"):
+        merge_queue.merge(c.act, c.repo, issue)
+    elif "remove" in c.data:
+        merge_queue.remove(c.act, c.repo, issue, c.data["remove"], entry["by"])
+
+
+@command("GET", "repos/{owner}/{name}/queue")
+def show_queue(c):
+    return [{"number": each["number"], "sha": each["sha"], "state": each["state"], "by": each["by"].login}
+            for each in c.repo.queue]
 
 
 # comments
@@ -534,6 +574,9 @@ def conversation(app, repo, issue) -> dict:
     if issue.pull:
         shown.update(head_sha=issue.pull.head_sha, head_ref=issue.pull.head_ref,
                      merged=issue.pull.merged_at is not None, draft=issue.pull.draft,
+                     in_queue=merge_queue.entry_of(repo, issue) is not None,
+                     branch_at=app.git.head(issue.pull.head_repo_id, f"refs/heads/{issue.pull.head_ref}")
+                     if issue.pull.head_repo_id in world.repos else None,
                      deployments=[{"id": each["id"], "environment": each["environment"], "sha": each["sha"],
                                    "payload": each["payload"],
                                    "states": [status["state"] for status in each["statuses"]]}

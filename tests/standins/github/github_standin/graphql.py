@@ -11,6 +11,7 @@ from standin_common.clock import iso
 from standin_common.http import Answer
 
 from .auth import ApiError
+from . import graphql_pulls as pulls
 from . import rest
 
 MINIMIZE = """mutation($id: ID!) { minimizeComment(input: {subjectId: $id, classifier: OUTDATED})
@@ -63,12 +64,9 @@ def _handle(app, request):
             if "secondary" in error.body["message"]:
                 raise
             return _errors(None, "RATE_LIMITED", None, error.body["message"], error.headers)
-        if query == fold(MINIMIZE):
-            return _minimize(app, credential, variables)
-        if query == fold(EDITED):
-            return _last_edited(app, credential, variables)
-        if query == fold(PUSHES):
-            return _pushes(app, credential, variables)
+        known = OPERATIONS.get(query)
+        if known:
+            return known(app, credential, variables)
         app.record.violation("graphql", f"unknown query: {query[:200]}", request)
         return _errors(None, None, None, "Parse error on an unknown query of the stand-in")
 
@@ -148,3 +146,8 @@ def _errors(data, kind, path, message, headers=None):
     if data is not None:
         body = {"data": data, **body}
     return Answer.json(body, 200, headers)
+
+
+OPERATIONS = {fold(text): function for text, function in (
+    (MINIMIZE, _minimize), (EDITED, _last_edited), (PUSHES, _pushes), (pulls.STATE, pulls.state), (pulls.ENQUEUE, pulls.enqueue),
+    (pulls.DEQUEUE, pulls.dequeue), (pulls.UPDATE_REFS, pulls.update_refs))}

@@ -1,6 +1,6 @@
 """Operations on pull requests: reading, closing, merging, reviews."""
 
-from . import rules
+from . import merge_queue, rules
 from .auth import ApiError
 from .rest import route
 from .world import Review
@@ -118,6 +118,8 @@ def merge_pull(c):
         raise ApiError(405, f"{words[method]} are not allowed on this repository.")
     if "sha" in c.body and c.body["sha"] != pull.head_sha:
         raise ApiError(409, "Head branch was modified. Review and try the merge again.")
+    if merge_queue.entry_of(c.repo, issue):
+        raise ApiError(405, "Pull Request is in the merge queue")
     forbidden = rules.refusal(c.world, c.repo, issue, method, c.act.is_behind(c.repo, issue))
     if forbidden:
         raise ApiError(405, forbidden)

@@ -66,10 +66,12 @@ def get_branch(c):
         raise ApiError(404, "Branch not found")
     url = f"{c.views.api}/repos/{c.repo.full_name}/branches/{name}"
     commit = c.git.log(c.repo.id, sha, 1)[0]
-    checks = c.repo.protection.get("checks", []) if name == c.repo.default_branch else []
-    return 200, {"name": name, "commit": c.views.commit(c.repo, commit), "protected": bool(checks),
+    protection = c.repo.protection if name == c.repo.default_branch else {}
+    checks = protection.get("checks", [])
+    is_protected = bool(protection) or name in c.repo.protected_branches
+    return 200, {"name": name, "commit": c.views.commit(c.repo, commit), "protected": is_protected,
                  "_links": {"self": url, "html": f"{c.views.web}/{c.repo.full_name}/tree/{name}"},
-                 "protection": {"enabled": bool(checks), "required_status_checks": {
+                 "protection": {"enabled": is_protected, "required_status_checks": {
                      "enforcement_level": "non_admins" if checks else "off", "contexts": checks,
                      "checks": [{"context": name, "app_id": None} for name in checks]}},
                  "protection_url": url + "/protection"}
@@ -82,7 +84,8 @@ def get_protection(c):
 
 @route("GET", BASE + "/rules/branches/{branch}", perms="metadata:read")
 def get_rules(c):
-    return c.page(list(c.repo.rules), lambda rule: rule)
+    found = c.repo.rules if c.params["branch"] == c.repo.default_branch else c.repo.branch_rules
+    return c.page(list(found), lambda rule: rule)
 
 
 @route("GET", BASE + "/commits/{ref}", perms="contents:read")

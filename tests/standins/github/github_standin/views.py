@@ -269,8 +269,12 @@ class Views:
             return "dirty"
         if pull.draft:
             return "draft"
-        if rules.blocks(self.world, repo, pull.head_sha):
+        on_default = pull.base_ref == repo.default_branch
+        if on_default and rules.blocks(self.world, repo, issue):
             return "blocked"
+        base = self.git.head(repo.id, f"refs/heads/{pull.base_ref}")
+        if on_default and rules.is_strict(repo) and base and not self.git.is_ancestor(repo.id, base, pull.head_sha):
+            return "behind"
         runs = self.world.checks_of(repo, pull.head_sha)
         bad = any(run.status != "completed" or run.conclusion not in ("success", "neutral", "skipped")
                   for run in runs)

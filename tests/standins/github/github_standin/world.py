@@ -97,6 +97,8 @@ class Issue:
     comment_ids: list = field(default_factory=list)
     reviews: list = field(default_factory=list)
     timeline: list = field(default_factory=list)  # dictionaries with kind, at, ...
+    threads: list = field(default_factory=list)  # of reviews: dictionaries with id, resolved
+    removed_from_queue: dict | None = None  # the last time: reason, at
     pull: Pull | None = None
 
     @property
@@ -139,8 +141,12 @@ class Repo:
     issues: dict = field(default_factory=dict)  # number -> Issue
     statuses: dict = field(default_factory=dict)  # sha -> list of dictionaries, oldest first
     deployments: list = field(default_factory=list)  # dictionaries, oldest first
-    rules: list = field(default_factory=list)  # of rulesets, as the API shows them
-    protection: dict = field(default_factory=dict)  # classic: {"checks": [contexts], "strict": bool}
+    rules: list = field(default_factory=list)  # of rulesets, of the default branch, as the API shows them
+    branch_rules: list = field(default_factory=list)  # of all other branches
+    protection: dict = field(default_factory=dict)  # classic, of the default branch: see rules.py
+    code_owners: list = field(default_factory=list)  # logins
+    protected_branches: list = field(default_factory=list)  # others than the default branch
+    queue: list = field(default_factory=list)  # of merges: dictionaries, see merge_queue.py
     methods: dict = field(default_factory=lambda: {"merge": True, "squash": True, "rebase": False})
     next_number: int = 1
 
@@ -243,7 +249,7 @@ class World:
         start = {"user": 1_000_000, "repo": 700_000_000, "issue": 2_400_000_000,
                  "comment": 4_420_000_000, "check_run": 52_300_000_000, "suite": 47_500_000_000,
                  "reaction": 310_000_000, "installation": 60_000_000, "label": 8_000_000_000,
-                 "status": 39_000_000_000, "deployment": 2_800_000_000, "review": 3_100_000_000,
+                 "status": 39_000_000_000, "deployment": 2_800_000_000, "review": 3_100_000_000, "queue": 60_000_000, "thread": 90_000_000,
                  "delivery": 11_235_813_213_455, "pull": 2_100_000_000}[kind]
         self.ids[kind] = self.ids.get(kind, start) + self.dice.randint(1, 9)
         return self.ids[kind]
