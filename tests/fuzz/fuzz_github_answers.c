@@ -13,6 +13,7 @@
 #include "lib/base/str.h"
 #include "lib/services/github_impl.h"
 #include "lib/services/github_missed.h"
+#include "lib/services/github_queue.h"
 #include "tests/unit/core/event_sound.h"
 
 #define API	  "https://api.test"
@@ -329,6 +330,37 @@ static enum err_class minimize(struct github *gh, struct err *err)
 	return github_comment_minimize(gh, NULL, &target, "IC_kw", err);
 }
 
+#define HEAD "0123456789abcdef0123456789abcdef01234567"
+
+static enum err_class ask_merge(struct github *gh, struct err *err)
+{
+	struct github_merge_question question = {7, HEAD, "merge"};
+	AUTO_JSON json_t *facts = NULL;
+	enum err_class class = github_merge_facts(gh, NULL, &target, &question, &facts, err);
+
+	must(!class == (facts != NULL));
+	must(class || jval_str(facts, "head_sha", NULL));
+	return class;
+}
+
+static enum err_class enqueue(struct github *gh, struct err *err)
+{
+	struct github_merge_question question = {7, HEAD, "merge"};
+	AUTO_JSON json_t *seen = NULL;
+	enum err_class class = github_enqueue(gh, NULL, &target, &question, &seen, err);
+
+	must(!class == (seen != NULL));
+	return class;
+}
+
+static enum err_class delete_branch(struct github *gh, struct err *err)
+{
+	struct github_branch branch = {"R_1", "five", HEAD};
+	char why[ERR_MSG_MAX];
+
+	return github_branch_delete(gh, NULL, &target, &branch, why, err);
+}
+
 /* The small parsers on bytes of their own: a Link header, where a redirect leads, facts. */
 static enum err_class parse_parts(struct github *gh, struct err *err)
 {
@@ -369,7 +401,8 @@ static const struct {
 	{'c', create_comment},	{'k', find_check},     {'n', create_check}, {'s', create_status},
 	{'d', list_deliveries}, {'y', get_payload},    {'t', get_token},    {'r', add_reaction},
 	{'m', minimize},	{'x', parse_parts},    {'h', find_hook},    {'l', list_comments},
-	{'e', ask_edited},	{'o', find_reaction},
+	{'e', ask_edited},	{'o', find_reaction},  {'g', ask_merge},    {'q', enqueue},
+	{'b', delete_branch},
 };
 
 static struct github *make_github(bool is_app)

@@ -41,7 +41,9 @@ def test_through_the_merge_queue(scene, bot, ann, ben):
     assert models.answers(scene) == [1] and not scene.pull.look()["merged"]
     queue(scene, state="AWAITING_CHECKS")
     bot.answer("its checks are going on", to=asked)
+    bot.stop(kill=True)
     queue(scene, merge=True)
+    bot.start()
     assert bot.ends(to=asked) == "rocket"
     bot.answer("✅ **/deploy**", "into `main`", "which is merged", to=asked, patience=3)
     assert scene.pull.look()["merged"]

@@ -3,6 +3,8 @@
 import pytest
 from test_github_standin import R, key_pem, play  # noqa: F401 (fixtures)
 
+from github_standin import graphql_pulls as pulls
+
 PULL = f"{R}/pulls/1"
 CHECK = {"type": "required_status_checks",
          "parameters": {"required_status_checks": [{"context": "build"}]}}
@@ -57,3 +59,92 @@ def test_a_ruleset_refuses_a_merge(play, rule, method, words):  # noqa: F811
     answer = merges(play, method)
     assert answer.status == 405 and words in answer.json["message"]
     assert answer.json["message"].startswith("Repository rule violations found\n\n")
+
+
+def asks(play, query, **variables):
+    return play.call("POST", "/api/graphql", {"query": query, "variables": variables}).json
+
+
+def state(play) -> dict:
+    """What the question tells of the pull request once it is worked out."""
+    for _ in range(10):
+        found = asks(play, pulls.STATE, owner="ann", name="iris", number=1)["data"]["repository"]["pullRequest"]
+        if found["mergeable"] != "UNKNOWN":
+            break
+    return found
+
+
+def test_reviews_and_their_decision(play):  # noqa: F811
+    assert state(play)["reviewDecision"] is None
+    play.standin.post("repos/ann/iris/permissions", login="kim", role="write")
+    play.standin.post("repos/ann/iris/settings", protection={"reviews": 1})
+    assert (state(play)["reviewDecision"], state(play)["mergeStateStatus"]) == ("REVIEW_REQUIRED", "BLOCKED")
+    assert "approving review is required" in merges(play).json["message"]
+    for user, given, decision in (("eve", "APPROVED", "REVIEW_REQUIRED"), ("kim", "CHANGES_REQUESTED", "CHANGES_REQUESTED"),
+                                  ("kim", "COMMENTED", "CHANGES_REQUESTED"), ("kim", "APPROVED", "APPROVED")):
+        play.standin.post("repos/ann/iris/pulls/1/reviews", user=user, state=given)
+        assert state(play)["reviewDecision"] == decision
+    play.standin.post("repos/ann/iris/settings", protection={"code_owners": True}, code_owners=["lee"])
+    assert state(play)["reviewDecision"] == "REVIEW_REQUIRED"
+    assert merges(play).status == 405
+
+
+def test_conversations_deployments_and_signatures_block(play):  # noqa: F811
+    made = play.standin.post("repos/ann/iris/pulls/1/threads")
+    play.standin.post("repos/ann/iris/settings", protection={"conversations": True})
+    assert state(play)["baseRef"]["refUpdateRule"]["requiresConversationResolution"]
+    assert state(play)["mergeStateStatus"] == "BLOCKED" and "conversation" in merges(play).json["message"]
+    play.standin.post("repos/ann/iris/pulls/1/threads", id=made["id"], resolved=True)
+    wanted = {"type": "required_deployments", "parameters": {"required_deployment_environments": ["qa"]}}
+    play.standin.post("repos/ann/iris/settings", protection={}, rules=[wanted])
+    assert state(play)["mergeStateStatus"] == "BLOCKED" and "qa deployment" in merges(play).json["message"]
+    sha = play.call("GET", PULL).json["head"]["sha"]
+    made = play.call("POST", f"{R}/deployments", {"ref": sha, "environment": "qa", "auto_merge": False,
+                                                 "required_contexts": []}).json
+    play.call("POST", f"{R}/deployments/{made['id']}/statuses", {"state": "success"})
+    assert state(play)["mergeStateStatus"] in ("CLEAN", "UNSTABLE")
+    play.standin.post("repos/ann/iris/settings", rules=[{"type": "required_signatures"}])
+    assert state(play)["mergeStateStatus"] == "BLOCKED"
+
+
+def test_the_merge_queue(play):  # noqa: F811
+    sha, node = state(play)["headRefOid"], state(play)["id"]
+    assert asks(play, pulls.ENQUEUE, id=node, oid=sha)["errors"][0]["type"] == "UNPROCESSABLE"
+    play.standin.post("repos/ann/iris/settings", rules=[{"type": "merge_queue"}])
+    assert state(play)["isMergeQueueEnabled"] and state(play)["mergeStateStatus"] != "BLOCKED"
+    assert "Head branch was modified" in asks(play, pulls.ENQUEUE, id=node, oid="1" * 40)["errors"][0]["message"]
+    assert asks(play, pulls.ENQUEUE, id=node, oid=sha)["data"]["enqueuePullRequest"]["mergeQueueEntry"]["position"] == 1
+    assert "already in the queue" in asks(play, pulls.ENQUEUE, id=node, oid=sha)["errors"][0]["message"]
+    assert "in the merge queue" in merges(play).json["message"]
+    assert state(play)["mergeQueueEntry"] == {"state": "QUEUED", "position": 1}
+    assert asks(play, pulls.DEQUEUE, id=node)["data"]["dequeuePullRequest"]
+    assert state(play)["timelineItems"]["nodes"][0]["reason"] == "MANUAL"
+    assert asks(play, pulls.DEQUEUE, id=node)["errors"]
+    asks(play, pulls.ENQUEUE, id=node, oid=sha)
+    play.standin.post("repos/ann/iris/pulls/1/push")
+    assert state(play)["mergeQueueEntry"] is None
+    asks(play, pulls.ENQUEUE, id=node, oid=state(play)["headRefOid"])
+    play.standin.post("repos/ann/iris/queue", number=1, merge=True)
+    assert state(play)["merged"] and state(play)["state"] == "MERGED"
+    told = [payload["action"] for _, payload, _ in play.receiver.wait("pull_request", "closed") +
+            play.receiver.wait("pull_request", "dequeued")]
+    assert "closed" in told and "dequeued" in told
+
+
+def test_a_ref_goes_only_from_where_it_is_expected(play):  # noqa: F811
+    branch, sha = state(play)["headRefName"], state(play)["headRefOid"]
+    repo = asks(play, pulls.STATE, owner="ann", name="iris", number=1)["data"]["repository"]["id"]
+    order = {"repo": repo, "name": f"refs/heads/{branch}", "before": "1" * 40, "after": "0" * 40}
+    assert "expected" in asks(play, pulls.UPDATE_REFS, **order)["errors"][0]["message"]
+    play.standin.post("repos/ann/iris/settings", protected_branches=[branch])
+    assert "protected" in asks(play, pulls.UPDATE_REFS, **{**order, "before": sha})["errors"][0]["message"]
+    play.standin.post("repos/ann/iris/settings", protected_branches=[])
+    assert "errors" not in asks(play, pulls.UPDATE_REFS, **{**order, "before": sha})
+    assert play.call("GET", f"{R}/branches/{branch}").status == 404
+
+
+def test_fields_that_may_not_be_read_are_null_and_named(play):  # noqa: F811
+    play.standin.post("repos/ann/iris/settings", unreadable=["reviewDecision"])
+    answer = asks(play, pulls.STATE, owner="ann", name="iris", number=1)
+    assert answer["data"]["repository"]["pullRequest"]["reviewDecision"] is None
+    assert answer["errors"][0]["path"] == ["repository", "pullRequest", "reviewDecision"]

@@ -59,10 +59,12 @@ static const char everything[] =
 			    "  inference_service_name: iris\n"
 			    "  inference_service_function_path: config_files/deployment.py\n"
 			    "  pre_deployment_test_sample_input_path: t/input.json\n"
+			    "  delete_branch: true\n"
 			    "  production: \n"
 			    "    namespace: prod\n"
 			    "  staging:\n"
 			    "    namespace: staging\n"
+			    "    sticky_lock: true\n"
 			    "image_builder:\n"
 			    "  container_registry_uri: 12345.dkr.ecr.eu-west-1.amazonaws.com\n"
 			    "  insecure: true\n"
@@ -95,6 +97,9 @@ static void test_everything(void **state)
 		fail_msg("%s", buf_text(&report));
 	assert_true(json_equal(jval_at(settings, "pipeline.pipeline_args"), args));
 	assert_string_equal(jval_str(settings, "deployment.production.namespace", ""), "prod");
+	assert_true(jval_bool(settings, "deployment.delete_branch", false));
+	assert_true(jval_bool(settings, "deployment.staging.sticky_lock", false));
+	assert_false(jval_bool(settings, "deployment.production.sticky_lock", true));
 	assert_true(jval_bool(settings, "image_builder.insecure", false));
 	images = jval_at(settings, "image_builder.images");
 	assert_int_equal(json_array_size(images), 2);
