@@ -9,13 +9,16 @@ KFOPS_BUILD names the folder with kfopsd (default: build/asan, build); without o
 skipped.
 """
 
+import http.server
 import pathlib
 import sys
+import threading
 
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
+import attack_kit  # noqa: E402
 import harness  # noqa: E402
 
 
@@ -62,3 +65,39 @@ def ben(scene):
 @pytest.fixture
 def eve(scene):
     return scene.eve
+
+
+@pytest.fixture(scope="module")
+def door(tmp_path_factory):
+    """One bot for all that must not get in; it is clean at the end, and never has a job that nobody sent."""
+    if not harness.daemon_path().exists():
+        pytest.skip("no kfopsd")
+    scene = harness.Scene(tmp_path_factory.mktemp("door"))
+    try:
+        scene.expects_log("event=receive.unauthorized")
+        made = attack_kit.Door(scene)
+        yield made
+        scene.check_clean()
+    finally:
+        scene.stop()
+
+
+@pytest.fixture
+def nothing_happens(door):
+    """Before and after: the same jobs, comments and process."""
+    bot = door.scene.bot
+    before = len(bot.jobs())
+    yield
+    assert bot.process.poll() is None and bot.get("/healthz")[0] == 200
+    assert len(bot.jobs()) == before and bot.comments() == []
+
+
+@pytest.fixture
+def trap():
+    """The port of a host that nobody should talk to; attack_kit.Trap.caught is what came."""
+    attack_kit.Trap.caught.clear()
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), attack_kit.Trap)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server.server_address[1]
+    server.shutdown()
+    server.server_close()
