@@ -174,6 +174,7 @@ static void read_options(struct world *world)
 	world->notify_after_ms = config_ms(config, "report.notify_after");
 	world->edit_interval_ms = config_ms(config, "report.edit_interval");
 	world->list_lag_ms = config_ms(config, "report.list_lag");
+	world->denial_pause_ms = config_ms(config, "report.denial_pause");
 	world->patience_ms = config_ms(config, "limits.patience");
 }
 

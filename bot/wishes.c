@@ -119,6 +119,8 @@ void wishes_make(struct wishes *out, const struct wishes_view *about, struct job
 
 	*out = (struct wishes){0};
 	if (job_state_is_final(job->state)) {
+		if (about->told_before && !shown_at)
+			return; /* the reaction says it */
 		wish_final(out, about, &view, shown_at != 0);
 		return;
 	}

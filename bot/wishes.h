@@ -21,6 +21,7 @@ struct wishes_view {
 	const struct world *world;
 	const struct pipeline *pipeline; /* NULL: none (yet) */
 	int64_t now_ms;
+	bool told_before; /* the person heard not long ago that they may not */
 };
 
 /* Fills the wishes for the job as it is now, and notes in job->data what was shown, so that an

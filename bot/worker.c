@@ -154,6 +154,24 @@ static const struct pipeline *pipeline_of(struct task *task)
 	return task->pipeline;
 }
 
+/* Strangers may ask as often as they like, and the calls that make comments are few. When the store
+ * cannot say, it is said once more. */
+static bool was_told_before(const struct task *task, int64_t now_ms)
+{
+	const struct world *world = task->hands->world;
+	const struct job *job = &task->job;
+	struct err err = {0};
+	bool told = false;
+
+	if (!job_state_is_final(job->state) || !world->denial_pause_ms || !job->code ||
+	    !str_eq(job->code, "denied.permission"))
+		return false;
+	if (queue_was_denied(task->hands->reader, job, now_ms - world->denial_pause_ms, &told,
+			     &err))
+		return false;
+	return told;
+}
+
 /* Stores the job as it is now, what the effect brought, and what GitHub is to show. When that
  * fails, the job goes no further under this lease. */
 static enum err_class commit(struct task *task, int64_t now_ms, bool *cancelled, struct err *err)
@@ -164,6 +182,7 @@ static enum err_class commit(struct task *task, int64_t now_ms, bool *cancelled,
 		.world = task->hands->world, .pipeline = pipeline_of(task), .now_ms = now_ms};
 	enum err_class class;
 
+	about.told_before = was_told_before(task, now_ms);
 	if (task->has_result) {
 		op.effect = &task->effect;
 		op.step = task->step->name;

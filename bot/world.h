@@ -42,7 +42,7 @@ struct world {
 	struct repo_store *repos;
 	struct compile_options compile;
 	struct job_rules rules;
-	int64_t notify_after_ms, edit_interval_ms, list_lag_ms, patience_ms;
+	int64_t notify_after_ms, edit_interval_ms, list_lag_ms, denial_pause_ms, patience_ms;
 	atomic_bool stopping;
 	_Atomic int64_t committed_boot_ms; /* the last commit */
 

@@ -159,6 +159,10 @@ struct queue_counts {
 enum err_class queue_count(struct db *db, int64_t now_ms, struct queue_counts *out,
 			   struct err *err) MUST_CHECK;
 
+/* Did the job's person lack the permission for something else on its pull request since then? */
+enum err_class queue_was_denied(struct db *db, const struct job *job, int64_t since_ms, bool *out,
+				struct err *err) MUST_CHECK;
+
 /* The heads that pull_request events have told of, newest first, at most 64:
  * [{"sha","at_ms": GitHub's time,"action"}]. The caller drops *out. */
 enum err_class queue_heads(struct db *db, int64_t repo_id, int64_t pr, json_t **out,

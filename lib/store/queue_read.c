@@ -165,6 +165,20 @@ enum err_class queue_count(struct db *db, int64_t now_ms, struct queue_counts *o
 	return ERR_OK;
 }
 
+enum err_class queue_was_denied(struct db *db, const struct job *job, int64_t since_ms, bool *out,
+				struct err *err)
+{
+	int64_t found;
+	enum err_class class =
+		store_number(db, &found, 0, STMT_DENIED_SINCE,
+			     STORE_BINDS(B_INT(job->repo_id), B_INT(job->pr), B_INT(job->actor_id),
+					 B_INT(job->id), B_INT(since_ms)),
+			     err);
+
+	*out = found != 0;
+	return class;
+}
+
 enum err_class queue_heads(struct db *db, int64_t repo_id, int64_t pr, json_t **out,
 			   struct err *err)
 {

@@ -597,7 +597,7 @@ class Scene:
             "github": github,
             "compile": {"python": os.environ.get("KFOPS_PYTHON") or sys.executable,
                         "package_dir": str(ROOT / "deploy" / "compiler")},
-            "report": {"edit_interval": "50ms", "list_lag": "200ms"},
+            "report": {"edit_interval": "50ms", "list_lag": "200ms", "denial_pause": "0s"},
             "poll": {"run_first": "100ms", "finished_interval": "200ms", "deliveries_interval": "1s",
                      "run_doubt": "2s"},
             "log": {"level": "debug"},

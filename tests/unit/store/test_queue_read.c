@@ -210,6 +210,47 @@ static void test_heads(void **state)
 	kit_end(&kit);
 }
 
+/* --- who was denied something not long ago --- */
+
+static void test_was_denied(void **state)
+{
+	static const struct {
+		const char *name, *code;
+		int64_t id, actor_id, pr, since;
+		bool expect;
+	} cases[] = {
+		{"denied", "denied.permission", 99, 0, 4, T0, true},
+		{"only a longer time ago", "denied.permission", 99, 0, 4, T0 + 1, false},
+		{"it was this one", "denied.permission", 1, 0, 4, T0, false},
+		{"somebody else", "denied.permission", 99, 1, 4, T0, false},
+		{"on another pull request", "denied.permission", 99, 0, 5, T0, false},
+		{"failed by something else", "compile.failed", 99, 0, 4, T0, false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct job job;
+		struct kit kit;
+		bool denied;
+
+		kit_start(&kit);
+		kit_receive(&kit,
+			    &(struct kit_event){.pr = 4, .comment_id = 10, .commands = "build"});
+		assert_true(kit_claim(&kit, &job, T0));
+		job.code = str_dup(cases[i].code);
+		kit_move(&kit, &job, JOB_FAILED, T0);
+		job = (struct job){.repo_id = REPO,
+				   .pr = cases[i].pr,
+				   .id = cases[i].id,
+				   .actor_id = kit_number(&kit, "SELECT actor_id FROM jobs") +
+					       cases[i].actor_id};
+		print_message("  %s\n", cases[i].name);
+		assert_ok(&kit, queue_was_denied(kit.db, &job, cases[i].since, &denied, &kit.err));
+		assert_int_equal(denied, cases[i].expect);
+		kit_end(&kit);
+	}
+}
+
 /* --- looking, counting, forgetting --- */
 
 static void test_list_and_count(void **state)
@@ -296,21 +337,52 @@ static void test_prune(void **state)
 static void test_plans(void **state)
 {
 	static const enum stmt hot[] = {
-		STMT_DELIVERY_ADD,   STMT_JOB_ADD,	  STMT_LINE_ANY,
-		STMT_LINE_NEWER,     STMT_LINE_SUPERSEDE, STMT_LINE_CLOSE,
-		STMT_HEADS_GET,	     STMT_LINE_HELD,	  STMT_LINE_FIRST,
-		STMT_LINE_HOLD_BACK, STMT_LINE_GO,	  STMT_CLAIM,
-		STMT_CLAIM_NEXT,     STMT_LEASED,	  STMT_STEP_INTENT,
-		STMT_STEP_OPEN,	     STMT_STEP_RESULT,	  STMT_JOB_UPDATE,
-		STMT_JOB_GO_ON,	     STMT_JOB_FINISH,	  STMT_JOB_LEASED,
-		STMT_GROUP_STOP,     STMT_WAKE_REF,	  STMT_WAKE_DUE,
-		STMT_WAITING_NEXT,   STMT_PARKED,	  STMT_CANCEL_ALL,
-		STMT_RETRY_MADE,     STMT_RETRY_NEWEST,	  STMT_RERUN_UNDER_WAY,
-		STMT_LIST_OPEN_PR,   STMT_LIST_OPEN_REPO, STMT_REPO_NEXT,
-		STMT_COMMENT_KNOWN,  STMT_PARKED_TOO_FAR, STMT_WISHES_TOO_FAR,
-		STMT_LIST_FINAL_PR,  STMT_POSITION,	  STMT_ORPHANS_FREE,
-		STMT_JOB_LAST_ID,    STMT_OUTBOX_PUT,	  STMT_OUTBOX_INSTALLATION,
-		STMT_OUTBOX_FIRST,   STMT_OUTBOX_SENT,	  STMT_OUTBOX_RETRY,
+		STMT_DELIVERY_ADD,
+		STMT_JOB_ADD,
+		STMT_LINE_ANY,
+		STMT_LINE_NEWER,
+		STMT_LINE_SUPERSEDE,
+		STMT_LINE_CLOSE,
+		STMT_HEADS_GET,
+		STMT_DENIED_SINCE,
+		STMT_LINE_HELD,
+		STMT_LINE_FIRST,
+		STMT_LINE_HOLD_BACK,
+		STMT_LINE_GO,
+		STMT_CLAIM,
+		STMT_CLAIM_NEXT,
+		STMT_LEASED,
+		STMT_STEP_INTENT,
+		STMT_STEP_OPEN,
+		STMT_STEP_RESULT,
+		STMT_JOB_UPDATE,
+		STMT_JOB_GO_ON,
+		STMT_JOB_FINISH,
+		STMT_JOB_LEASED,
+		STMT_GROUP_STOP,
+		STMT_WAKE_REF,
+		STMT_WAKE_DUE,
+		STMT_WAITING_NEXT,
+		STMT_PARKED,
+		STMT_CANCEL_ALL,
+		STMT_RETRY_MADE,
+		STMT_RETRY_NEWEST,
+		STMT_RERUN_UNDER_WAY,
+		STMT_LIST_OPEN_PR,
+		STMT_LIST_OPEN_REPO,
+		STMT_REPO_NEXT,
+		STMT_COMMENT_KNOWN,
+		STMT_PARKED_TOO_FAR,
+		STMT_WISHES_TOO_FAR,
+		STMT_LIST_FINAL_PR,
+		STMT_POSITION,
+		STMT_ORPHANS_FREE,
+		STMT_JOB_LAST_ID,
+		STMT_OUTBOX_PUT,
+		STMT_OUTBOX_INSTALLATION,
+		STMT_OUTBOX_FIRST,
+		STMT_OUTBOX_SENT,
+		STMT_OUTBOX_RETRY,
 		STMT_OUTBOX_REMOTE,
 	};
 	static const char *const texts[] = {
@@ -371,6 +443,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_uploads_are_found_by_their_version),
 		cmocka_unit_test(test_rerun),
 		cmocka_unit_test(test_heads),
+		cmocka_unit_test(test_was_denied),
 		cmocka_unit_test(test_list_and_count),
 		cmocka_unit_test(test_prune),
 	};
