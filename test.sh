@@ -89,6 +89,7 @@ for step in $what; do
   esac
   lap "$step"
 done
+"$KFOPS_PYTHON" tests/attacks.py "$results"/*.xml >"$build/attacks.md" || say "an attack got through: $build/attacks.md"
 say "result"
 echo "took:${times%,}"
 exec "$KFOPS_PYTHON" tests/summary.py "$results"/*.xml
