@@ -1,6 +1,6 @@
 """Deployments of GitHub's stand-in: the defaults that surprise, statuses, and what is made inactive."""
 
-from test_github_standin import R, key_pem, play  # noqa: F401 (fixtures)
+from github_play import R, key_pem, play  # noqa: F401 (fixtures)
 
 D = f"{R}/deployments"
 

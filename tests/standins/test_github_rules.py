@@ -1,7 +1,7 @@
 """Rules of GitHub's stand-in: what a protected branch and rulesets show, and the merges that they refuse."""
 
 import pytest
-from test_github_standin import R, key_pem, play  # noqa: F401 (fixtures)
+from github_play import R, key_pem, play  # noqa: F401 (fixtures)
 
 from github_standin import graphql_pulls as pulls
 
