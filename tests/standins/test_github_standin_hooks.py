@@ -10,7 +10,8 @@ import time
 
 import pytest
 from github_play import R, MINIMIZE, SECRET, SHARED, needs_shared, key_pem, play  # noqa: F401 (fixtures)
-
+from github_standin import graphql
+from standin_common import clock
 
 
 # webhooks
@@ -263,7 +264,7 @@ def test_odd_trees_can_be_made(play):  # noqa: F811
 # GraphQL
 
 
-def test_minimize_is_the_only_query(play):  # noqa: F811
+def test_minimize_and_what_is_refused(play):  # noqa: F811
     made = play.call("POST", f"{R}/issues/1/comments", {"body": "progress"}).json
     query = MINIMIZE.replace("{ minimized", "{\n  minimized")
     answer = play.call("POST", "/api/graphql", {"query": query, "variables": {"id": made["node_id"]}})
@@ -280,3 +281,41 @@ def test_minimize_is_the_only_query(play):  # noqa: F811
     answer = play.call("POST", "/api/graphql", {"query": "{ viewer { login } }"})
     assert answer.status == 200 and "errors" in answer.json
     assert play.violations() == ["graphql"]
+
+
+def pushes(play):
+    node = play.call("GET", f"{R}/pulls/1").json["node_id"]
+    answer = play.call("POST", "/api/graphql", {"query": graphql.PUSHES, "variables": {"id": node}})
+    return answer.json["data"]["node"]
+
+
+def test_what_is_written_down_of_pushes(play):  # noqa: F811
+    """Times of GitHub's own; the dates in a commit do not show."""
+    first = play.call("GET", f"{R}/pulls/1").json["head"]["sha"]
+    seen = pushes(play)
+    assert seen["headRefOid"] == first and seen["timelineItems"]["nodes"] == [] and not seen["isCrossRepository"]
+    play.standin.post("time", stop=True, advance=100)
+    play.standin.post("repos/ann/iris/pulls/1/push", files={"b.md": "b\n"}, backdated=86400)
+    now = play.standin.get("time")["now"]
+    assert int(now) == now  # it stands, at the beginning of a second
+    seen = pushes(play)
+    commit = seen["commits"]["nodes"][0]["commit"]
+    assert commit["oid"] == seen["headRefOid"] != first
+    assert [(suite["createdAt"], suite["branch"]["name"]) for suite in commit["checkSuites"]["nodes"]] == \
+        [(clock.iso(now), seen["headRefName"])]
+    play.standin.post("time", stop=False, advance=10)
+    play.standin.post("repos/ann/iris/pulls/1/reset", sha=first)
+    forced = pushes(play)["timelineItems"]["nodes"]
+    assert [item["afterCommit"]["oid"] for item in forced] == [first] and forced[0]["createdAt"] > clock.iso(now)
+    gone = play.call("POST", "/api/graphql", {"query": graphql.PUSHES, "variables": {"id": "PR_nothing"}})
+    assert gone.json["errors"][0]["type"] == "NOT_FOUND"
+
+
+def test_no_more_than_250_commits_are_listed(play):  # noqa: F811
+    alike = play.standin.post("repos/ann/iris/pulls/1/alike", user="ann")["shas"]
+    assert alike[0][:7] == alike[1][:7] and alike[0] != alike[1]
+    listed = [each["sha"] for each in play.call("GET", f"{R}/pulls/1/commits?per_page=100").json]
+    assert set(alike) < set(listed)
+    play.standin.post("repos/ann/iris/pulls/1/push", files={"b.md": "b\n"}, commits=255)
+    pages = [play.call("GET", f"{R}/pulls/1/commits?per_page=100&page={page}").json for page in (1, 2, 3, 4)]
+    assert [len(page) for page in pages] == [100, 100, 50, 0]
