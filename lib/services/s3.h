@@ -23,14 +23,14 @@
 struct s3;
 
 /* Credentials are key files, or keys as text, or a web identity, or none of them (requests are not
- * signed then). Files are read again when they change. The address is that of the server, without a path:
- * "http://seaweedfs.kubeflow:9000", "https://s3.eu-north-1.amazonaws.com". */
+ * signed then). Files are read again when they change. The address is that of the server, without a
+ * path: "http://seaweedfs.kubeflow:9000", "https://s3.eu-north-1.amazonaws.com". */
 struct s3_options {
 	const char *url;
 	const char *region; /* NULL: "us-east-1" */
 	bool path_style;    /* URL/BUCKET/KEY; else BUCKET.HOST/KEY where the bucket has no dots */
 	const char *access_key_file, *secret_key_file;
-	const char *session_token_file; /* NULL: none */
+	const char *session_token_file;			     /* NULL: none */
 	const char *access_key, *secret_key, *session_token; /* instead of files */
 	const char *role_arn, *identity_token_file;
 	const char *sts_url; /* NULL: https://sts.REGION.amazonaws.com */
