@@ -39,7 +39,12 @@ def results(paths: list[str]) -> dict[str, str]:
     """The worst verdict of all cases of a test, by its key."""
     found: dict[str, str] = {}
     for path in paths:
-        for case in ET.parse(path).getroot().iter("testcase"):
+        try:
+            root = ET.parse(path).getroot()
+        except (OSError, ET.ParseError) as error:  # then its tests were not run
+            print(f"{path}: no result ({error})", file=sys.stderr)
+            continue
+        for case in root.iter("testcase"):
             name = re.sub(r"\[.*", "", case.get("name", ""), flags=re.S)
             module = case.get("classname", "").rpartition(".")[2]
             for key in (name, f"{module}::{name}"):
