@@ -182,7 +182,11 @@ def test_permissions_are_those_of_the_published_table():
     table = json.loads((SHARED / "app-permissions.json").read_text())["operations"]
     known = {"app JWT": "jwt", "installation token": "installation", "user token": "user", "none": "none",
              "installation or user token": "token"}
+    not_in_it = {"GET /user/repos"}  # of people alone, so there is no permission of an App for it
     for route in rest.ROUTES:
+        if route.name in not_in_it and route.name not in table:
+            assert route.auth == "user"
+            continue
         entry = table[route.name]
         assert route.alternatives == entry["any_of"], route.name
         assert route.auth == known[entry["auth"]], route.name
