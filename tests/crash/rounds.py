@@ -71,7 +71,7 @@ def plain(text: str | None, pull) -> str | None:
     text = re.sub(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", "UUID", text)
     text = re.sub(r"\b[0-9A-HJKMNP-TV-Z]{26}\b", "UID", text)
     text = re.sub(r"\bkf-[0-9a-z]{8}\b", "kf-JOB", text)  # the predictor of a canary
-    text = re.sub(r"\b\d+ ?(ms|s|m|h)\b( \d+ s)?", "TIME", text)
+    text = re.sub(r"\b\d+(\.\d+)? ?(ms|s|m|h)\b( \d+ s)?", "TIME", text)
     return re.sub(r"\d+", "N", text)
 
 
