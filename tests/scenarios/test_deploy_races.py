@@ -105,6 +105,8 @@ def test_stopped_and_changed_while_it_is_under_way(scene, bot, ann, ben, way):
     said = bot.answer("topped by ben", "back to the model before", to=one)
     assert models.answers(scene) == [0] and not first.look()["merged"], (ended, said)
     assert first.look()["deployments"][-1]["states"][-1] == "failure"
+    if way == "second":
+        return  # there are no steps in between
 
     two = ben.comments("/deploy --steps 10,50 --hold 10m", on=second)
     bot.answer("| traffic | 10 % |", to=two)
