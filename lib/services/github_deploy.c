@@ -121,52 +121,48 @@ static enum err_class take_label(struct github *gh, struct http *http,
 	return class == ERR_NOT_FOUND ? ERR_OK : class; /* it has gone meanwhile */
 }
 
-static bool has_label(const json_t *labels, const char *label)
+/* One list says both: is it here, and where else is it. */
+static bool is_among(const json_t *wearers, int64_t pr)
 {
 	const json_t *each;
 	size_t i;
 
-	json_array_foreach(labels, i, each)
+	json_array_foreach(wearers, i, each)
 	{
-		if (str_eq_nocase(jval_str(each, "name", ""), label))
+		if (jval_int(each, "number", 0) == pr)
 			return true;
 	}
 	return false;
 }
 
-/* Asks before it writes: writes are paced, so the second of two finds that it must wait, and the
- * whole is repeated; a first one that was sent again each time would keep the second from ever
- * being due. */
 static enum err_class put_label(struct github *gh, struct http *http,
 				const struct github_target *to, int64_t pr, const char *label,
 				struct err *err)
 {
 	AUTO_FREE char *url = github_repo_url(gh, to, "/issues/%" PRId64 "/labels", pr);
-	AUTO_FREE char *all = str_printf("%s?per_page=%d", url, LIST_MAX);
 	AUTO_JSON json_t *body = json_pack("{s:[s]}", "labels", label);
-	AUTO_ANSWER struct github_answer has = {0}, added = {0};
+	AUTO_ANSWER struct github_answer added = {0};
 
-	enum err_class class = send(gh, http, to, "GET", all, NULL, &has, err);
-
-	if (class || has_label(has.json, label))
-		return class;
 	return send(gh, http, to, "POST", url, body, &added, err);
 }
 
+/* Asks before it writes: writes are paced, so the second of two finds that it must wait, and the
+ * whole is repeated; a first one that was sent again each time would keep the second from ever
+ * being due. */
 enum err_class github_label_move(struct github *gh, struct http *http,
 				 const struct github_target *to, int64_t pr, const char *label,
 				 struct err *err)
 {
 	AUTO_FREE char *name = github_segment(label);
-	AUTO_FREE char *others = github_repo_url(
+	AUTO_FREE char *wearers = github_repo_url(
 		gh, to, "/issues?labels=%.300s&state=all&per_page=%d", name, LIST_MAX);
 	AUTO_ANSWER struct github_answer listed = {0};
-	enum err_class class = put_label(gh, http, to, pr, label, err);
+	enum err_class class = send(gh, http, to, "GET", wearers, NULL, &listed, err);
 	const json_t *each;
 	size_t i;
 
-	if (!class)
-		class = send(gh, http, to, "GET", others, NULL, &listed, err);
+	if (!class && !is_among(listed.json, pr))
+		class = put_label(gh, http, to, pr, label, err);
 	json_array_foreach(listed.json, i, each)
 	{
 		int64_t number = jval_int(each, "number", 0);
