@@ -5,7 +5,7 @@
  * {"environment","namespace","service","path","sample_path","expect","percents","hold_ms",
  *             "timeout_ms","merges","method","delete_branch","sticks","fence","place","since_ms",
  *             "at","hold_until_ms","tries","blocked_seen","tried":bool,"live":bool,"touched":bool,
- *             "removed_before","absent","left":bool,"branch_deleted":bool,
+ *             "removed_before","absent","leaves","left":bool,"branch_deleted":bool,
  *             "deployment": number of its record,"open": percent at which it is left}
  *             Of a deployment that is taken up again (/promote, /rollback), moreover:
  *             {"of": the job whose deployment it is,"mark": the uid in its objects,"was": its

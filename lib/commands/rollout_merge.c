@@ -246,17 +246,19 @@ void rollout_queue(const struct job *job, const struct effect_result *last, int6
 {
 	bool leaves = job->cancel && !jval_bool(job->data, "rollout.left", false);
 
-	if (!last && leaves) {
-		jval_set_bool(common_data(job, out, "rollout"), "left", true);
-		common_ask(out, EFFECT_DEQUEUE, NULL);
+	if (!last) {
+		jval_set_bool(common_data(job, out, "rollout"), "leaves", leaves);
+		common_ask(out, leaves ? EFFECT_DEQUEUE : EFFECT_QUEUE_LOOK, NULL);
 		return;
 	}
-	if (!last || !jval_at(last->data, "head_sha")) {
-		if (!last || !last->err.class) {
+	/* only an answer settles it: an order that had to wait is given again */
+	if (!jval_at(last->data, "head_sha") && jval_bool(job->data, "rollout.leaves", false))
+		jval_set_bool(common_data(job, out, "rollout"), "left", true);
+	if (!jval_at(last->data, "head_sha")) {
+		if (last->err.class)
+			wait_in_queue(job, now_ms, out); /* refused; perhaps it is merged */
+		else
 			common_ask(out, EFFECT_QUEUE_LOOK, NULL);
-			return;
-		}
-		wait_in_queue(job, now_ms, out); /* refused; perhaps it is merged */
 		return;
 	}
 	judge_queue(job, last->data, now_ms, out);
