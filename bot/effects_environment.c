@@ -4,7 +4,6 @@
  * between its commit and the step's result costs nothing. */
 #include "bot/effects_impl.h"
 #include "lib/base/clock.h"
-#include "lib/base/log.h"
 #include "lib/store/deployments.h"
 #include "lib/store/environments.h"
 #include "lib/store/queue.h"
@@ -13,21 +12,12 @@ struct record_op {
 	const struct effect_call *call;
 	int64_t now_ms, id;
 	json_t *found;
+	const json_t *facts;
 };
 
 static const char *environment_of(const struct effect_call *call)
 {
 	return jval_str(call->args, "environment", "");
-}
-
-/* Who changed what, where and from which commit: one line a change, for whoever looks back. */
-static void audit(const struct effect_call *call, const char *what, const char *before,
-		  const char *after)
-{
-	log_info("audit", LOG_S("what", what), LOG_I("job", call->job->id),
-		 LOG_S("repo", call->job->repo), LOG_I("pr", call->job->pr),
-		 LOG_S("actor", call->job->actor), LOG_I("actor_id", call->job->actor_id),
-		 LOG_S("sha", call->job->head_sha), LOG_S("before", before), LOG_S("after", after));
 }
 
 /* --- turns and locks --- */
@@ -68,7 +58,6 @@ enum err_class effect_holder_free(struct effect_call *call, struct err *err)
 
 	if (writer_call(call->hands->world->writer, run_free, &op, err))
 		return err->class;
-	audit(call, "holder.free", environment_of(call), "");
 	return ERR_OK;
 }
 
@@ -89,7 +78,6 @@ enum err_class effect_environment_lock(struct effect_call *call, struct err *err
 	if (writer_call(call->hands->world->writer, run_lock, &op, err))
 		return err->class;
 	jval_set_int(call->data, "until_ms", jval_int(call->args, "until_ms", 0));
-	audit(call, "lock", environment_of(call), jval_str(call->args, "reason", ""));
 	return ERR_OK;
 }
 
@@ -108,8 +96,6 @@ enum err_class effect_environment_unlock(struct effect_call *call, struct err *e
 
 	if (writer_call(call->hands->world->writer, run_unlock, &op, err))
 		return err->class;
-	audit(call, "unlock", jval_str(op.found, "person", jval_str(op.found, "keeper", "")),
-	      environment_of(call));
 	jval_set(call->data, "was", op.found);
 	return ERR_OK;
 }
@@ -120,7 +106,7 @@ static enum err_class run_begin(struct db *db, void *arg, struct err *err)
 {
 	struct record_op *op = arg;
 
-	return deployment_begin(db, op->call->job, op->call->args, op->now_ms, &op->id, err);
+	return deployment_begin(db, op->call->job, op->facts, op->now_ms, &op->id, err);
 }
 
 /* The model that serves while this begins: by our record of what is live, else by the object, as
@@ -146,12 +132,15 @@ enum err_class effect_deployment_begin(struct effect_call *call, struct err *err
 {
 	struct record_op op = {.call = call, .now_ms = clock_now_ms()};
 	AUTO_FREE char *before = NULL;
+	AUTO_JSON json_t *facts = json_deep_copy(call->args);
 
-	if (model_before(call, &before, err) ||
-	    writer_call(call->hands->world->writer, run_begin, &op, err))
+	if (model_before(call, &before, err))
+		return err->class;
+	jval_set_str(facts, "was", before);
+	op.facts = facts;
+	if (writer_call(call->hands->world->writer, run_begin, &op, err))
 		return err->class;
 	jval_set_int(call->data, "deployment", op.id);
-	audit(call, "deployment.begin", before, jval_str(call->args, "storage_uri", ""));
 	return ERR_OK;
 }
 
@@ -183,7 +172,8 @@ static enum err_class run_end(struct db *db, void *arg, struct err *err)
 	if (jval_bool(args, "sticks", false) &&
 	    environment_keep(db, op->call->job, environment_of(op->call), op->now_ms, err))
 		return err->class;
-	return deployment_end(db, owner_of(op->call), state_of(jval_str(args, "state", "")),
+	return deployment_end(db, op->call->job, owner_of(op->call),
+			      state_of(jval_str(args, "state", "")),
 			      jval_int(args, "returned_to", 0), op->now_ms, err);
 }
 
@@ -193,8 +183,6 @@ enum err_class effect_deployment_end(struct effect_call *call, struct err *err)
 
 	if (writer_call(call->hands->world->writer, run_end, &op, err))
 		return err->class;
-	audit(call, "deployment.end", jval_str(call->args, "was", ""),
-	      jval_str(call->args, "state", ""));
 	return ERR_OK;
 }
 

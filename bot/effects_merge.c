@@ -1,7 +1,7 @@
 /* effects_merge.c - effects on GitHub that belong to a deployment: its facts, its object, the
  * label, the merge, at once or through the queue, and the branch that is left. */
 #include "bot/effects_impl.h"
-#include "lib/base/log.h"
+#include "lib/services/github.h"
 #include "lib/services/github_queue.h"
 
 static struct github_merge_question question_of(const struct effect_call *call)
@@ -45,15 +45,6 @@ static enum err_class check_base(struct effect_call *call, const struct github_t
 			"its base branch is `%.100s` now, not `%.100s`", pull.base_ref, base);
 }
 
-/* Who had what merged, or into the queue or out of it. */
-static void audit(const struct effect_call *call, const char *what, const char *before,
-		  const char *after)
-{
-	log_info("audit", LOG_S("what", what), LOG_I("job", call->job->id),
-		 LOG_S("repo", call->job->repo), LOG_I("pr", call->job->pr),
-		 LOG_S("actor", call->job->actor), LOG_S("before", before), LOG_S("after", after));
-}
-
 enum err_class effect_merge(struct effect_call *call, struct err *err)
 {
 	struct github_merge_question question = question_of(call);
@@ -66,7 +57,6 @@ enum err_class effect_merge(struct effect_call *call, struct err *err)
 			 call->in_doubt, merged, err))
 		return err->class;
 	jval_set_str(call->data, "merged_sha", merged);
-	audit(call, "merge", question.sha, merged);
 	return ERR_OK;
 }
 
@@ -83,7 +73,6 @@ enum err_class effect_enqueue(struct effect_call *call, struct err *err)
 		return err->class;
 	json_object_update(call->data, state);
 	json_decref(state);
-	audit(call, "enqueue", "", question.sha);
 	return ERR_OK;
 }
 
@@ -94,7 +83,6 @@ enum err_class effect_dequeue(struct effect_call *call, struct err *err)
 	if (github_dequeue(call->hands->world->github, call->hands->github_http, &to, call->job->pr,
 			   err))
 		return err->class;
-	audit(call, "dequeue", call->job->head_sha, "");
 	return ERR_OK;
 }
 
@@ -126,8 +114,6 @@ enum err_class effect_branch_delete(struct effect_call *call, struct err *err)
 		return err->class;
 	if (*why)
 		jval_set_str(call->data, "why", why);
-	else
-		audit(call, "branch.delete", branch.name, branch.sha);
 	return ERR_OK;
 }
 

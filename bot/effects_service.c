@@ -206,13 +206,6 @@ enum err_class effect_service_send(struct effect_call *call, struct err *err)
 		jval_set_str(call->data, "name", jval_str(object, "metadata.name", ""));
 		jval_set_int(call->data, "generation", jval_int(object, "metadata.generation", 0));
 	}
-	if (!class)
-		log_info("audit", LOG_S("what", "kserve.send"), LOG_I("job", call->job->id),
-			 LOG_S("repo", call->job->repo), LOG_I("pr", call->job->pr),
-			 LOG_S("actor", call->job->actor), LOG_S("sha", call->job->head_sha),
-			 LOG_S("namespace", jval_str(call->args, "namespace", "")),
-			 LOG_S("service", jval_str(call->args, "name", "")),
-			 LOG_S("verb", jval_str(call->args, "verb", "")));
 	return class;
 }
 

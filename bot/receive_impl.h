@@ -42,6 +42,7 @@ struct intake {
 	struct comment_lines lines;
 	struct command_calls calls;
 	char *refusal;
+	char refusal_code[ERR_CODE_MAX];
 	struct queue_delivery delivery;
 	struct queue_intake wish;
 	enum queue_outcome outcome; /* after intake_run */

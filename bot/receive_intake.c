@@ -43,13 +43,15 @@ static bool is_own(const struct receive *receive, const struct event *event)
 	return (app_id && event->via_app_id == app_id) || (user_id && event->sender_id == user_id);
 }
 
-static char *refusal_text(const char *code, const char *sentence)
+/* All lines of the comment, or none: with the reason code that stands first in the answer. */
+static void refuse(struct intake *intake, const char *code, const char *sentence)
 {
-	return str_printf("`%s` — %s", code, sentence);
+	intake->refusal = str_printf("`%s` — %s", code, sentence);
+	str_copy(intake->refusal_code, sizeof intake->refusal_code, code);
 }
 
 /* One command that needs an open pull request refuses the comment: all lines run or none does. */
-static char *refusal_closed(const struct intake *intake)
+static void refuse_closed(struct intake *intake)
 {
 	for (size_t i = 0; i < intake->calls.count; i++) {
 		const struct command *command = intake->calls.items[i].command;
@@ -62,10 +64,10 @@ static char *refusal_closed(const struct intake *intake)
 				intake->event.merged ? "Open a new one" : "Reopen it",
 				command->name);
 
-			return refusal_text("pull.closed", sentence);
+			refuse(intake, "pull.closed", sentence);
+			return;
 		}
 	}
-	return NULL;
 }
 
 /* Finds the commands of a comment; false when there are none. */
@@ -85,9 +87,9 @@ static bool read_commands(struct intake *intake, const struct receive *receive)
 	if (class == ERR_NOT_FOUND)
 		return false;
 	if (class != ERR_OK)
-		intake->refusal = refusal_text(err.code, err.msg);
+		refuse(intake, err.code, err.msg);
 	else if (event->closed)
-		intake->refusal = refusal_closed(intake);
+		refuse_closed(intake);
 	return true;
 }
 
@@ -153,6 +155,7 @@ enum err_class intake_read(struct intake *intake, const struct receive *receive,
 		.delivery = &intake->delivery,
 		.calls = intake->calls.count && !intake->refusal ? &intake->calls : NULL,
 		.refusal = intake->refusal,
+		.refusal_code = intake->refusal_code,
 		.deadline_ms = receive->options.job_deadline_ms,
 		.refuse_late =
 			intake->event.kind == EVENT_COMMENT &&

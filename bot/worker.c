@@ -60,6 +60,8 @@ struct task {
 	bool was_in_doubt; /* the effect of the result was run in doubt */
 	bool over;	   /* nothing more to do under this lease */
 	bool leased;	   /* as far as the store knows */
+	char *authorized;  /* for the audit, with the next commit */
+	bool refused;
 	struct pipeline *pipeline;
 	bool pipeline_known;
 };
@@ -69,6 +71,7 @@ static void task_dispose(struct task *task)
 	job_dispose(&task->job);
 	json_decref(task->effect.args);
 	json_decref(task->result.data);
+	mem_free(task->authorized);
 	if (task->pipeline)
 		pipeline_free(task->pipeline);
 }
@@ -177,7 +180,11 @@ static bool was_told_before(const struct task *task, int64_t now_ms)
 static enum err_class commit(struct task *task, int64_t now_ms, bool *cancelled, struct err *err)
 {
 	struct wishes wishes;
-	struct queue_result op = {.job = &task->job, .now_ms = now_ms, .cancelled = cancelled};
+	struct queue_result op = {.job = &task->job,
+				  .now_ms = now_ms,
+				  .cancelled = cancelled,
+				  .authorized = task->authorized,
+				  .refused = task->refused};
 	struct wishes_view about = {
 		.world = task->hands->world, .pipeline = pipeline_of(task), .now_ms = now_ms};
 	enum err_class class;
@@ -198,6 +205,7 @@ static enum err_class commit(struct task *task, int64_t now_ms, bool *cancelled,
 		task->over = true;
 	} else {
 		task->leased = task->job.state == JOB_RUNNING;
+		mem_free(take(task->authorized));
 	}
 	return class;
 }
@@ -462,6 +470,9 @@ static void apply(struct task *task, struct update *update)
 	int64_t now_ms = clock_now_ms();
 
 	merge(&task->job, update);
+	mem_free(task->authorized);
+	task->authorized = take(update->authorized);
+	task->refused = update->refused;
 	switch (update->kind) {
 	case UPDATE_EFFECT:
 		start_effect(task, update);
@@ -503,6 +514,7 @@ static void ask_step(struct task *task)
 	if (task->has_result && task->result.err.class && !step->handles_errors) {
 		const struct err *err = &task->result.err;
 
+		task->refused = err->class == ERR_DENIED;
 		end_job(task, JOB_FAILED, err->code[0] ? err->code : err_class_name(err->class),
 			err->msg, now_ms);
 		return;

@@ -59,14 +59,14 @@ void common_wait(struct update *out, enum wait_kind kind, const char *ref, int64
 	out->due_at_ms = due_at_ms;
 }
 
-void common_end(struct update *out, enum job_state state, const char *code, const char *fmt, ...)
+static void end(struct update *out, enum job_state state, const char *code, const char *fmt,
+		va_list ap) __attribute__((format(printf, 4, 0)));
+static void end(struct update *out, enum job_state state, const char *code, const char *fmt,
+		va_list ap)
 {
 	char text[ERR_MSG_MAX];
-	va_list ap;
 
-	va_start(ap, fmt);
 	vsnprintf(text, sizeof text, fmt, ap);
-	va_end(ap);
 	text[str_utf8_cut(text, strlen(text))] = '\0';
 	out->kind = UPDATE_END;
 	out->state = state;
@@ -74,10 +74,30 @@ void common_end(struct update *out, enum job_state state, const char *code, cons
 	out->message = str_dup(text);
 }
 
+void common_end(struct update *out, enum job_state state, const char *code, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	end(out, state, code, fmt, ap);
+	va_end(ap);
+}
+
+void common_refuse(struct update *out, const char *code, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	end(out, JOB_FAILED, code, fmt, ap);
+	va_end(ap);
+	out->refused = true;
+}
+
 void common_fail(struct update *out, const struct err *err)
 {
 	common_end(out, JOB_FAILED, err->code[0] ? err->code : err_class_name(err->class), "%s",
 		   err->msg);
+	out->refused = err->class == ERR_DENIED;
 }
 
 json_t *common_data(const struct job *job, struct update *out, const char *name)
@@ -170,11 +190,13 @@ void common_authorize(const struct job *job, const struct effect_result *last, i
 	person = person_of(last->data);
 	question.environment = policy_environment_of(command, job->args);
 	policy_decide(&decision, policy, &ceilings, &question);
-	if (decision.verdict == POLICY_ALLOW)
+	if (decision.verdict == POLICY_ALLOW) {
+		out->authorized = str_dup(decision.rule);
 		common_next(job, out);
-	else
-		common_end(out, JOB_FAILED, decision.code, "%s `/%s` was not run.",
-			   decision.sentence, command->name);
+	} else {
+		common_refuse(out, decision.code, "%s `/%s` was not run.", decision.sentence,
+			      command->name);
+	}
 }
 
 /* The right may have gone while the job waited or compiled: asked again before anything changes. */
@@ -197,14 +219,13 @@ void common_pin(const struct job *job, const struct effect_result *last, int64_t
 		return;
 	}
 	if (!jval_bool(pull, "open", false)) {
-		common_end(out, JOB_FAILED, "pull.closed",
-			   "the pull request is %s; reopen it, then `%s`",
-			   jval_bool(pull, "merged", false) ? "merged" : "closed", job->line);
+		common_refuse(out, "pull.closed", "the pull request is %s; reopen it, then `%s`",
+			      jval_bool(pull, "merged", false) ? "merged" : "closed", job->line);
 		return;
 	}
 	if (jval_int(pull, "head_repo_id", 0) != jval_int(pull, "base_repo_id", -1)) {
-		common_end(
-			out, JOB_FAILED, "fork.refused",
+		common_refuse(
+			out, "fork.refused",
 			"this pull request comes from a fork, and its code is not run here. A "
 			"maintainer can push the branch to this repository and open a pull request "
 			"from there");

@@ -38,6 +38,10 @@ void common_wait(struct update *out, enum wait_kind kind, const char *ref, int64
 void common_end(struct update *out, enum job_state state, const char *code, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
 
+/* Ends FAILED because of what somebody may or may not do here, which the audit calls refused. */
+void common_refuse(struct update *out, const char *code, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
 /* Ends FAILED with the effect's error. */
 void common_fail(struct update *out, const struct err *err);
 

@@ -102,10 +102,11 @@ static void refuse_typed(const struct job *job, enum pin_typed_verdict verdict, 
 	AUTO_FREE char *line = line_with(job, head);
 
 	if (verdict == PIN_TYPED_AMBIGUOUS)
-		common_end(out, JOB_FAILED, "pin.ambiguous",
-			   "several commits of this pull request begin with `%s`: give more digits "
-			   "of the one that you mean. The head is `%s`",
-			   typed, head);
+		common_refuse(
+			out, "pin.ambiguous",
+			"several commits of this pull request begin with `%s`: give more digits "
+			"of the one that you mean. The head is `%s`",
+			typed, head);
 	else if (verdict == PIN_TYPED_TOO_SHORT)
 		common_end(
 			out, JOB_FAILED, "pin.too_short",

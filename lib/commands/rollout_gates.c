@@ -277,12 +277,12 @@ static void end_by_gate(const struct job *job, const struct gate_report *report,
 	bool leads_on = str_ends(first->sentence, ":"); /* to the line */
 
 	common_part(job, out, "gates", PART_FAILED, now_ms, gate_name(first->gate));
-	common_end(out, JOB_FAILED, first->code, "%s%s%s%s%s", first->sentence,
-		   leads_on || str_ends(first->sentence, ".") ? "" : ".",
-		   !*line     ? ""
-		   : leads_on ? " `"
-			      : " Next: `",
-		   line, *line ? "`" : "");
+	common_refuse(out, first->code, "%s%s%s%s%s", first->sentence,
+		      leads_on || str_ends(first->sentence, ".") ? "" : ".",
+		      !*line	 ? ""
+		      : leads_on ? " `"
+				 : " Next: `",
+		      line, *line ? "`" : "");
 }
 
 /* --- what GitHub alone knows --- */

@@ -72,6 +72,7 @@ void update_dispose(struct update *update)
 	mem_free(update->wait_ref);
 	mem_free(update->code);
 	mem_free(update->message);
+	mem_free(update->authorized);
 	json_decref(update->data);
 	*update = (struct update){0};
 }

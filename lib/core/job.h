@@ -118,6 +118,9 @@ struct update {
 	char *message;	   /* owned */
 	json_t *data;	   /* owned; members replace those of job->data; NULL: nothing */
 	char head_sha[65]; /* pins the job when not "" */
+	/* for the audit */
+	char *authorized; /* owned: the rule by which the job may go on; NULL: nothing was asked */
+	bool refused;	  /* UPDATE_END: because of what somebody may or may not do here */
 };
 
 void update_dispose(struct update *update);

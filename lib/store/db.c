@@ -25,6 +25,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/base/str.h"
+#include "lib/store/audit_impl.h"
 #include "lib/store/store_impl.h"
 #include "lib/store/vfs_fault.h"
 
@@ -287,6 +288,8 @@ void db_close(struct db *take_db)
 		must(sqlite3_close(take_db->sql) == SQLITE_OK);
 	if (take_db->lock_fd >= 0)
 		close(take_db->lock_fd);
+	store_audit_forget(take_db);
+	mem_free(take_db->told);
 	mem_free(take_db->path);
 	mem_free(take_db);
 }
@@ -327,6 +330,7 @@ enum err_class db_begin(struct db *db, struct err *err)
 		return refuse_broken(err);
 	class = store_plain(db, STMT_BEGIN, err);
 	db->in_batch = class == ERR_OK;
+	store_audit_forget(db);
 	return class;
 }
 
@@ -335,6 +339,7 @@ void db_rollback(struct db *db)
 	struct err err;
 
 	db->in_batch = false;
+	store_audit_forget(db);
 	if (!sqlite3_get_autocommit(db->sql) && store_plain(db, STMT_ROLLBACK, &err) != ERR_OK)
 		db->broken = ERR_CORRUPT;
 }
@@ -349,6 +354,7 @@ enum err_class db_commit(struct db *db, struct err *err)
 	}
 	if (sqlite3_get_autocommit(db->sql)) { /* SQLite has undone the batch by itself */
 		db->in_batch = false;
+		store_audit_forget(db);
 		return err_code(err, ERR_TRANSIENT, "store.undone",
 				"the database undid the batch; nothing of it is stored");
 	}
@@ -360,6 +366,7 @@ enum err_class db_commit(struct db *db, struct err *err)
 	db->in_batch = false;
 	db->wal_grown = true;
 	db->committed_mono_ms = clock_mono_ms();
+	store_audit_tell(db);
 	return ERR_OK;
 }
 
@@ -369,6 +376,7 @@ enum err_class db_savepoint(struct db *db, struct err *err)
 		return refuse_broken(err);
 	if (sqlite3_get_autocommit(db->sql))
 		return err_code(err, ERR_TRANSIENT, "store.undone", "the database undid the batch");
+	store_audit_mark(db);
 	return store_plain(db, STMT_SAVEPOINT, err);
 }
 
@@ -378,8 +386,10 @@ enum err_class db_release(struct db *db, bool keep, struct err *err)
 
 	if (sqlite3_get_autocommit(db->sql))
 		return err_code(err, ERR_TRANSIENT, "store.undone", "the database undid the batch");
-	if (!keep)
+	if (!keep) {
+		store_audit_back(db);
 		class = store_plain(db, STMT_ROLLBACK_TO, err);
+	}
 	return class == ERR_OK ? store_plain(db, STMT_RELEASE, err) : class;
 }
 

@@ -14,6 +14,8 @@
 #include "lib/base/log.h"
 #include "lib/base/metrics.h"
 #include "lib/base/str.h"
+#include "lib/store/audit_impl.h"
+#include "lib/store/queue.h"
 #include "lib/store/queue_wake.h"
 #include "lib/store/store_impl.h"
 #include "store_migrations.inc"
@@ -103,6 +105,22 @@ enum err_class store_migrate(struct db *db, const struct migration *list, size_t
 	return ERR_OK;
 }
 
+static enum err_class audit_burial(struct db *db, int64_t job_id, int64_t now_ms, struct err *err)
+{
+	struct job job;
+	enum err_class class = queue_load(db, job_id, &job, err);
+
+	if (class == ERR_OK) {
+		struct audit_row row = store_audit_of(&job, now_ms);
+
+		row.decision = job_state_name(job.state);
+		row.code = job.code;
+		class = store_audit(db, &row, err);
+		job_dispose(&job);
+	}
+	return class;
+}
+
 /* The last resort for a job that kills the process even while it is being ended: its people get
  * plain words from here, because the worker that would write better ones does not survive it. */
 static enum err_class bury(struct db *db, sqlite3_stmt *row, int64_t now_ms, const char *message,
@@ -126,6 +144,8 @@ static enum err_class bury(struct db *db, sqlite3_stmt *row, int64_t now_ms, con
 
 	log_error("store.job_buried", LOG_I("job", home.job_id), LOG_S("repo", home.repo),
 		  LOG_I("pr", home.pr));
+	if ((class = audit_burial(db, home.job_id, now_ms, err)) != ERR_OK)
+		return class;
 	jval_set_str(want, "body", body);
 	jval_set_str(want, "marker", marker);
 	wish.want = text = jval_dump(want);

@@ -3,9 +3,11 @@
 #include "lib/store/deployments.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "lib/base/jval.h"
 #include "lib/base/str.h"
+#include "lib/store/audit_impl.h"
 #include "lib/store/store_impl.h"
 
 enum { LIST_MAX = 100 };
@@ -44,6 +46,32 @@ static char *dump(const json_t *value)
 	return value ? jval_dump(value) : str_dup("{}");
 }
 
+static enum err_class audit_begin(struct db *db, const struct job *job, const json_t *facts,
+				  int64_t now_ms, struct err *err)
+{
+	char after[AUDIT_TEXT_MAX + 1];
+
+	snprintf(after, sizeof after, "environment=%s run_id=%s storage_uri=%s",
+		 jval_str(facts, "environment", ""), jval_str(facts, "run_id", ""),
+		 jval_str(facts, "storage_uri", ""));
+	return store_audit_change(db, job, "store.deployment", jval_str(facts, "was", ""), after,
+				  now_ms, err);
+}
+
+static enum err_class audit_end(struct db *db, const struct job *by, enum deployment_state was,
+				enum deployment_state state, int64_t returned_to, int64_t now_ms,
+				struct err *err)
+{
+	char after[96];
+
+	snprintf(after, sizeof after, "state=%s", deployment_state_name(state));
+	if (returned_to)
+		snprintf(after, sizeof after, "state=%s returned_to=%" PRId64,
+			 deployment_state_name(state), returned_to);
+	return store_audit_change(db, by, "store.deployed", deployment_state_name(was), after,
+				  now_ms, err);
+}
+
 enum err_class deployment_begin(struct db *db, const struct job *job, const json_t *facts,
 				int64_t now_ms, int64_t *out_id, struct err *err)
 {
@@ -60,6 +88,8 @@ enum err_class deployment_begin(struct db *db, const struct job *job, const json
 		B_TEXT(jval_str(facts, "model_digest", "")), B_TEXT(text), B_TEXT(before_text),
 		B_INT(now_ms), B_TEXT(job->uid), B_TEXT(plan));
 
+	if (class == ERR_OK && store_changes(db))
+		class = audit_begin(db, job, facts, now_ms, err);
 	return class == ERR_OK ? id_of(db, job->id, out_id, err) : class;
 }
 
@@ -76,14 +106,23 @@ enum err_class deployment_note(struct db *db, int64_t job_id, const json_t *fact
 			  B_TEXT_OR_NULL(before_text));
 }
 
-enum err_class deployment_end(struct db *db, int64_t job_id, enum deployment_state state,
-			      int64_t returned_to, int64_t now_ms, struct err *err)
+enum err_class deployment_end(struct db *db, const struct job *by, int64_t job_id,
+			      enum deployment_state state, int64_t returned_to, int64_t now_ms,
+			      struct err *err)
 {
-	enum err_class class = store_exec(db, STMT_DEPLOYMENT_END, err, B_INT(job_id), B_INT(state),
-					  B_INT(now_ms));
+	int64_t was;
+	enum err_class class =
+		store_number(db, &was, 0, STMT_DEPLOYMENT_STATE, STORE_BINDS(B_INT(job_id)), err);
+
+	if (class == ERR_OK)
+		class = store_exec(db, STMT_DEPLOYMENT_END, err, B_INT(job_id), B_INT(state),
+				   B_INT(now_ms));
 
 	if (class != ERR_OK || !store_changes(db))
 		return class; /* it had ended so before */
+	class = audit_end(db, by, (enum deployment_state)was, state, returned_to, now_ms, err);
+	if (class != ERR_OK)
+		return class;
 	if (state == DEPLOYMENT_LIVE)
 		return store_exec(db, STMT_DEPLOYMENT_PUSH_OUT, err, B_INT(job_id));
 	if (state != DEPLOYMENT_ROLLED_BACK)

@@ -26,7 +26,8 @@ enum deployment_state {
 const char *deployment_state_name(enum deployment_state state);
 
 /* Begins one for a job, or finds the one that it has begun. `facts`: {"environment","run_id",
- * "namespace","service","storage_uri","model_digest","fence","template","before","plan"}. */
+ * "namespace","service","storage_uri","model_digest","fence","template","before","plan",
+ * "was": address of the model that serves so far, for the audit}. */
 enum err_class deployment_begin(struct db *db, const struct job *job, const json_t *facts,
 				int64_t now_ms, int64_t *out_id, struct err *err) MUST_CHECK;
 
@@ -34,13 +35,14 @@ enum err_class deployment_begin(struct db *db, const struct job *job, const json
 enum err_class deployment_note(struct db *db, int64_t job_id, const json_t *facts,
 			       struct err *err) MUST_CHECK;
 
-/* Ends the job's deployment, or leaves it OPEN. LIVE makes the one that was live REPLACED,
- * and one that is still open, though its canary has gone, ROLLED_BACK.
- * ROLLED_BACK goes back to `returned_to` (a deployment's id; 0: to nothing of ours): that one is
- * live again, what came after it is rolled back, and what it is newer than is replaced. Repeating
- * it changes nothing. */
-enum err_class deployment_end(struct db *db, int64_t job_id, enum deployment_state state,
-			      int64_t returned_to, int64_t now_ms, struct err *err) MUST_CHECK;
+/* Ends the deployment of the job of this id, by the word of job `by`, or leaves it OPEN. LIVE makes
+ * the one that was live REPLACED, and one that is still open, though its canary has gone,
+ * ROLLED_BACK. ROLLED_BACK goes back to `returned_to` (a deployment's id; 0: to
+ * nothing of ours): that one is live again, what came after it is rolled back, and what it is newer
+ * than is replaced. Repeating it changes nothing. */
+enum err_class deployment_end(struct db *db, const struct job *by, int64_t job_id,
+			      enum deployment_state state, int64_t returned_to, int64_t now_ms,
+			      struct err *err) MUST_CHECK;
 
 /* {"id","environment","state","job","uid","pr","sha","run_id","actor","fence","namespace","service",
  * "storage_uri","model_digest","percent","template","before","plan","revision","remote_id",

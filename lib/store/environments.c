@@ -9,8 +9,10 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "lib/base/clock.h"
 #include "lib/base/jval.h"
 #include "lib/base/str.h"
+#include "lib/store/audit_impl.h"
 #include "lib/store/store_impl.h"
 
 enum { LINE_MAX = 200, LIST_MAX = 100 };
@@ -144,6 +146,7 @@ enum err_class environment_take(struct db *db, const struct job *job, const char
 				int64_t now_ms, json_t **out, struct err *err)
 {
 	struct turn turn AUTO_TURN = {0};
+	char after[128];
 	int64_t ahead = 0;
 	enum err_class class = look(db, job->repo_id, environment, now_ms, &turn, err);
 
@@ -158,9 +161,27 @@ enum err_class environment_take(struct db *db, const struct job *job, const char
 			return class;
 		turn.job_id = job->id;
 		turn.fence++;
+		snprintf(after, sizeof after, "environment=%s fence=%" PRId64, environment,
+			 turn.fence);
+		class = store_audit_change(db, job, "store.turn", "", after, now_ms, err);
+		if (class != ERR_OK)
+			return class;
 	}
 	*out = answer(&turn, job, ahead);
 	return ERR_OK;
+}
+
+/* A person's lock, in the words of the audit. */
+static void describe_lock(char out[AUDIT_TEXT_MAX + 1], const char *environment, const char *person,
+			  const char *reason, int64_t until_ms)
+{
+	char until[21] = "";
+
+	if (until_ms)
+		clock_rfc3339(until, until_ms);
+	snprintf(out, AUDIT_TEXT_MAX + 1, "environment=%s person=%s%s%s%s%s", environment, person,
+		 *until ? " until=" : "", until,
+		 str_is_empty(reason) ? "" : " reason=", reason ? reason : "");
 }
 
 static enum err_class wake_line(struct db *db, int64_t repo_id, const char *environment,
@@ -177,6 +198,7 @@ enum err_class environment_lock(struct db *db, const struct job *job, const char
 				struct err *err)
 {
 	struct turn turn AUTO_TURN = {0};
+	char before[AUDIT_TEXT_MAX + 1] = "", after[AUDIT_TEXT_MAX + 1];
 	enum err_class class = look(db, job->repo_id, environment, now_ms, &turn, err);
 
 	if (class != ERR_OK)
@@ -186,17 +208,44 @@ enum err_class environment_lock(struct db *db, const struct job *job, const char
 				"%s is locked by @%s on pull request %" PRId64 "%s%s", environment,
 				turn.person, turn.person_pr, turn.reason ? ": " : "",
 				turn.reason ? turn.reason : "");
+	if (turn.person_id)
+		describe_lock(before, environment, turn.person, turn.reason, turn.until_ms);
+	describe_lock(after, environment, job->actor, reason, until_ms);
 	class = store_exec(db, STMT_ENVIRONMENT_LOCK, err, B_INT(job->repo_id), B_TEXT(environment),
 			   B_INT(job->actor_id), B_TEXT(job->actor), B_INT(job->pr), B_TEXT(reason),
 			   B_INT(now_ms), B_INT_OR_NULL(until_ms));
+	if (class == ERR_OK)
+		class = store_audit_change(db, job, "store.lock", before, after, now_ms, err);
 	return class == ERR_OK ? wake_line(db, job->repo_id, environment, now_ms, err) : class;
 }
 
 enum err_class environment_keep(struct db *db, const struct job *job, const char *environment,
 				int64_t now_ms, struct err *err)
 {
-	return store_exec(db, STMT_ENVIRONMENT_KEEP, err, B_INT(job->repo_id), B_TEXT(environment),
-			  B_INT(job->pr), B_INT(job->actor_id), B_TEXT(job->actor), B_INT(now_ms));
+	char after[AUDIT_TEXT_MAX + 1];
+	enum err_class class =
+		store_exec(db, STMT_ENVIRONMENT_KEEP, err, B_INT(job->repo_id), B_TEXT(environment),
+			   B_INT(job->pr), B_INT(job->actor_id), B_TEXT(job->actor), B_INT(now_ms));
+
+	snprintf(after, sizeof after, "environment=%s kept_for=%" PRId64, environment, job->pr);
+	return class == ERR_OK ? store_audit_change(db, job, "store.keep", "", after, now_ms, err)
+			       : class;
+}
+
+/* Nobody asked for it: the pull request was closed. */
+static enum err_class audit_free(struct db *db, int64_t repo_id, int64_t pr,
+				 const char *environment, int64_t now_ms, struct err *err)
+{
+	char before[AUDIT_TEXT_MAX + 1];
+	struct audit_row row = {.at_ms = now_ms,
+				.decision = AUDIT_DONE,
+				.effect = "store.holder_free",
+				.repo_id = repo_id,
+				.pr = pr,
+				.before = before};
+
+	snprintf(before, sizeof before, "environment=%s kept_for=%" PRId64, environment, pr);
+	return store_audit(db, &row, err);
 }
 
 enum err_class environment_free(struct db *db, int64_t repo_id, int64_t pr, int64_t at_ms,
@@ -220,8 +269,13 @@ enum err_class environment_free(struct db *db, int64_t repo_id, int64_t pr, int6
 	if (class != ERR_NOT_FOUND)
 		return class;
 	class = ERR_OK;
-	json_array_foreach(names, i, name) if (class == ERR_OK) class =
-		wake_line(db, repo_id, json_string_value(name), now_ms, err);
+	json_array_foreach(names, i, name)
+	{
+		if (class == ERR_OK)
+			class = audit_free(db, repo_id, pr, json_string_value(name), now_ms, err);
+		if (class == ERR_OK)
+			class = wake_line(db, repo_id, json_string_value(name), now_ms, err);
+	}
 	return class;
 }
 
@@ -245,6 +299,7 @@ enum err_class environment_unlock(struct db *db, const struct job *job, const ch
 				  bool any, int64_t now_ms, json_t **out, struct err *err)
 {
 	struct turn turn AUTO_TURN = {0};
+	char before[AUDIT_TEXT_MAX + 1];
 	json_t *was AUTO_JSON = json_object();
 	enum err_class class = look(db, job->repo_id, environment, now_ms, &turn, err);
 	bool person, kept;
@@ -255,6 +310,11 @@ enum err_class environment_unlock(struct db *db, const struct job *job, const ch
 	kept = turn.kept_pr && (any || turn.keeper_id == job->actor_id);
 	if (!person && !kept)
 		return refuse_unlock(&turn, environment, err);
+	if (person)
+		describe_lock(before, environment, turn.person, turn.reason, turn.until_ms);
+	else
+		snprintf(before, sizeof before, "environment=%s kept_for=%" PRId64, environment,
+			 turn.kept_pr);
 	turn.job_id = 0; /* a job at work goes on, and is not what is told of */
 	tell(&turn, person, was);
 	if (kept)
@@ -265,6 +325,8 @@ enum err_class environment_unlock(struct db *db, const struct job *job, const ch
 	if (class == ERR_OK && kept)
 		class = store_exec(db, STMT_ENVIRONMENT_LET_GO, err, B_INT(job->repo_id),
 				   B_TEXT(environment));
+	if (class == ERR_OK)
+		class = store_audit_change(db, job, "store.unlock", before, "", now_ms, err);
 	if (class == ERR_OK)
 		class = wake_line(db, job->repo_id, environment, now_ms, err);
 	if (class == ERR_OK)

@@ -31,6 +31,7 @@ struct queue_intake {
 	const struct queue_delivery *delivery;
 	const struct command_calls *calls; /* NULL: none */
 	const char *refusal; /* Markdown answer for a comment that did not parse; NULL: none */
+	const char *refusal_code;
 	int64_t deadline_ms; /* from now, of the new jobs */
 	bool refuse_late;    /* comment older than the limit: jobs end EXPIRED with a comment */
 };
@@ -91,6 +92,10 @@ struct queue_result {
 	size_t wish_count;
 	int64_t now_ms;
 	bool *cancelled; /* set when a cancel came that `job` does not know of; NULL */
+	/* for the audit, in which the result of an effect outside and the end of the job are
+	 * written, too */
+	const char *authorized; /* the rule by which the job may go on; NULL: nothing was asked */
+	bool refused;		/* it ends because of what somebody may or may not do here */
 };
 enum err_class queue_step_result(struct db *db, const struct queue_result *result,
 				 struct err *err) MUST_CHECK;

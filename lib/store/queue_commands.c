@@ -10,6 +10,7 @@
 
 #include "lib/base/jval.h"
 #include "lib/base/str.h"
+#include "lib/store/audit_impl.h"
 #include "lib/store/queue.h"
 #include "lib/store/store_impl.h"
 
@@ -99,18 +100,52 @@ static enum err_class find_all(struct db *db, int64_t repo_id, int64_t pr, int64
 	return class == ERR_NOT_FOUND ? ERR_OK : class;
 }
 
+/* By whom: the job that asks, if there is one. */
+static enum err_class audit_cancels(struct db *db, const struct audit_row *asked,
+				    const json_t *said, struct err *err)
+{
+	enum err_class class = ERR_OK;
+	const json_t *each;
+	size_t i;
+
+	json_array_foreach(said, i, each)
+	{
+		struct audit_row row = *asked;
+		char before[96], after[48];
+
+		snprintf(before, sizeof before, "command=%s state=%s",
+			 jval_str(each, "command", ""), jval_str(each, "was", ""));
+		snprintf(after, sizeof after, "state=%s", jval_str(each, "now", ""));
+		row.decision = AUDIT_DONE;
+		row.effect = effect_name(EFFECT_JOB_CANCEL);
+		row.job_id = jval_int(each, "id", 0);
+		row.before = before;
+		row.after = after;
+		if (class == ERR_OK)
+			class = store_audit(db, &row, err);
+	}
+	return class;
+}
+
 enum err_class queue_cancel(struct db *db, int64_t repo_id, int64_t pr, int64_t job_id,
 			    int64_t not_job_id, const char *by, int64_t now_ms, json_t **out,
 			    struct err *err)
 {
 	struct target *jobs AUTO_FREE = mem_new(job_id ? 1 : CANCEL_MAX, sizeof *jobs);
 	json_t *said AUTO_JSON = json_array();
+	struct audit_row asked = {.actor = by, .repo_id = repo_id, .pr = pr, .at_ms = now_ms};
+	struct job asking = {0};
 	size_t count = 1;
 	enum err_class class = job_id ? find_one(db, repo_id, pr, job_id, &jobs[0], err)
 				      : find_all(db, repo_id, pr, not_job_id, jobs, &count, err);
 
 	for (size_t i = 0; class == ERR_OK && i < count; i++)
 		class = cancel_one(db, &jobs[i], by, now_ms, said, err);
+	if (class == ERR_OK && not_job_id && queue_load(db, not_job_id, &asking, err) == ERR_OK)
+		asked = store_audit_of(&asking, now_ms);
+	if (class == ERR_OK)
+		class = audit_cancels(db, &asked, said, err);
+	job_dispose(&asking);
 	if (class == ERR_OK)
 		class = store_arrange(db, repo_id, pr, now_ms, err);
 	if (class == ERR_OK)
@@ -203,6 +238,7 @@ enum err_class queue_retry(struct db *db, int64_t job_id, const struct job *as, 
 				      .actor_id = as->actor_id,
 				      .actor = as->actor,
 				      .comment_at_ms = as->comment_at_ms};
+	char before[40], after[40];
 	struct job origin;
 	int64_t id;
 	enum err_class class = store_number(
@@ -219,6 +255,12 @@ enum err_class queue_retry(struct db *db, int64_t job_id, const struct job *as, 
 	repeat.deadline_at_ms = now_ms + (origin.deadline_at_ms - origin.created_at_ms);
 	if ((class = may_repeat(&origin, err)) == ERR_OK)
 		class = store_repeat(db, &repeat, now_ms, &id, err);
+	if (class == ERR_OK) {
+		snprintf(before, sizeof before, "job=%" PRId64, origin.id);
+		snprintf(after, sizeof after, "job=%" PRId64, id);
+		class = store_audit_change(db, as, effect_name(EFFECT_JOB_RETRY), before, after,
+					   now_ms, err);
+	}
 	job_dispose(&origin);
 	return class == ERR_OK ? describe(db, id, out, err) : class;
 }

@@ -12,6 +12,7 @@
 #include "lib/base/jval.h"
 #include "lib/base/sign.h"
 #include "lib/base/str.h"
+#include "lib/store/audit_impl.h"
 #include "lib/store/environments.h"
 #include "lib/store/queue.h"
 #include "lib/store/store_impl.h"
@@ -264,6 +265,24 @@ static enum err_class receive_calls(struct db *db, const struct queue_intake *in
 	return class;
 }
 
+static enum err_class audit_refusal(struct db *db, const struct queue_intake *intake,
+				    struct err *err)
+{
+	const struct event *event = intake->delivery->event;
+	struct audit_row row = {
+		.at_ms = intake->delivery->received_at_ms,
+		.actor_id = event->sender_id,
+		.actor = event->sender,
+		.decision = AUDIT_REFUSED,
+		.code = intake->refusal_code,
+		.repo_id = event->repo_id,
+		.repo = event->repo,
+		.pr = event->pr,
+	};
+
+	return store_audit(db, &row, err);
+}
+
 static enum err_class receive_refusal(struct db *db, const struct queue_intake *intake,
 				      enum queue_outcome *out, struct err *err)
 {
@@ -284,6 +303,8 @@ static enum err_class receive_refusal(struct db *db, const struct queue_intake *
 	class = store_number(db, &known, 0, STMT_OUTBOX_SLOT, STORE_BINDS(B_TEXT(slot)), err);
 	*out = known ? QUEUE_DUPLICATE : QUEUE_STORED;
 	if (class != ERR_OK || known)
+		return class;
+	if ((class = audit_refusal(db, intake, err)) != ERR_OK)
 		return class;
 	snprintf(marker, sizeof marker, "<!-- kf:v1 refusal=%" PRId64 " -->", event->comment_id);
 	buf_printf(&body, "%s\n%s", marker, intake->refusal);

@@ -9,6 +9,7 @@
 
 #include "lib/base/jval.h"
 #include "lib/base/str.h"
+#include "lib/store/audit_impl.h"
 #include "lib/store/queue.h"
 #include "lib/store/store_impl.h"
 
@@ -61,6 +62,50 @@ static enum err_class lost_lease(const struct db *db, const struct job *job, str
 			db->incarnation);
 }
 
+/* The intent to run an effect outside, or with a result what came of it. */
+static enum err_class audit_effect(struct db *db, const struct queue_result *about, struct err *err)
+{
+	const struct effect_result *got = about->result;
+	struct audit_row row = store_audit_of(about->job, about->now_ms);
+	char before[AUDIT_TEXT_MAX + 1], after[AUDIT_TEXT_MAX + 1];
+
+	audit_describe(before, after, about->job, about->effect, got ? got->data : NULL);
+	row.effect = effect_name(about->effect->kind);
+	row.before = before;
+	row.after = after;
+	row.decision = AUDIT_INTENT;
+	if (got && got->err.class == ERR_OK)
+		row.decision = AUDIT_DONE;
+	else if (got) {
+		row.decision = got->err.in_doubt ? AUDIT_UNCLEAR : AUDIT_FAILED;
+		row.code = *got->err.code ? got->err.code : err_class_name(got->err.class);
+		row.after = "";
+	}
+	return store_audit(db, &row, err);
+}
+
+/* What a result decides: an effect outside, a right, the end of the job. */
+static enum err_class audit_result(struct db *db, const struct queue_result *result,
+				   struct err *err)
+{
+	const struct job *job = result->job;
+	struct audit_row row = store_audit_of(job, result->now_ms);
+	enum err_class class = ERR_OK;
+
+	if (result->effect && result->result && audit_covers(result->effect->kind))
+		class = audit_effect(db, result, err);
+	if (class == ERR_OK && result->authorized) {
+		row.decision = AUDIT_AUTHORIZED;
+		row.code = result->authorized;
+		class = store_audit(db, &row, err);
+	}
+	if (class != ERR_OK || !job_state_is_final(job->state))
+		return class;
+	row.decision = result->refused ? AUDIT_REFUSED : job_state_name(job->state);
+	row.code = job->code;
+	return store_audit(db, &row, err);
+}
+
 enum err_class queue_step_intent(struct db *db, const struct job *job, const struct effect *effect,
 				 int64_t now_ms, struct err *err)
 {
@@ -74,8 +119,12 @@ enum err_class queue_step_intent(struct db *db, const struct job *job, const str
 		return class;
 	if (!leased)
 		return lost_lease(db, job, err);
-	return store_exec(db, STMT_STEP_INTENT, err, B_INT(job->id), B_TEXT(job->step),
-			  B_TEXT(effect_name(effect->kind)), B_INT(now_ms), B_TEXT(args));
+	class = store_exec(db, STMT_STEP_INTENT, err, B_INT(job->id), B_TEXT(job->step),
+			   B_TEXT(effect_name(effect->kind)), B_INT(now_ms), B_TEXT(args));
+	if (class != ERR_OK || !audit_covers(effect->kind))
+		return class;
+	return audit_effect(
+		db, &(struct queue_result){.job = job, .effect = effect, .now_ms = now_ms}, err);
 }
 
 enum err_class queue_step_open(struct db *db, const struct job *job, struct effect *out,
@@ -238,7 +287,8 @@ enum err_class queue_step_result(struct db *db, const struct queue_result *resul
 	if (result->effect && result->effect->kind != EFFECT_NONE &&
 	    (class = store_result(db, result, err)) != ERR_OK)
 		return class;
-	if ((class = update_job(db, result, &now, err)) != ERR_OK)
+	if ((class = update_job(db, result, &now, err)) != ERR_OK ||
+	    (class = audit_result(db, result, err)) != ERR_OK)
 		return class;
 	for (size_t i = 0; i < result->wish_count; i++) {
 		class = outbox_put(db, job->id, job->installation_id, job->repo_id, job->pr,

@@ -13,6 +13,7 @@
 
 #include "lib/base/buf.h"
 #include "lib/base/err.h"
+#include "lib/core/audit.h"
 #include "lib/core/job.h"
 #include "lib/store/db.h"
 #include "lib/store/outbox.h"
@@ -33,6 +34,11 @@
 	"id, environment, state, job_id, uid, pr, head_sha, run_id, actor_id, actor, fence, "      \
 	"namespace, service, storage_uri, model_digest, percent, template, before, plan, "         \
 	"revision, remote_id, started_at, ended_at"
+
+/* In the order in which audit.c takes them. */
+#define AUDIT_COLUMNS                                                                              \
+	"no, at, actor_id, actor, command, decision, code, sha, repo_id, repo, pr, job_id, "       \
+	"effect, before, after, previous, digest"
 
 enum stmt {
 #define STMT(symbol, text) STMT_##symbol,
@@ -64,6 +70,8 @@ struct db {
 	int64_t committed_mono_ms;
 	int64_t outbox_turn[3];	      /* installation served last, by urgency */
 	unsigned char prune_guid[16]; /* where walking the deliveries stopped */
+	struct audit_row *told;	      /* rows of the open transaction, to be logged after it */
+	size_t told_count, told_cap, told_mark;
 	sqlite3_stmt *stmts[STMT_COUNT];
 };
 

@@ -10,7 +10,7 @@ import re
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CODE = re.compile(r'"([a-z]+\.[a-z_]+)"')
 # calls -> the argument that is a code
-CALLS = {"err_code": 2, "common_end": 2, "end_job": 2, "refuse": 1, "refuse_word": 1, "refusal_text": 0, "add_fault": 1,
+CALLS = {"err_code": 2, "common_end": 2, "common_refuse": 1, "end_job": 2, "refuse": 1, "refuse_word": 1, "refusal_text": 0, "add_fault": 1,
          "fail": 1, "verdict": 2, "plan_fail": 1, "fail_with_cause": 1, "rollout_fail": 3, "say": 1, "end_not_back": 1, "end_unmerged": 1}
 CALL = re.compile(r"\b(" + "|".join(CALLS) + r")\(")
 # elsewhere: rows of tables of answers, what is assigned to something called a code, and functions that give one

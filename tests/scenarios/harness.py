@@ -27,6 +27,8 @@ import urllib.request
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+import audit_chain
+
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "standins" / "common"))
@@ -684,7 +686,7 @@ class Scene:
             self.wait_until(lambda: self.may_leave_unsaid or not self.bot.unsaid(), "everything to be said", 10)
         ran = self.bot.process is not None
         code = self.bot.stop()
-        faults = self.leaks()
+        faults = self.leaks() + audit_chain.faults(self.bot.state_dir / "kfops.db")
         faults += [] if code == 0 or not ran else [f"kfopsd ended with exit code {code}"]
         for name, standin in (("GitHub", self.github), ("Kubeflow", self.kubeflow), ("the cluster", self.cluster)):
             faults += [f"never met at {name}: {fault}" for fault in (standin.unmet_faults() if standin else [])]

@@ -58,6 +58,40 @@ static void step_one(struct kit *kit)
 	job_dispose(&job);
 }
 
+/* Claims and ends: the audit has one row of it. */
+static void end_one(struct kit *kit)
+{
+	struct queue_result result = {.now_ms = T0};
+	struct job job;
+	int64_t due;
+
+	assert_ok(kit, queue_claim(kit->db, T0, &job, &due, &kit->err));
+	job.state = JOB_DONE;
+	result.job = &job;
+	assert_ok(kit, queue_step_result(kit->db, &result, &kit->err));
+	job_dispose(&job);
+}
+
+/* Claims, is about to change something outside, and has: two rows. */
+static void change_one(struct kit *kit)
+{
+	struct effect effect = {.kind = EFFECT_LABEL_MOVE};
+	struct effect_result got = {.took_ms = 5};
+	struct queue_result result = {.effect = &effect, .result = &got, .now_ms = T0};
+	static int at;
+	struct job job;
+	int64_t due;
+
+	assert_ok(kit, queue_claim(kit->db, T0, &job, &due, &kit->err));
+	assert_ok(kit, queue_step_intent(kit->db, &job, &effect, T0, &kit->err));
+	snprintf(job.step, sizeof job.step, "c%d", ++at);
+	job.state = JOB_READY;
+	job.due_at_ms = T0 + 60000;
+	result.job = &job;
+	assert_ok(kit, queue_step_result(kit->db, &result, &kit->err));
+	job_dispose(&job);
+}
+
 static void repeat(struct kit *kit, void (*one)(struct kit *kit), int count, int a_commit)
 {
 	for (int done = 0; done < count; done += a_commit) {
@@ -80,6 +114,8 @@ static void test_budgets(void **state)
 		{"a command, sixteen a commit", receive_one, 16, 2.6, 390},
 		{"a step, alone in its commit", step_one, 1, 6.4, 600},
 		{"a step, sixteen a commit", step_one, 16, 0.7, 600},
+		{"an end, sixteen a commit", end_one, 16, 1.5, 1100},
+		{"a change outside, sixteen a commit", change_one, 16, 1.05, 910},
 	};
 
 	(void)state;

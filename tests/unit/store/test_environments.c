@@ -449,10 +449,14 @@ static void deploy(struct kit *kit, int64_t id, const char *environment)
 
 static void finish(struct kit *kit, int64_t id, enum deployment_state state, int64_t returned_to)
 {
+	struct job job;
+
+	assert_ok(kit, queue_load(kit->db, id, &job, &kit->err));
 	KIT_BEGIN(kit);
-	assert_ok(kit, deployment_end(kit->db, id, state, returned_to, T0, &kit->err));
-	assert_ok(kit, deployment_end(kit->db, id, state, returned_to, T0, &kit->err));
+	assert_ok(kit, deployment_end(kit->db, &job, id, state, returned_to, T0, &kit->err));
+	assert_ok(kit, deployment_end(kit->db, &job, id, state, returned_to, T0, &kit->err));
 	KIT_COMMIT(kit);
+	job_dispose(&job);
 }
 
 static int64_t live_job(struct kit *kit, const char *environment)
