@@ -34,6 +34,7 @@
 #include "lib/commands/commands.h"
 #include "lib/core/markdown.h"
 #include "lib/services/sandbox.h"
+#include "lib/store/audit.h"
 #include "lib/store/queue.h"
 
 enum {
@@ -212,6 +213,17 @@ static enum err_class open_repos(struct world *world, const char *state_dir, str
 	return repo_store_open(&world->repos, dir, &limits, err);
 }
 
+/* The end of the audit's chain, for whoever keeps the log elsewhere. */
+static enum err_class tell_audit(struct daemon *daemon, struct err *err)
+{
+	struct audit_mark head = {0};
+	enum err_class class = audit_head(daemon->db, &head, err);
+
+	if (class == ERR_OK)
+		log_info("audit_head", LOG_I("no", head.no), LOG_S("digest", head.digest));
+	return class;
+}
+
 static enum err_class open_world(struct daemon *daemon, struct err *err)
 {
 	struct world *world = &daemon->world;
@@ -230,7 +242,7 @@ static enum err_class open_world(struct daemon *daemon, struct err *err)
 	read_options(world);
 	limit_memory(daemon);
 	if (make_dir(state_dir, err) || db_open(&daemon->db, world->db_path, clock_now_ms(), err) ||
-	    db_watch_crashes(daemon->db, err))
+	    db_watch_crashes(daemon->db, err) || tell_audit(daemon, err))
 		return err->class;
 	if (open_repos(world, state_dir, err) || open_github(world, err) ||
 	    open_clusters(world, err))
@@ -463,8 +475,13 @@ static void close_all(struct daemon *daemon)
 	stop_threads(daemon);
 	if (world->writer)
 		writer_stop(world->writer);
-	if (daemon->db)
+	if (daemon->db) {
+		struct err err;
+
+		if (tell_audit(daemon, &err))
+			log_warn("audit_unread", LOG_S("message", err.msg));
 		db_close(daemon->db);
+	}
 	for (size_t i = 0; i < world->cluster_count; i++)
 		if (world->clusters[i])
 			kfp_free(world->clusters[i]);
@@ -486,7 +503,7 @@ static void close_all(struct daemon *daemon)
 	sign_secret_free(daemon->secrets[1]);
 }
 
-static int exit_code_of(const struct err *err)
+int daemon_exit_code(const struct err *err)
 {
 	if (str_eq(err->code, "store.locked"))
 		return EXIT_CODE_LOCKED;
@@ -558,7 +575,7 @@ int daemon_run(const struct config *config)
 	if (open_all(&daemon, &err)) {
 		log_error("start_failed", LOG_S("message", err.msg));
 		close_all(&daemon);
-		return exit_code_of(&err);
+		return daemon_exit_code(&err);
 	}
 	daemon.greeting = pthread_create(&daemon.greeter, NULL, greet, &daemon) == 0;
 	wait_for_signal();
@@ -595,7 +612,7 @@ int daemon_print_jobs(const struct config *config)
 		fprintf(stderr, "kfopsd: %s\n", err.msg);
 		if (db)
 			db_close(db);
-		return exit_code_of(&err);
+		return daemon_exit_code(&err);
 	}
 	json_array_foreach(rows, i, row) print_job(row);
 	db_close(db);

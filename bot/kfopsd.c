@@ -20,6 +20,7 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "bot/ceilings.h"
 #include "bot/daemon.h"
@@ -42,13 +43,19 @@ static void print_help(void)
 	       "      --print-config   show the effective values and where each came from\n"
 	       "      --print-options  show every option as Markdown tables\n"
 	       "      --jobs           list unfinished and recent jobs\n"
+	       "      --audit          print who was allowed or refused what, and every change; "
+	       "with\n"
+	       "                       --repo REPO, --job NUMBER, --since TIME, --json; or with\n"
+	       "                       --verify, verify its chain of digests, and with --kept "
+	       "NUMBER:DIGEST\n"
+	       "                       that it still holds this row\n"
 	       "  -h, --help           show this\n"
 	       "  -V, --version        show the version\n"
 	       "\n"
-	       "Exit codes: 0 ended as asked; 64 wrong usage; 65 damaged database; 71 no thread or "
-	       "socket;\n"
-	       "73 another kfopsd holds the database; 75 I/O error, start again; 78 wrong "
-	       "configuration.\n",
+	       "Exit codes: 0 ended as asked; 64 wrong usage; 65 damaged database, or an audit "
+	       "whose\n"
+	       "chain is broken; 71 no thread or socket; 73 another kfopsd holds the database;\n"
+	       "75 I/O error, start again; 78 wrong configuration.\n",
 	       default_path);
 }
 
@@ -58,12 +65,67 @@ enum mode {
 	MODE_PRINT,
 	MODE_OPTIONS,
 	MODE_JOBS,
+	MODE_AUDIT,
 	MODE_HELP,
 	MODE_VERSION,
 	MODE_BAD
 };
 
-static enum mode parse(int argc, char **argv, const char **path)
+/* What the command line says beside the mode. */
+struct line {
+	const char *path;
+	struct audit_request audit;
+	bool about_audit; /* something that only --audit takes */
+};
+
+/* Options of --audit, which have no letters. */
+enum { OPTION_REPO = 256, OPTION_JOB, OPTION_SINCE, OPTION_JSON, OPTION_VERIFY, OPTION_KEPT };
+
+static bool take_audit_option(struct audit_request *out, int c)
+{
+	switch (c) {
+	case OPTION_REPO:
+		out->repo = optarg;
+		return true;
+	case OPTION_JOB:
+		out->job = optarg;
+		return true;
+	case OPTION_SINCE:
+		out->since = optarg;
+		return true;
+	case OPTION_KEPT:
+		out->kept = optarg;
+		return true;
+	case OPTION_JSON:
+		return out->json = true;
+	case OPTION_VERIFY:
+		return out->verify = true;
+	default:
+		return false;
+	}
+}
+
+static bool is_sound(enum mode mode, const struct line *line)
+{
+	const struct audit_request *audit = &line->audit;
+
+	if (line->about_audit && mode != MODE_AUDIT) {
+		fprintf(stderr, "kfopsd: --repo, --job, --since, --json, --verify and --kept go "
+				"with --audit\n");
+		return false;
+	}
+	if (audit->kept && !audit->verify) {
+		fprintf(stderr, "kfopsd: --kept goes with --verify\n");
+		return false;
+	}
+	if (audit->verify && (audit->repo || audit->job || audit->since || audit->json)) {
+		fprintf(stderr, "kfopsd: --verify always goes through the whole chain\n");
+		return false;
+	}
+	return true;
+}
+
+static enum mode parse(int argc, char **argv, struct line *line)
 {
 	static const struct option options[] = {
 		{"config", required_argument, NULL, 'c'},
@@ -71,6 +133,13 @@ static enum mode parse(int argc, char **argv, const char **path)
 		{"print-config", no_argument, NULL, MODE_PRINT},
 		{"print-options", no_argument, NULL, MODE_OPTIONS},
 		{"jobs", no_argument, NULL, MODE_JOBS},
+		{"audit", no_argument, NULL, MODE_AUDIT},
+		{"repo", required_argument, NULL, OPTION_REPO},
+		{"job", required_argument, NULL, OPTION_JOB},
+		{"since", required_argument, NULL, OPTION_SINCE},
+		{"json", no_argument, NULL, OPTION_JSON},
+		{"verify", no_argument, NULL, OPTION_VERIFY},
+		{"kept", required_argument, NULL, OPTION_KEPT},
 		{"help", no_argument, NULL, 'h'},
 		{"version", no_argument, NULL, 'V'},
 		{NULL, 0, NULL, 0},
@@ -80,13 +149,15 @@ static enum mode parse(int argc, char **argv, const char **path)
 
 	while ((c = getopt_long(argc, argv, "c:hV", options, NULL)) != -1) {
 		if (c == 'c')
-			*path = optarg;
+			line->path = optarg;
 		else if (c == 'h')
 			return MODE_HELP;
 		else if (c == 'V')
 			return MODE_VERSION;
 		else if (c == '?')
 			return MODE_BAD;
+		else if (take_audit_option(&line->audit, c))
+			line->about_audit = true;
 		else
 			mode = (enum mode)c;
 	}
@@ -94,6 +165,8 @@ static enum mode parse(int argc, char **argv, const char **path)
 		fprintf(stderr, "kfopsd: unexpected argument '%s'\n", argv[optind]);
 		return MODE_BAD;
 	}
+	if (!is_sound(mode, line))
+		return MODE_BAD;
 	return mode;
 }
 
@@ -113,14 +186,14 @@ static void write_options(const struct config *config, struct buf *out)
 	config_document(out);
 }
 
-static int with_config(enum mode mode, const char *path)
+static int with_config(enum mode mode, const struct line *line)
 {
 	AUTO_BUF struct buf report = buf_make(64 << 10);
 	struct config *config = NULL;
 	struct err err = {0};
 	int code;
 
-	if (config_load(&config, path, &report, &err)) {
+	if (config_load(&config, line->path, &report, &err)) {
 		fputs(buf_text(&report), stderr);
 		fprintf(stderr, "kfopsd: %s\n", err.msg);
 		return EXIT_CODE_CONFIG;
@@ -137,6 +210,8 @@ static int with_config(enum mode mode, const char *path)
 		code = print(config_print, config);
 	else if (mode == MODE_JOBS)
 		code = daemon_print_jobs(config);
+	else if (mode == MODE_AUDIT)
+		code = daemon_audit(config, &line->audit);
 	else
 		code = daemon_run(config);
 	config_free(config);
@@ -145,8 +220,8 @@ static int with_config(enum mode mode, const char *path)
 
 int main(int argc, char **argv)
 {
-	const char *path = default_path;
-	enum mode mode = parse(argc, argv, &path);
+	struct line line = {.path = default_path};
+	enum mode mode = parse(argc, argv, &line);
 
 	switch (mode) {
 	case MODE_HELP:
@@ -161,6 +236,6 @@ int main(int argc, char **argv)
 		fprintf(stderr, "Try 'kfopsd --help'.\n");
 		return EXIT_CODE_USAGE;
 	default:
-		return with_config(mode, path);
+		return with_config(mode, &line);
 	}
 }

@@ -108,14 +108,14 @@ static void refuse_typed(const struct job *job, enum pin_typed_verdict verdict, 
 			"of the one that you mean. The head is `%s`",
 			typed, head);
 	else if (verdict == PIN_TYPED_TOO_SHORT)
-		common_end(
-			out, JOB_FAILED, "pin.too_short",
+		common_refuse(
+			out, "pin.too_short",
 			"this pull request has more commits than GitHub lists, so `%s` may be "
 			"the beginning of several: give all digits. To go on with the head: `%s`",
 			typed, line);
 	else
-		common_end(
-			out, JOB_FAILED, "pin.not_this_pull",
+		common_refuse(
+			out, "pin.not_this_pull",
 			"`%s` is not a commit of this pull request, whose head is `%.12s`. To go "
 			"on with the head: `%s`",
 			typed, head, line);
