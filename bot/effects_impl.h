@@ -26,7 +26,8 @@ effect_fn effect_deployment_begin, effect_deployment_end, effect_run_find;
 effect_fn effect_deployments_find;
 effect_fn effect_merge_facts, effect_deployment_create, effect_deployment_status;
 effect_fn effect_label_move, effect_merge, effect_enqueue, effect_dequeue, effect_queue_look;
-effect_fn effect_branch_delete, effect_holder_look, effect_holder_free;
+effect_fn effect_branch_delete, effect_holder_look, effect_holder_free, effect_approvals,
+	effect_approve;
 effect_fn effect_model, effect_model_look, effect_service_make, effect_service_look,
 	effect_service_before;
 effect_fn effect_service_try, effect_service_send, effect_service_causes, effect_sample;

@@ -24,6 +24,8 @@ enum err_class effect_merge_facts(struct effect_call *call, struct err *err)
 		return err->class;
 	json_object_update(call->data, facts);
 	json_decref(facts);
+	jval_set_int(call->data, "approvals_needed",
+		     config_approvals_of_repo(call->hands->world->config, call->job->repo));
 	return ERR_OK;
 }
 

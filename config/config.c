@@ -282,6 +282,11 @@ int config_cluster_of_repo(const struct config *config, const char *repo)
 	return entry ? cluster_of_entry(config, entry) : -1;
 }
 
+int64_t config_approvals_of_repo(const struct config *config, const char *repo)
+{
+	return jval_int(entry_of_repo(config, repo), "approvals", 0);
+}
+
 /* --- namespaces --- */
 
 enum config_namespace config_namespace_of_repo(const struct config *config, const char *repo,

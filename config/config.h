@@ -50,6 +50,8 @@ enum config_namespace {
 };
 enum config_namespace config_namespace_of_repo(const struct config *config, const char *repo,
 					       const char *name);
+/* How many approvals the operator asks for at least, before a commit goes to production. */
+int64_t config_approvals_of_repo(const struct config *config, const char *repo);
 /* Appends the list of the repository's entry for people: "`a`, `b`", at most 8 of them; nothing
  * when it is empty. */
 void config_namespaces_tell(const struct config *config, const char *repo, struct buf *out);

@@ -16,6 +16,9 @@
  *   service  {"wanted","before","served":{"sha","pr","id","job","remote_id"},"samples","schema",
  *             "link"}
  *   sample   {"status","took_ms","body","verdict"}
+ *   approvals {"need","have","enough","changes_requested","changes_by","unknown","moved_to",
+ *            "closed","voices": [{"id","login","counts","why"}]}; a boolean that is absent is not
+ *            known
  *   gates    [{"gate","result","code","sentence","line"}]
  *   failed   {"state","code","message"}: why a rollout is being taken back
  * Steps before `begin` change nothing outside. From `stage` on, whatever goes wrong leads to
@@ -24,6 +27,7 @@
 #ifndef KF_COMMANDS_ROLLOUT_H
 #define KF_COMMANDS_ROLLOUT_H
 
+#include "lib/base/buf.h"
 #include "lib/commands/common.h"
 #include "lib/core/gates.h"
 #include "lib/core/isvc.h"
@@ -45,6 +49,13 @@ void rollout_facts(const struct job *job, const struct update *out, struct gate_
 /* Stores the verdicts for people. */
 void rollout_keep_verdicts(const struct job *job, struct update *out,
 			   const struct gate_report *report);
+/* Asks for approvals, judges them into the topic, tells them: "1 of 2; does not count: ...". */
+bool rollout_needs_approvals(const struct job *job, struct update *out);
+void rollout_ask_approvals(struct update *out);
+void rollout_judge_approvals(json_t *topic, const json_t *data);
+void rollout_keep_approvals(const struct job *job, const struct effect_result *last,
+			    struct update *out);
+void rollout_tell_approvals(const json_t *topic, struct buf *out);
 /* Notes for people that something which only decorates was refused; the job goes on. */
 void rollout_note(const struct job *job, const char *what, const struct effect_result *last,
 		  struct update *out);
@@ -85,7 +96,9 @@ STEP_DECIDE(rollout_settings);
 STEP_DECIDE(rollout_find_run);
 STEP_DECIDE(rollout_model);
 STEP_DECIDE(rollout_service);
+STEP_DECIDE(rollout_approvals);
 STEP_DECIDE(rollout_gates);
+STEP_DECIDE(rollout_wait_approvals);
 STEP_DECIDE(rollout_turn);
 STEP_DECIDE(rollout_again);
 STEP_DECIDE(rollout_begin);
@@ -139,11 +152,13 @@ STEP_DECIDE(rollout_tell_failure);
 		ROLLOUT_STEP("find_run", "looking for the run", rollout_find_run),                 \
 		ROLLOUT_STEP("model", "looking for the model", rollout_model),                     \
 		ROLLOUT_STEP("service", "making the InferenceService", rollout_service),           \
+		ROLLOUT_STEP("approvals", "asking who approved it", rollout_approvals),            \
 		ROLLOUT_STEP("gates", "checking the gates", rollout_gates)
 
 /* The rollout itself, and after its end the steps that lead back. */
 #define ROLLOUT_GO                                                                                 \
-	ROLLOUT_STEP("turn", "waiting for the environment", rollout_turn), STEP_CONFIRM,           \
+	ROLLOUT_STEP("wait_approvals", "waiting for approvals", rollout_wait_approvals),           \
+		ROLLOUT_STEP("turn", "waiting for the environment", rollout_turn), STEP_CONFIRM,   \
 		ROLLOUT_STEP("again", "checking the gates once more", rollout_again),              \
 		ROLLOUT_STEP("begin", "writing down what serves now", rollout_begin),              \
 		ROLLOUT_ACT("announce", "telling GitHub", rollout_announce), ROLLOUT_LOAD,         \

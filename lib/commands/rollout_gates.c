@@ -86,7 +86,6 @@ static void model_facts(const json_t *model, struct gate_facts *facts)
 static void merge_facts(const json_t *seen, struct gate_facts *facts)
 {
 	const json_t *behind = jval_at(seen, "behind_by");
-	const json_t *changes = jval_at(seen, "changes_requested");
 
 	facts->checks_complete = fact_of(seen, "checks.complete");
 	facts->checks_passed = fact_of(seen, "checks.passed");
@@ -103,8 +102,21 @@ static void merge_facts(const json_t *seen, struct gate_facts *facts)
 	facts->in_queue_already = fact_of(seen, "queue.in");
 	facts->workflows_touched = fact_of(seen, "touches_workflows");
 	facts->workflows_allowed = fact_of(seen, "may_workflows");
-	facts->approvals = FACT_UNUSED;
-	facts->changes_requested = changes ? fact_of(seen, "changes_requested") : FACT_UNKNOWN;
+}
+
+static void approval_facts(const json_t *approvals, const struct job *job, struct gate_facts *facts)
+{
+	const char *unknown = jval_str(approvals, "unknown", "");
+
+	facts->approvals_need = (int)jval_int(approvals, "need", 0);
+	facts->approvals_have = (int)jval_int(approvals, "have", 0);
+	facts->approvals =
+		approvals && !facts->approvals_need ? FACT_UNUSED : fact_of(approvals, "enough");
+	facts->approvals_unknown = *unknown ? unknown : NULL;
+	facts->approvals_wait = true;
+	facts->approvals_job = str_eq(job->command, "plan") ? 0 : job->id;
+	facts->changes_requested = fact_of(approvals, "changes_requested");
+	facts->changes_by = jval_str(approvals, "changes_by", NULL);
 }
 
 /* GitHub's word on the whole: "clean", "unstable" and "has_hooks" mean that no rule is in the way.
@@ -240,6 +252,7 @@ void rollout_facts(const struct job *job, const struct update *out, struct gate_
 	model_facts(topic(job, out, "model"), facts);
 	merge_facts(seen, facts);
 	rule_facts(seen, rollout, facts);
+	approval_facts(topic(job, out, "approvals"), job, facts);
 	lock_facts(rollout, facts);
 	if (jval_int(rollout, "of", 0)) /* the commit is given by what is open */
 		facts->sha_is_head = facts->sha_provable = FACT_YES;
@@ -365,7 +378,8 @@ static bool waits_for_github(const struct job *job, const struct gate_report *re
 	json_t *rollout = common_data(job, out, "rollout");
 	int64_t tries = jval_int(rollout, "tries", 0);
 
-	if (first->result != GATE_WAITS || first->gate == GATE_LOCK || tries >= ASK_MAX)
+	if (first->result != GATE_WAITS || first->gate == GATE_LOCK ||
+	    first->gate == GATE_APPROVALS || tries >= ASK_MAX)
 		return false;
 	jval_set_int(rollout, "tries", tries + 1);
 	common_part(job, out, "gates", PART_RUNNING, now_ms, first->sentence);
@@ -377,6 +391,18 @@ static bool waits_for_github(const struct job *job, const struct gate_report *re
 static bool is_worked_out(const char *code)
 {
 	return str_eq(code, "deploy.mergeable_unknown") || str_eq(code, "deploy.blocked");
+}
+
+/* Approvals are waited for last: whoever is asked for one looks at something that may go. */
+static void put_approvals_off(struct gate_report *report)
+{
+	if (report->first != GATE_APPROVALS || report->items[GATE_APPROVALS].result != GATE_WAITS)
+		return;
+	for (int i = GATE_APPROVALS + 1; i <= GATE_COUNT; i++) {
+		report->first = (enum gate)i;
+		if (i == GATE_COUNT || report->items[i].result >= GATE_WAITS)
+			return;
+	}
 }
 
 static void judge(const struct job *job, int64_t now_ms, struct update *out)
@@ -395,8 +421,12 @@ static void judge(const struct job *job, int64_t now_ms, struct update *out)
 		common_next(job, out);
 		return;
 	}
+	put_approvals_off(&report);
 	if (report.first == GATE_COUNT || report.first == GATE_LOCK) {
-		common_part(job, out, "gates", PART_DONE, now_ms, "all passed");
+		common_part(job, out, "gates", PART_DONE, now_ms,
+			    report.items[GATE_APPROVALS].result == GATE_WAITS
+				    ? "all passed but the approvals"
+				    : "all passed");
 		common_next(job, out);
 	} else if (!waits_for_github(job, &report, now_ms, out)) {
 		end_by_gate(job, &report, now_ms, out);
@@ -436,8 +466,17 @@ void rollout_again(const struct job *job, const struct effect_result *last, int6
 		common_fail(out, &last->err);
 		return;
 	}
-	keep_facts(job, last, out);
+	if (jval_at(last->data, "need")) {
+		rollout_keep_approvals(job, last, out);
+	} else {
+		keep_facts(job, last, out);
+		if (rollout_needs_approvals(job, out)) {
+			rollout_ask_approvals(out);
+			return;
+		}
+	}
 	rollout_facts(job, out, &facts);
+	facts.approvals_wait = false;	/* the environment is not kept from others for that */
 	facts.allowed_again = FACT_YES; /* confirm has passed */
 	facts.sha_is_head_again = facts.sha_is_head;
 	gates_ask(&report, &facts);

@@ -279,17 +279,24 @@ static void ask_approvals(struct gate_verdict *out, const struct gate_facts *fac
 	if (facts->approvals == FACT_UNUSED)
 		skip(out, "No approvals are asked for.");
 	else if (facts->changes_requested == FACT_YES)
-		fail(out, "deploy.changes_requested",
-		     "A reviewer asked for changes. Settle that first.");
+		verdict(out, GATE_FAILED, "deploy.changes_requested",
+			"%.60s asked for changes. Settle that first.",
+			or_(facts->changes_by, "A reviewer"));
 	else if (facts->approvals == FACT_NO)
-		verdict(out, GATE_FAILED, "deploy.approvals",
+		verdict(out, facts->approvals_wait ? GATE_WAITS : GATE_FAILED, "deploy.approvals",
 			"Commit %s has %d of %d approvals that count: of this very commit, and not "
 			"from its author.",
 			brief(sha, facts->sha), facts->approvals_have, facts->approvals_need);
 	else if (facts->approvals == FACT_YES && facts->changes_requested == FACT_NO)
 		pass(out, "Enough people approved this commit.");
+	else if (!str_is_empty(facts->approvals_unknown))
+		verdict(out, GATE_FAILED, "deploy.approvals_unknown",
+			"Nobody can tell %.160s, so no approval of it counts.",
+			facts->approvals_unknown);
 	else
 		unverified(out, "the approvals of this commit");
+	if (out->result == GATE_WAITS && facts->approvals_job > 0)
+		paste(out, "/approve %lld", (long long)facts->approvals_job);
 }
 
 static void ask_reviews(struct gate_verdict *out, const struct gate_facts *facts)

@@ -68,7 +68,11 @@ struct gate_facts {
 
 	enum fact approvals;
 	int approvals_have, approvals_need;
-	enum fact changes_requested; /* NO passes; asked only when approvals is used */
+	const char *approvals_unknown; /* what is not known; NULL */
+	const char *changes_by;	       /* login */
+	bool approvals_wait;	       /* the job can wait for those that are missing */
+	int64_t approvals_job;	       /* for /approve; 0: none */
+	enum fact changes_requested;   /* NO passes; asked only when approvals is used */
 
 	enum fact reviews;    /* that rules of the base branch require; UNUSED: none */
 	bool reviews_refused; /* NO because a reviewer asked for changes */

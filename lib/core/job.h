@@ -29,7 +29,13 @@ enum job_state {
 
 enum { JOB_STEP_MAX = 32 };
 
-enum wait_kind { WAIT_NONE = 0, WAIT_RUN = 1, WAIT_TURN = 2, WAIT_PULL = 3 };
+enum wait_kind {
+	WAIT_NONE = 0,
+	WAIT_RUN = 1,
+	WAIT_TURN = 2,
+	WAIT_PULL = 3,
+	WAIT_APPROVAL = 4,
+};
 
 enum effect_kind {
 	EFFECT_NONE,

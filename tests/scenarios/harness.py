@@ -488,6 +488,14 @@ class Person:
         self.scene.github.post("time", advance=1)
         return made["head_sha"]
 
+    def reviews(self, state: str = "APPROVED", sha: str | None = None) -> int:
+        """Of the head, unless a commit is named; the review's number."""
+        more = {"commit_id": sha} if sha else {}
+        return self.scene.github.post(f"{self.scene.pull.path}/reviews", user=self.login, state=state, **more)["id"]
+
+    def dismisses(self, review: int) -> None:
+        self.scene.github.post(f"{self.scene.pull.path}/reviews/{review}/dismiss", user=self.login)
+
     def closes(self, pull=None) -> None:
         self.scene.github.post(f"{(pull or self.scene.pull).path}/close", user=self.login)
 

@@ -42,7 +42,7 @@ static int passes;
 	"true,\"pending\":false,\"names\":\"\"},\"method_allowed\":true,\"methods\":\"merge, "     \
 	"squash\",\"merge_queue\":false,\"queue\":{\"in\":false},\"touches_workflows\":false,"     \
 	"\"review\":\"none\",\"threads_open\":0,\"deployed\":[],\"is_fork\":false,\"head_ref\":"   \
-	"\"five\",\"repository_id\":\"R_1\"" changed "}"
+	"\"five\",\"repository_id\":\"R_1\",\"approvals_needed\":0" changed "}"
 #define MERGE_FACTS(changed)                                                                       \
 	{                                                                                          \
 		.effect = "github.merge_facts", .data = FACTS_BUT(changed)                         \
@@ -138,6 +138,27 @@ static int passes;
 	MAINTAINER, PINNED, QUEUE_FACTS, SETTLED, RUN_FOUND(""), MODEL_FOUND,                      \
 		FROM_SIM("repo.service"), HELD, MAINTAINER, QUEUE_FACTS, STARTED, SAMPLE_GOOD,     \
 		SERVES
+/* What people said, of which two are needed; bob (3) opened it and wrote the commit. */
+#define SAID_BUT(acts, changed)                                                                    \
+	{                                                                                          \
+		.effect = "github.approvals",                                                      \
+		.data = "{\"need\":2,\"reviews\":true,\"sha\":\"" SHA_TEXT                         \
+			"\",\"environment\":\"production\",\"requester_id\":7,"                    \
+			"\"pull_author_id\":3,\"open\":true,\"head_sha\":\"" SHA_TEXT              \
+			"\",\"authors\":[{\"id\":3,\"name\":\"bob\",\"role\":\"author\"}],"        \
+			"\"authors_known\":true,\"complete\":true,\"acts\":[" acts "]" changed "}" \
+	}
+#define SAID(acts) SAID_BUT(acts, "")
+#define ACT(id, login, state, commit)                                                              \
+	"{\"id\":" id ",\"login\":\"" login "\",\"state\":\"" state "\",\"sha\":\"" commit         \
+	"\",\"may\":true}"
+#define KIM	   ACT("11", "kim", "APPROVED", SHA_TEXT)
+#define LEE	   ACT("12", "lee", "APPROVED", SHA_TEXT)
+#define LEE_BEFORE ACT("12", "lee", "APPROVED", "1111111a1b2c3d4e5f60718293a4b5c6d7e8f901")
+#define TWO_NEEDED MERGE_FACTS(",\"approvals_needed\":2")
+#define TO_APPROVALS                                                                               \
+	MAINTAINER, PINNED, TWO_NEEDED, SETTLED, RUN_FOUND(""), MODEL_FOUND,                       \
+		FROM_SIM("repo.service")
 #define SETTLED	    CHECKED_OUT, DEPLOYMENT_SETTINGS("")
 #define TO_SETTINGS MAINTAINER, PINNED, GOOD_FACTS, SETTLED
 #define TO_MODEL    TO_SETTINGS, RUN_FOUND(""), MODEL_FOUND
@@ -296,6 +317,69 @@ static const struct trace_case cases[] = {
 		      .class = ERR_USER,
 		      .code = "deploy.template",
 		      .message = "serve.yaml: it must not set a namespace"}}},
+
+	/* --- approvals --- */
+	{.name = "two approvals are waited for",
+	 .command = "deploy",
+	 .args = "{}",
+	 .start = OLD_SERVES,
+	 .answers = {TO_APPROVALS, SAID(""), SAID(LEE_BEFORE "," KIM), SAID(KIM "," LEE), HELD,
+		     MAINTAINER, TWO_NEEDED, SAID(KIM "," LEE), STARTED, SAMPLE_GOOD, SERVES,
+		     DONE("github.merge")}},
+	{.name = "approved already",
+	 .command = "deploy",
+	 .args = "{\"no-merge\":true}",
+	 .start = OLD_SERVES,
+	 .answers = {TO_APPROVALS, SAID(KIM "," LEE), HELD, MAINTAINER, TWO_NEEDED,
+		     SAID(KIM "," LEE), STARTED, SAMPLE_GOOD, SERVES}},
+	{.name = "changes are requested while it waits for approvals",
+	 .command = "deploy",
+	 .args = "{}",
+	 .answers = {TO_APPROVALS, SAID(KIM),
+		     SAID(KIM "," ACT("12", "lee", "CHANGES_REQUESTED", SHA_TEXT))}},
+	{.name = "a push while it waits for approvals",
+	 .command = "deploy",
+	 .args = "{}",
+	 .answers = {TO_APPROVALS, SAID(KIM),
+		     SAID_BUT(KIM "," LEE,
+			      ",\"head_sha\":\"1111111a1b2c3d4e5f60718293a4b5c6d7e8f901\"")}},
+	{.name = "closed while it waits for approvals",
+	 .command = "deploy",
+	 .args = "{}",
+	 .answers = {TO_APPROVALS, SAID(KIM), SAID_BUT(KIM, ",\"open\":false")}},
+	{.name = "an approval is taken back in line",
+	 .command = "deploy",
+	 .args = "{}",
+	 .start = OLD_SERVES,
+	 .answers = {TO_APPROVALS, SAID(KIM "," LEE), IN_LINE, HELD, MAINTAINER, TWO_NEEDED,
+		     SAID(KIM "," ACT("12", "lee", "DISMISSED", SHA_TEXT))}},
+	{.name = "approvals that do not come",
+	 .command = "deploy",
+	 .args = "{}",
+	 .deadline_ms = 3600000,
+	 .answers = {TO_APPROVALS,
+		     SAID(KIM),
+		     {.effect = "github.approvals",
+		      .advance_ms = 3600000,
+		      .data = "{\"need\":2,\"reviews\":true,\"sha\":\"" SHA_TEXT
+			      "\",\"complete\":true,\"authors_known\":true,\"acts\":[]}"}}},
+	{.name = "a check that failed is told before approvals are waited for",
+	 .command = "deploy",
+	 .args = "{}",
+	 .answers = {MAINTAINER, PINNED,
+		     MERGE_FACTS(",\"approvals_needed\":2,\"checks\":{\"complete\":true,"
+				 "\"passed\":false,\"pending\":false,\"names\":\"lint\"}"),
+		     SETTLED, RUN_FOUND(""), MODEL_FOUND, FROM_SIM("repo.service"), SAID("")}},
+	{.name = "an author whom GitHub does not know",
+	 .command = "deploy",
+	 .args = "{}",
+	 .answers = {TO_APPROVALS, SAID_BUT(KIM "," LEE, ",\"authors\":[{\"id\":0,\"name\":\"Bob "
+							 "<bob@laptop>\",\"role\":\"author\"}]")}},
+	{.name = "staging asks for no approvals",
+	 .command = "staging_deploy",
+	 .args = "{}",
+	 .start = OLD_SERVES,
+	 .answers = {TO_APPROVALS, HELD, MAINTAINER, TWO_NEEDED, STARTED, SAMPLE_GOOD, SERVES}},
 
 	/* --- standing in line --- */
 	{.name = "in line behind a job, then behind a person's lock",

@@ -57,6 +57,20 @@
 	"create_run asks kfp.create_run\nfollow asks kfp.run\nrun part done: 2 of 2 tasks\n"       \
 	"keep_model asks model.find\nend done: the run succeeded\n"
 
+#define WRITTEN_DOWN                                                                               \
+	{                                                                                          \
+		.effect = "store.approve", .data = "{\"job\":12}"                                  \
+	}
+#define COUNTED(by, opened_by)                                                                     \
+	{                                                                                          \
+		.effect = "github.approvals",                                                      \
+		.data = "{\"need\":1,\"sha\":\"9f8e7d6\",\"environment\":\"production\","          \
+			"\"pull_author_id\":" opened_by                                            \
+			",\"authors_known\":true,\"complete\":true,\"acts\":[{\"id\":" by          \
+			",\"login\":\"ann\",\"command\":true,\"state\":\"APPROVED\",\"sha\":"      \
+			"\"9f8e7d6\",\"may\":true}]}"                                              \
+	}
+
 static const struct trace_case cases[] = {
 	{.name = "build_run from comment to success",
 	 .command = "build_run",
@@ -456,6 +470,22 @@ static const struct trace_case cases[] = {
 		      .message = "not here"}},
 	 .after = "{}",
 	 .want = KEPT_MODEL},
+	{.name = "an approval that counts",
+	 .command = "approve",
+	 .args = "{\"arg\":12}",
+	 .answers = {ALLOWED, WRITTEN_DOWN, COUNTED("7", "5")},
+	 .want = "authorize asks github.permission\n"
+		 "approve asks store.approve\n"
+		 "count asks github.approvals\n"
+		 "end done: approved\n"},
+	{.name = "an approval by who opened the pull request",
+	 .command = "approve",
+	 .args = "{\"arg\":12}",
+	 .answers = {ALLOWED, WRITTEN_DOWN, COUNTED("7", "7")},
+	 .want = "authorize asks github.permission\n"
+		 "approve asks store.approve\n"
+		 "count asks github.approvals\n"
+		 "end failed approve.not_counted\n"},
 	{.name = "help asks nobody",
 	 .command = "help",
 	 .args = "{}",

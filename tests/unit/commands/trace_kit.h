@@ -100,14 +100,15 @@ static inline void last_part(const json_t *data, const char *name, char *out, si
 static inline bool is_told(const char *row)
 {
 	return !str_starts(row, "running") || strstr(row, "tasks") || strstr(row, "in line") ||
-	       strstr(row, " %");
+	       strstr(row, " %") || strstr(row, "/approve");
 }
 
 /* Says which rows changed, as people would see them. */
 static inline void tell_parts(struct player *player, const json_t *before)
 {
-	static const char *const names[] = {"compile", "upload", "version", "run",     "gates",
-					    "turn",    "model",	 "sample",  "traffic", "merge"};
+	static const char *const names[] = {"compile", "upload", "version",  "run",
+					    "gates",   "turn",	 "model",    "sample",
+					    "traffic", "merge",	 "approvals"};
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		char was[600], is[600];

@@ -95,6 +95,12 @@ static struct gate_facts good(void)
 	CASE(metrics, f->metrics = FACT_NO, METRICS, FAILED, "deploy.metrics", "")                 \
 	CASE(no_metrics, f->metrics = FACT_UNUSED, METRICS, SKIPPED, "", "")                       \
 	CASE(approvals, f->approvals = FACT_NO, APPROVALS, FAILED, "deploy.approvals", "")         \
+	CASE(approvals_unknown,                                                                    \
+	     (f->approvals = FACT_UNKNOWN, f->approvals_unknown = "who wrote the commit"),         \
+	     APPROVALS, FAILED, "deploy.approvals_unknown", "")                                    \
+	CASE(approvals_to_come,                                                                    \
+	     (f->approvals = FACT_NO, f->approvals_wait = true, f->approvals_job = 42), APPROVALS, \
+	     WAITS, "deploy.approvals", "/approve 42")                                             \
 	CASE(no_approvals, (f->approvals = FACT_UNUSED, f->changes_requested = FACT_UNKNOWN),      \
 	     APPROVALS, SKIPPED, "", "")                                                           \
 	CASE(changes, f->changes_requested = FACT_YES, APPROVALS, FAILED,                          \

@@ -11,7 +11,7 @@ from standin_common import control as common
 from standin_common.http import Answer
 
 from . import gitstore, hooks, merge_queue, rules, web
-from .ops_pulls import add_review
+from .ops_pulls import add_review, dismiss_review
 from .world import ROLES
 
 COMMANDS: list = []
@@ -361,6 +361,13 @@ def change_queue(c):
 def show_queue(c):
     return [{"number": each["number"], "sha": each["sha"], "state": each["state"], "by": each["by"].login}
             for each in c.repo.queue]
+
+
+@command("POST", "repos/{owner}/{name}/pulls/{number}/reviews/{id}/dismiss")
+def dismiss(c):
+    """{user}: the review stays in its place and says DISMISSED, as GitHub's does."""
+    review = next(item for item in c.issue.reviews if item.id == int(c.params["id"]))
+    dismiss_review(c.act, c.repo, c.issue, c.user(), review)
 
 
 # comments

@@ -20,6 +20,11 @@ MINIMIZE = """mutation($id: ID!) { minimizeComment(input: {subjectId: $id, class
 
 EDITED = "query($id: ID!) { node(id: $id) { ... on IssueComment { lastEditedAt } } }"
 
+PEOPLE = """query($owner: String!, $name: String!, $oid: GitObjectID!)
+            { repository(owner: $owner, name: $name) { object(oid: $oid) { ... on Commit
+            { authors(first: 100) { totalCount nodes { name email user { databaseId login } } }
+            committer { name email user { databaseId login } } } } } }"""
+
 
 PUSHES = """query($id: ID!) { node(id: $id) { ... on PullRequest { createdAt headRefOid headRefName isCrossRepository
             commits(last: 1) { nodes { commit { oid checkSuites(first: 50) { nodes { createdAt branch { name } } } } } }
@@ -118,6 +123,33 @@ def _pushes(app, credential, variables):
                                     for item in forced]}}}})
 
 
+def _people(app, credential, variables):
+    """Author, committer and the co-authors of the message's trailers, with the accounts that have their addresses."""
+    if set(variables) != {"owner", "name", "oid"}:
+        return _errors(None, None, None, "Variable $oid of type GitObjectID! was provided invalid value")
+    repo = app.world.repo(variables["owner"], variables["name"])
+    if repo is None or not rest._sees(app, credential, repo):
+        return _errors({"repository": None}, "NOT_FOUND", ["repository"],
+                       f"Could not resolve to a Repository with the name '{variables['owner']}/{variables['name']}'.")
+    sha = variables["oid"]
+    if not re.fullmatch("[0-9a-f]{40}", sha) or not app.git.has_commit(repo.id, sha):
+        return Answer.json({"data": {"repository": {"object": None}}})
+    commit = app.git.log(repo.id, sha, 1)[0]
+    written = (commit["name"], commit["email"])
+    others = re.findall(r"^Co-authored-by: *(.+?) *<([^<>]+)>\s*$", commit["message"], re.M | re.I)
+    people = list(dict.fromkeys([written, *others]))
+    shown = [_actor(app, *person) for person in people]
+    return Answer.json({"data": {"repository": {"object": {
+        "authors": {"totalCount": len(shown), "nodes": shown[:100]}, "committer": _actor(app, *written)}}}})
+
+
+def _actor(app, name, email):
+    """GitHub knows a person by the address alone."""
+    login, _, host = email.partition("@")
+    user = app.world.user(login.partition("+")[2] or login) if "noreply" in host else None
+    return {"name": name, "email": email, "user": user and {"databaseId": user.id, "login": user.login}}
+
+
 def _minimize(app, credential, variables):
     unknown = set(variables) - {"id"}
     if unknown or not isinstance(variables.get("id"), str):
@@ -149,5 +181,5 @@ def _errors(data, kind, path, message, headers=None):
 
 
 OPERATIONS = {fold(text): function for text, function in (
-    (MINIMIZE, _minimize), (EDITED, _last_edited), (PUSHES, _pushes), (pulls.STATE, pulls.state), (pulls.ENQUEUE, pulls.enqueue),
+    (MINIMIZE, _minimize), (EDITED, _last_edited), (PUSHES, _pushes), (PEOPLE, _people), (pulls.STATE, pulls.state), (pulls.ENQUEUE, pulls.enqueue),
     (pulls.DEQUEUE, pulls.dequeue), (pulls.UPDATE_REFS, pulls.update_refs))}

@@ -166,3 +166,23 @@ def add_review(act, repo, issue, user, state, body, commit_id=None):
     act._emit("pull_request_review", "submitted", repo, user, review=shown,
               pull_request=act.views.pull(repo, issue, full=False))
     return review
+
+
+@route("PUT", ONE + "/reviews/{review_id}/dismissals", perms="pull_requests:write", content=True)
+def dismiss(c):
+    issue = _pull(c)
+    found = [item for item in issue.reviews if item.id == int(c.params["review_id"])]
+    if not found:
+        raise ApiError(404, "Not Found")
+    if found[0].state not in ("APPROVED", "CHANGES_REQUESTED"):
+        raise ApiError(422, "Unprocessable Entity", errors=["Can not dismiss a commented pull request review"])
+    dismiss_review(c.act, c.repo, issue, c.actor, found[0])
+    return 200, c.views.review(c.repo, issue, found[0])
+
+
+def dismiss_review(act, repo, issue, user, review):
+    review.state = "DISMISSED"
+    shown = act.views.review(repo, issue, review)
+    shown["state"] = "dismissed"
+    act._emit("pull_request_review", "dismissed", repo, user, review=shown,
+              pull_request=act.views.pull(repo, issue, full=False))

@@ -1,0 +1,204 @@
+/* effects_approvals.c - who approved a job's commit: what people said at GitHub and here, who wrote
+ * the commit, and what those people may do. Whether it is enough is for lib/core/approvals.h. */
+#include "bot/effects_impl.h"
+#include "lib/base/clock.h"
+#include "lib/services/github_reviews.h"
+#include "lib/store/approvals.h"
+#include "lib/store/queue.h"
+
+enum { PEOPLE_MAX = 20 }; /* whose rights are asked for; more than that is not known */
+
+/* --- facts --- */
+
+/* In the order of time; each list is already. */
+static json_t *merge_acts(const json_t *reviews, const json_t *commands)
+{
+	json_t *all = json_array();
+	size_t i = 0, k = 0;
+
+	while (i < json_array_size(reviews) || k < json_array_size(commands)) {
+		json_t *review = json_array_get(reviews, i), *command = json_array_get(commands, k);
+		bool first = review && (!command || jval_int(review, "at_ms", 0) <=
+							    jval_int(command, "at_ms", 0));
+
+		json_array_append(all, first ? review : command);
+		i += first;
+		k += !first;
+	}
+	return all;
+}
+
+/* Only a word that might count is worth a question. */
+static bool is_to_be_asked(const json_t *act, const char *sha)
+{
+	const char *state = jval_str(act, "state", "");
+
+	if (jval_bool(act, "bot", false) || !jval_int(act, "id", 0))
+		return false;
+	return str_eq(state, "CHANGES_REQUESTED") ||
+	       (str_eq(state, "APPROVED") && str_eq(jval_str(act, "sha", ""), sha));
+}
+
+static void set_may(json_t *acts, int64_t id, bool may)
+{
+	json_t *act;
+	size_t i;
+
+	json_array_foreach(acts, i, act) if (jval_int(act, "id", 0) == id)
+		jval_set_bool(act, "may", may);
+}
+
+/* Somebody whom GitHub does not know here has no right: an answer. An account that only bears the
+ * name has none either. */
+static enum err_class ask_person(struct effect_call *call, const json_t *act, json_t *acts,
+				 struct err *err)
+{
+	struct github_target to = effect_target(call);
+	struct github_permission seen = {0};
+	int64_t id = jval_int(act, "id", 0);
+	enum err_class class =
+		github_permission(call->hands->world->github, call->hands->github_http, &to,
+				  jval_str(act, "login", ""), &seen, err);
+
+	if (class && class != ERR_NOT_FOUND)
+		return err_wrap(err, "could not verify what %.60s may do",
+				jval_str(act, "login", "?"));
+	set_may(acts, id, !class && seen.user_id == id && seen.push);
+	return ERR_OK;
+}
+
+static enum err_class ask_people(struct effect_call *call, json_t *acts, const char *sha,
+				 struct err *err)
+{
+	int asked = 0;
+	json_t *act;
+	size_t i;
+
+	json_array_foreach(acts, i, act)
+	{
+		if (jval_at(act, "may") || !is_to_be_asked(act, sha) || asked == PEOPLE_MAX)
+			continue;
+		asked++;
+		if (ask_person(call, act, acts, err))
+			return err->class;
+	}
+	return ERR_OK;
+}
+
+static enum err_class keep_acts(struct effect_call *call, const struct job *about, struct err *err)
+{
+	struct github_target to = effect_target(call);
+	AUTO_JSON json_t *reviews = NULL, *commands = NULL;
+	json_t *acts;
+	bool complete = false;
+
+	if (github_reviews(call->hands->world->github, call->hands->github_http, &to, about->pr,
+			   &reviews, &complete, err) ||
+	    approval_list(call->hands->reader, about->id, &commands, err))
+		return err->class;
+	acts = merge_acts(reviews, commands);
+	jval_set(call->data, "acts", acts);
+	jval_set_bool(call->data, "complete", complete);
+	return ask_people(call, acts, about->head_sha, err);
+}
+
+static enum err_class keep_authors(struct effect_call *call, const struct job *about,
+				   struct err *err)
+{
+	struct github_target to = effect_target(call);
+	json_t *authors = NULL;
+	bool complete = false;
+	enum err_class class =
+		github_commit_people(call->hands->world->github, call->hands->github_http, &to,
+				     about->head_sha, &authors, &complete, err);
+
+	if (class && class != ERR_NOT_FOUND)
+		return class;
+	if (!class)
+		jval_set(call->data, "authors", authors);
+	jval_set_bool(call->data, "authors_known",
+		      !class && complete && jval_int(call->data, "pull_author_id", 0) > 0);
+	return ERR_OK;
+}
+
+static enum err_class keep_pull(struct effect_call *call, const struct job *about, struct err *err)
+{
+	struct github_target to = effect_target(call);
+	struct github_pull pull;
+
+	if (github_pull(call->hands->world->github, call->hands->github_http, &to, about->pr, &pull,
+			err))
+		return err_wrap(err, "cannot read the pull request");
+	jval_set_bool(call->data, "open", pull.open);
+	jval_set_str(call->data, "head_sha", pull.head_sha);
+	return ERR_OK;
+}
+
+static int64_t needed(const struct effect_call *call, const char *environment)
+{
+	return str_eq(environment, "production")
+		       ? config_approvals_of_repo(call->hands->world->config, call->job->repo)
+		       : 0;
+}
+
+/* Nothing is asked where no approvals are. */
+static enum err_class gather(struct effect_call *call, const struct job *about, struct err *err)
+{
+	const char *environment = jval_str(about->data, "rollout.environment", "");
+	int64_t need = needed(call, environment);
+
+	jval_set_int(call->data, "need", need);
+	jval_set_bool(call->data, "reviews", true);
+	jval_set_str(call->data, "sha", about->head_sha);
+	jval_set_str(call->data, "environment", environment);
+	jval_set_int(call->data, "requester_id", about->actor_id);
+	jval_set_int(call->data, "pull_author_id", jval_int(about->data, "facts.author_id", 0));
+	if (!need)
+		return ERR_OK;
+	if (keep_pull(call, about, err) || keep_acts(call, about, err) ||
+	    keep_authors(call, about, err))
+		return err->class;
+	return ERR_OK;
+}
+
+enum err_class effect_approvals(struct effect_call *call, struct err *err)
+{
+	int64_t id = jval_int(call->args, "job", 0);
+	struct job about = {0};
+	enum err_class class;
+
+	if (!id)
+		return gather(call, call->job, err);
+	class = queue_load(call->hands->reader, id, &about, err);
+	if (class)
+		return class;
+	class = gather(call, &about, err);
+	job_dispose(&about);
+	return class;
+}
+
+/* --- /approve --- */
+
+struct approve_op {
+	const struct effect_call *call;
+	json_t *found;
+};
+
+static enum err_class run_approve(struct db *db, void *arg, struct err *err)
+{
+	struct approve_op *op = arg;
+
+	return approval_add(db, op->call->job, jval_int(op->call->args, "job", 0), clock_now_ms(),
+			    &op->found, err);
+}
+
+enum err_class effect_approve(struct effect_call *call, struct err *err)
+{
+	struct approve_op op = {.call = call};
+
+	if (writer_call(call->hands->world->writer, run_approve, &op, err))
+		return err->class;
+	json_object_update(call->data, op.found);
+	json_decref(op.found);
+	return ERR_OK;
+}
