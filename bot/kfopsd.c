@@ -198,9 +198,10 @@ static int with_config(enum mode mode, const struct line *line)
 		fprintf(stderr, "kfopsd: %s\n", err.msg);
 		return EXIT_CODE_CONFIG;
 	}
-	if (!ceilings_check(config, path, &report)) {
+	if (!ceilings_check(config, line->path, &report)) {
 		fputs(buf_text(&report), stderr);
-		fprintf(stderr, "kfopsd: %s has ceilings over commands that do not exist\n", path);
+		fprintf(stderr, "kfopsd: %s has ceilings over commands that do not exist\n",
+			line->path);
 		config_free(config);
 		return EXIT_CODE_CONFIG;
 	}

@@ -61,7 +61,7 @@ struct task {
 	bool over;	   /* nothing more to do under this lease */
 	bool leased;	   /* as far as the store knows */
 	char *authorized;  /* for the audit, with the next commit */
-	bool refused;
+	bool refused, is_member;
 	struct pipeline *pipeline;
 	bool pipeline_known;
 };
@@ -184,6 +184,7 @@ static enum err_class commit(struct task *task, int64_t now_ms, bool *cancelled,
 				  .now_ms = now_ms,
 				  .cancelled = cancelled,
 				  .authorized = task->authorized,
+				  .is_member = task->is_member,
 				  .refused = task->refused};
 	struct wishes_view about = {
 		.world = task->hands->world, .pipeline = pipeline_of(task), .now_ms = now_ms};
@@ -195,7 +196,10 @@ static enum err_class commit(struct task *task, int64_t now_ms, bool *cancelled,
 		op.step = task->step->name;
 		op.result = &task->result;
 	}
-	wishes_make(&wishes, &about, &task->job);
+	if (task->job.is_quiet)
+		wishes = (struct wishes){0};
+	else
+		wishes_make(&wishes, &about, &task->job);
 	op.wishes = wishes.items;
 	op.wish_count = wishes.count;
 	class = store(task->hands->world, run_result, &op, err);
@@ -473,6 +477,9 @@ static void apply(struct task *task, struct update *update)
 	mem_free(task->authorized);
 	task->authorized = take(update->authorized);
 	task->refused = update->refused;
+	task->is_member = update->is_member;
+	if (update->is_member)
+		task->job.is_stranger = task->job.is_quiet = false;
 	switch (update->kind) {
 	case UPDATE_EFFECT:
 		start_effect(task, update);

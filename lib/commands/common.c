@@ -183,6 +183,11 @@ void common_authorize(const struct job *job, const struct effect_result *last, i
 
 	(void)now_ms;
 	must(command);
+	if (!last && job->is_quiet && command->right < RIGHT_WRITE) {
+		common_refuse(out, "denied.often", "@%s had an answer here within the hour",
+			      job->actor);
+		return;
+	}
 	if (!last) {
 		common_ask(out, EFFECT_PERMISSION, NULL);
 		return;
@@ -190,7 +195,12 @@ void common_authorize(const struct job *job, const struct effect_result *last, i
 	person = person_of(last->data);
 	question.environment = policy_environment_of(command, job->args);
 	policy_decide(&decision, policy, &ceilings, &question);
-	if (decision.verdict == POLICY_ALLOW) {
+	out->is_member = person.push && person.user_id > 0 && person.user_id == job->actor_id;
+	if (out->is_member && job->is_quiet) {
+		common_refuse(out, "denied.again",
+			      "your permission is new; give the command again: `%.200s`",
+			      job->line);
+	} else if (decision.verdict == POLICY_ALLOW) {
 		out->authorized = str_dup(decision.rule);
 		common_next(job, out);
 	} else {

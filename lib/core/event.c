@@ -39,6 +39,7 @@ enum {
 	REPO_ID,
 	REPO_NAME,
 	REPO_BRANCH,
+	REPO_PRIVATE,
 	SENDER,
 	SENDER_ID,
 	SENDER_LOGIN,
@@ -69,7 +70,8 @@ enum {
 #define WANTS static const struct scan_want
 
 WANTS repo_wants[] = {SCAN_WANT("id", REPO_ID, NULL), SCAN_WANT("full_name", REPO_NAME, NULL),
-		      SCAN_WANT("default_branch", REPO_BRANCH, NULL), SCAN_END};
+		      SCAN_WANT("default_branch", REPO_BRANCH, NULL),
+		      SCAN_WANT("private", REPO_PRIVATE, NULL), SCAN_END};
 WANTS sender_wants[] = {SCAN_WANT("id", SENDER_ID, NULL), SCAN_WANT("login", SENDER_LOGIN, NULL),
 			SCAN_WANT("type", SENDER_TYPE, NULL), SCAN_END};
 WANTS installation_wants[] = {SCAN_WANT("id", INSTALLATION_ID, NULL), SCAN_END};
@@ -268,6 +270,7 @@ static enum err_class read_repo(struct reading *r)
 	if (!copy_name(r, REPO_NAME, e->repo, sizeof e->repo, "-_./") ||
 	    !repo_name_is_good(e->repo))
 		return bad(r, "repository.full_name is missing or not owner/name");
+	e->is_public = r->values[REPO_PRIVATE].type == SCAN_FALSE;
 	if (!copy_branch(r, REPO_BRANCH, e->default_branch, sizeof e->default_branch) &&
 	    !is_absent(r, REPO_BRANCH))
 		return bad(r, "repository.default_branch is not the name of a branch");

@@ -31,6 +31,7 @@ struct event {
 	int64_t repo_id;
 	char repo[EVENT_TEXT_MAX]; /* full name, owner/name */
 	char default_branch[EVENT_TEXT_MAX];
+	bool is_public;		 /* anybody may comment */
 	int64_t installation_id; /* 0: repository or organisation hook */
 	int64_t sender_id;
 	char sender[EVENT_TEXT_MAX]; /* login */

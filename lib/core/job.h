@@ -81,6 +81,9 @@ struct job {
 	char *end_code;
 	char *end_message;
 
+	bool is_stranger; /* nobody here knows who asks, on a public repository */
+	bool is_quiet;	  /* and they had their answer within the hour: nothing is said */
+
 	const struct job_rules *rules; /* set by the worker before a step is asked; borrowed */
 };
 
@@ -127,6 +130,7 @@ struct update {
 	/* for the audit */
 	char *authorized; /* owned: the rule by which the job may go on; NULL: nothing was asked */
 	bool refused;	  /* UPDATE_END: because of what somebody may or may not do here */
+	bool is_member;	  /* the person may change something here: no stranger */
 };
 
 void update_dispose(struct update *update);

@@ -10,6 +10,7 @@
 #include "lib/base/jval.h"
 #include "lib/base/str.h"
 #include "lib/store/store_impl.h"
+#include "lib/store/strangers_impl.h"
 
 static const char *const texts[STMT_COUNT] = {
 #define STMT(symbol, text) [STMT_##symbol] = text,
@@ -244,5 +245,7 @@ void store_job_read(struct job *out, sqlite3_stmt *row)
 	out->message = store_text(row, at++);
 	out->end_state = (enum job_state)sqlite3_column_int(row, at++);
 	out->end_code = store_text(row, at++);
-	out->end_message = store_text(row, at);
+	out->end_message = store_text(row, at++);
+	out->is_stranger = sqlite3_column_int(row, at) != STRANGER_NONE;
+	out->is_quiet = sqlite3_column_int(row, at) == STRANGER_QUIET;
 }

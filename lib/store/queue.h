@@ -95,6 +95,7 @@ struct queue_result {
 	/* for the audit, in which the result of an effect outside and the end of the job are
 	 * written, too */
 	const char *authorized; /* the rule by which the job may go on; NULL: nothing was asked */
+	bool is_member;		/* the person may change something here */
 	bool refused;		/* it ends because of what somebody may or may not do here */
 };
 enum err_class queue_step_result(struct db *db, const struct queue_result *result,

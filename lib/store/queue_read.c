@@ -317,6 +317,8 @@ enum err_class queue_prune(struct db *db, int64_t now_ms, int64_t delivery_days,
 		class = prune_jobs(db, jobs_before, jobs_before - job_days * day_ms, limit, deleted,
 				   err);
 	if (class == ERR_OK)
+		class = store_exec(db, STMT_PRUNE_ANSWERS, err, B_INT(now_ms - day_ms));
+	if (class == ERR_OK)
 		class = store_exec(db, STMT_PRUNE_OUTBOX, err, B_INT(jobs_before), B_INT(limit));
 	if (class == ERR_OK) {
 		*deleted += store_changes(db);

@@ -16,6 +16,7 @@
 #include "lib/store/environments.h"
 #include "lib/store/queue.h"
 #include "lib/store/store_impl.h"
+#include "lib/store/strangers_impl.h"
 
 enum {
 	HEADS_KEPT_MS_DAYS = 30,
@@ -100,7 +101,14 @@ struct newcomer {
 	const char *end_code;
 	const char *end_message;
 	int64_t id;
+	const struct store_manners *manners;
 };
+
+/* A stranger to whom nothing is said any more keeps nobody waiting. */
+static bool stands_in_line(const struct newcomer *job)
+{
+	return !job->call->command->read_only && job->manners->stranger != STRANGER_QUIET;
+}
 
 static enum err_class add_job(struct db *db, const struct queue_intake *intake,
 			      struct newcomer *job, bool *is_new, struct err *err)
@@ -116,12 +124,13 @@ static enum err_class add_job(struct db *db, const struct queue_intake *intake,
 	class = store_exec(db, STMT_JOB_ADD, err, B_INT(job->id), B_TEXT(uid),
 			   B_INT(event->installation_id), B_INT(event->repo_id), B_INT(event->pr),
 			   B_INT(event->comment_id), B_INT(job->cmd_no), B_INT(job->state),
-			   B_INT(call->command->read_only), B_INT(intake->calls->keep_going),
-			   B_INT(job->state == JOB_BLOCKED ? deadline : now_ms), B_INT(deadline),
-			   B_INT(event->comment_at_ms), B_INT(now_ms), B_INT(event->sender_id),
-			   B_TEXT(event->repo), B_TEXT(event->sender), B_TEXT(call->command->name),
-			   B_TEXT(call->line), B_TEXT(args ? args : "{}"), B_INT(job->end_state),
-			   B_TEXT(job->end_code), B_TEXT(job->end_message));
+			   B_INT(!stands_in_line(job)), B_INT(intake->calls->keep_going),
+			   B_INT(job->state == JOB_BLOCKED ? deadline : job->manners->due_ms),
+			   B_INT(deadline), B_INT(event->comment_at_ms), B_INT(now_ms),
+			   B_INT(event->sender_id), B_TEXT(event->repo), B_TEXT(event->sender),
+			   B_TEXT(call->command->name), B_TEXT(call->line),
+			   B_TEXT(args ? args : "{}"), B_INT(job->end_state), B_TEXT(job->end_code),
+			   B_TEXT(job->end_message), B_INT(job->manners->stranger));
 	*is_new = store_changes(db) > 0;
 	if (!*is_new)
 		db->next_job_id--;
@@ -185,7 +194,7 @@ static void refuse_late(struct newcomer *job, const struct queue_delivery *deliv
 static enum err_class receive_call(struct db *db, const struct queue_intake *intake, bool line_busy,
 				   bool *first, struct newcomer *job, bool *is_new, struct err *err)
 {
-	bool in_line = !job->call->command->read_only;
+	bool in_line = stands_in_line(job);
 	char message[128];
 	enum err_class class;
 
@@ -238,15 +247,19 @@ static enum err_class receive_calls(struct db *db, const struct queue_intake *in
 {
 	const struct event *event = intake->delivery->event;
 	const struct command_calls *calls = intake->calls;
-	int64_t busy = 0, first_id = 0;
+	int64_t busy = 0, first_id = 0, now_ms = intake->delivery->received_at_ms;
 	bool first = true, is_new = false;
-	enum err_class class = ERR_OK;
+	struct store_manners manners;
+	enum err_class class = store_meet(db, event, now_ms, &manners, err);
 
+	if (class != ERR_OK || manners.is_dropped)
+		return class;
 	if (any_in_line(calls) && !intake->refuse_late)
 		class = store_number(db, &busy, 0, STMT_LINE_ANY,
 				     STORE_BINDS(B_INT(event->repo_id), B_INT(event->pr)), err);
 	for (size_t i = 0; class == ERR_OK && i < calls->count; i++) {
-		struct newcomer job = {.call = &calls->items[i], .cmd_no = (int64_t)i};
+		struct newcomer job = {
+			.call = &calls->items[i], .cmd_no = (int64_t)i, .manners = &manners};
 
 		class = receive_call(db, intake, busy != 0, &first, &job, &is_new, err);
 		if (class == ERR_OK && !is_new) {
@@ -257,9 +270,10 @@ static enum err_class receive_calls(struct db *db, const struct queue_intake *in
 			first_id = job.id;
 	}
 	if (class == ERR_OK && busy)
-		class = store_arrange(db, event->repo_id, event->pr,
-				      intake->delivery->received_at_ms, err);
-	if (class == ERR_OK)
+		class = store_arrange(db, event->repo_id, event->pr, now_ms, err);
+	if (class == ERR_OK && manners.stranger == STRANGER_QUIET)
+		class = store_put_off_stranger(db, event, manners.due_ms, err);
+	else if (class == ERR_OK)
 		class = wish_reaction(db, intake, "eyes", "eyes", first_id, err);
 	*out = QUEUE_STORED;
 	return class;
@@ -297,14 +311,22 @@ static enum err_class receive_refusal(struct db *db, const struct queue_intake *
 	json_t *want AUTO_JSON = json_object();
 	char *text AUTO_FREE = NULL;
 	int64_t known;
-	enum err_class class;
+	struct store_manners manners;
+	enum err_class class =
+		store_meet(db, event, intake->delivery->received_at_ms, &manners, err);
 
+	if (class != ERR_OK || manners.stranger == STRANGER_QUIET)
+		return class;
 	snprintf(slot, sizeof slot, "refusal:%" PRId64, event->comment_id);
 	class = store_number(db, &known, 0, STMT_OUTBOX_SLOT, STORE_BINDS(B_TEXT(slot)), err);
 	*out = known ? QUEUE_DUPLICATE : QUEUE_STORED;
 	if (class != ERR_OK || known)
 		return class;
 	if ((class = audit_refusal(db, intake, err)) != ERR_OK)
+		return class;
+	if (manners.stranger &&
+	    (class = store_answered(db, event->repo_id, event->pr, event->sender_id,
+				    intake->delivery->received_at_ms, err)) != ERR_OK)
 		return class;
 	snprintf(marker, sizeof marker, "<!-- kf:v1 refusal=%" PRId64 " -->", event->comment_id);
 	buf_printf(&body, "%s\n%s", marker, intake->refusal);

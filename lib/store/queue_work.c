@@ -12,6 +12,7 @@
 #include "lib/store/audit_impl.h"
 #include "lib/store/queue.h"
 #include "lib/store/store_impl.h"
+#include "lib/store/strangers_impl.h"
 
 enum { PHASE_OPEN = 1, PHASE_DONE = 2, PHASE_FAILED = 3 };
 
@@ -94,6 +95,8 @@ static enum err_class audit_result(struct db *db, const struct queue_result *res
 
 	if (result->effect && result->result && audit_covers(result->effect->kind))
 		class = audit_effect(db, result, err);
+	if (class == ERR_OK && result->is_member)
+		class = store_allowed(db, job, result->now_ms, err);
 	if (class == ERR_OK && result->authorized) {
 		row.decision = AUDIT_AUTHORIZED;
 		row.code = result->authorized;
@@ -261,7 +264,9 @@ static enum err_class after_end(struct db *db, const struct job *job, const stru
 	struct outbox_home home = {job->id, job->installation_id, job->repo_id, job->pr, job->repo};
 	enum err_class class = store_exec(db, STMT_ENDED_ADD, err, B_INT(job->state), B_INT(1));
 
-	if (class == ERR_OK)
+	if (class == ERR_OK && job->is_stranger && !job->is_quiet)
+		class = store_answered(db, job->repo_id, job->pr, job->actor_id, now_ms, err);
+	if (class == ERR_OK && !job->is_quiet)
 		class = store_comment_end(db, &home, job->comment_id, now_ms, err);
 	if (class == ERR_OK && job->state != JOB_DONE && !now->keep_going && !now->read_only &&
 	    !now->is_repeat)

@@ -23,7 +23,7 @@
 	"id, uid, installation_id, repo_id, repo, pr, comment_id, cmd_no, actor_id, actor, "       \
 	"command, line, args, data, head_sha, state, step, tries, crashes, cancel, "               \
 	"cancelled_by, wait_kind, wait_ref, due_at, deadline_at, comment_at, created_at, "         \
-	"started_at, finished_at, code, message, end_state, end_code, end_message"
+	"started_at, finished_at, code, message, end_state, end_code, end_message, stranger"
 
 /* Jobs that keep or wait for the turn of their pull request. */
 #define JOB_IN_LINE                                                                                \

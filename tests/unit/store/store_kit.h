@@ -124,7 +124,7 @@ struct kit_event {
 	int64_t installation_id, repo_id;
 	enum event_kind kind; /* 0: EVENT_COMMENT */
 	const char *action, *head_sha, *external_id;
-	bool merged;
+	bool merged, is_public;
 };
 
 static inline size_t kit_calls(struct command_call calls[4], const char *commands, char text[128])
@@ -171,6 +171,7 @@ static inline enum err_class kit_receive_raw(struct kit *kit, const struct kit_e
 	event.comment_at_ms = in->said_at_ms ? in->said_at_ms : delivery.received_at_ms;
 	event.updated_at_ms = event.comment_at_ms;
 	event.merged = in->merged;
+	event.is_public = in->is_public;
 	str_copy(event.repo, sizeof event.repo, "acme/iris");
 	str_copy(event.sender, sizeof event.sender, "ann");
 	str_copy(event.action, sizeof event.action, in->action ? in->action : "created");
