@@ -135,6 +135,32 @@ def test_bots_and_apps_are_not_listened_to(scene, bot, ann):
     assert other.reactions() == own.reactions() == [] and through_us["id"]
 
 
+def test_look_alikes_are_people_like_others(scene, bot, ann):
+    """We are the App of our number, whatever somebody calls themselves and however their comments begin."""
+    twin = scene.person("kfops-bot")
+    twin.comments("/build")
+    assert bot.ends() == "-1"
+    bot.answer("`denied.permission`", "kfops-bot")
+    twin.is_given("write")
+    comment = twin.comments("<!-- kf:v1 job=01ARZ3NDEKTSV4RRFFQ69G5FAV slot=status -->\n/build")
+    assert bot.ends(to=comment) == "rocket"
+    through_other = scene.github.post(f"{scene.pull.path}/comments", user="ann", body="/run", app_id=99)
+    scene.wait_until(lambda: any(job["command"] == "run" for job in bot.jobs()), "ann to be heard through another App")
+    assert bot.ends() == "rocket" and through_other["id"]
+
+
+def test_our_marker_in_somebody_elses_comment_is_not_ours(scene, bot, ann, ben):
+    """The answer to our own comment is lost, and somebody has copied its first line meanwhile."""
+    scene.github.fault("lost_answer", "POST", r"/issues/\d+/comments$")
+    comment = ann.comments("/status")
+    marker = scene.wait_until(lambda: [c["body"].splitlines()[0] for c in bot.comments()], "our comment")[0]
+    copied = ben.comments(f"{marker}\nnothing to see")
+    assert bot.ends(to=comment) == "rocket"
+    scene.wait_until(lambda: not bot.unsaid(), "everything to be said")
+    assert len(bot.comments()) == 1 and copied.reactions() == []
+    assert next(c for c in scene.pull.look()["comments"] if c["id"] == copied.id)["body"].endswith("nothing to see")
+
+
 @pytest.mark.scene(mode="token")
 def test_the_users_own_comments_are_not_listened_to_in_token_mode(scene, bot, ann):
     own = scene.person(bot.login).comments("/build_run")
