@@ -7,20 +7,16 @@ from attack_kit import Door
 
 
 @pytest.mark.scene(config={"report": {"denial_pause": "1h"}})
-def test_19_20_a_stranger_on_a_branch_of_this_repository(scene, bot, ann):
+def test_19_20_a_reader_on_a_branch_of_this_repository(scene, bot, ann, eve):
     """It is the commenter's right that counts, not where the branch lies; who asks again and again is answered once,
-    and sees by the reaction that it was heard."""
-    mallory, eve = scene.person("mallory"), scene.eve
-    scene.github.post("repos/lab/iris/settings", private=False)
-    for person in (mallory, eve):
-        for line in ("/run", "/deploy", "/deploy production --force 'x'", "/build_run", "/rollback production",
-                     "/lock production", "/unlock production --force"):
-            person.comments(line)
-            assert bot.ends() == "-1", f"{person.login}: {line}"
+    and sees by the reaction that it was heard. Strangers on public repositories: test_strangers.py."""
+    for line in ("/run", "/deploy", "/deploy production --force 'x'", "/build_run", "/rollback production",
+                 "/lock production", "/unlock production --force"):
+        eve.comments(line)
+        assert bot.ends() == "-1", line
     refused = [job for job in bot.jobs() if job["code"] == "denied.permission"]
-    assert len(refused) == len(bot.jobs()) == 14
-    said = [item["body"] for item in bot.comments() if "`denied.permission`" in item["body"]]
-    assert [text.count("@mallory") > 0 for text in said] == [True, False]
+    assert len(refused) == len(bot.jobs()) == 7
+    assert len([item for item in bot.comments() if "`denied.permission`" in item["body"]]) == 1
     assert scene.kubeflow.runs() == [] and scene.kubeflow.get("state")["pipelines"] == 0
     other = ann.opens("Other", "other", {"other.md": "x\n"})
     eve.comments("/run", on=other)
