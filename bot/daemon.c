@@ -20,6 +20,7 @@
 #include "bot/credentials.h"
 #include "bot/health.h"
 #include "bot/object_store.h"
+#include "bot/policies.h"
 #include "bot/poller.h"
 #include "bot/receive.h"
 #include "bot/reporter.h"
@@ -96,6 +97,7 @@ static enum err_class open_github(struct world *world, struct err *err)
 	};
 
 	world->app_mode = options.app_id != NULL;
+	world->policies = policies_new();
 	return github_new(&world->github, &options, err);
 }
 
@@ -489,6 +491,7 @@ static void close_all(struct daemon *daemon)
 		close_serving(&world->serving[i]);
 	if (world->github)
 		github_free(world->github);
+	policies_free(world->policies);
 	if (world->repos)
 		repo_store_close(world->repos);
 	for (size_t i = 0; i < world->namespace_count; i++)
@@ -727,5 +730,6 @@ int daemon_check(const struct config *config)
 		close_serving(&world->serving[i]);
 	if (world->github)
 		github_free(world->github);
+	policies_free(world->policies);
 	return ok ? EXIT_CODE_OK : EXIT_CODE_CONFIG;
 }

@@ -136,9 +136,7 @@ static enum err_class keep_pull(struct effect_call *call, const struct job *abou
 
 static int64_t needed(const struct effect_call *call, const char *environment)
 {
-	return str_eq(environment, "production")
-		       ? config_approvals_of_repo(call->hands->world->config, call->job->repo)
-		       : 0;
+	return str_eq(environment, "production") ? effect_approvals_needed(call) : 0;
 }
 
 /* Nothing is asked where no approvals are. */

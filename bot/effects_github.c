@@ -5,27 +5,6 @@
 
 enum { APPEARS_AFTER_TRIES = 3 };
 
-enum err_class effect_permission(struct effect_call *call, struct err *err)
-{
-	struct github_target to = effect_target(call);
-	struct github_permission seen = {0};
-	enum err_class class =
-		github_permission(call->hands->world->github, call->hands->github_http, &to,
-				  call->job->actor, &seen, err);
-
-	/* somebody GitHub does not know here has no rights: an answer, not a failure */
-	if (class && class != ERR_NOT_FOUND)
-		return err_wrap(err, "could not verify what %s may do", call->job->actor);
-	err->class = ERR_OK;
-	jval_set_int(call->data, "user_id", seen.user_id);
-	jval_set_bool(call->data, "pull", seen.pull);
-	jval_set_bool(call->data, "triage", seen.triage);
-	jval_set_bool(call->data, "push", seen.push);
-	jval_set_bool(call->data, "maintain", seen.maintain);
-	jval_set_bool(call->data, "admin", seen.admin);
-	return ERR_OK;
-}
-
 static void keep_pull(json_t *out, const struct github_pull *pull)
 {
 	jval_set_bool(out, "open", pull->open);

@@ -40,6 +40,9 @@ enum err_class effect_namespace_allowed(const struct effect_call *call, const ch
 /* The same for the namespace in the arguments, in which a model is served; a list is needed. */
 enum err_class effect_serving_allowed(const struct effect_call *call, struct err *err) MUST_CHECK;
 
+/* Approvals that a deployment needs: what the operator's file and the policy ask for at most. */
+int64_t effect_approvals_needed(const struct effect_call *call);
+
 struct github_target effect_target(const struct effect_call *call);
 
 /* The services of the job's cluster; CONFIG "deploy.not_served" where nothing is deployed. */

@@ -3,6 +3,8 @@
 #include "bot/effects_impl.h"
 #include "lib/services/github.h"
 #include "lib/services/github_queue.h"
+#include "lib/store/deployments.h"
+#include "lib/store/policies.h"
 
 static struct github_merge_question question_of(const struct effect_call *call)
 {
@@ -11,6 +13,46 @@ static struct github_merge_question question_of(const struct effect_call *call)
 		.sha = jval_str(call->args, "sha", ""),
 		.method = jval_str(call->args, "method", "merge"),
 	};
+}
+
+int64_t effect_approvals_needed(const struct effect_call *call)
+{
+	int64_t operators = config_approvals_of_repo(call->hands->world->config, call->job->repo);
+	int64_t policys = jval_int(call->job->data, "policy.approvals", 0);
+
+	return operators > policys ? operators : policys;
+}
+
+/* "held", "held_by", "held_reason" of the pull request. */
+static enum err_class add_hold(struct effect_call *call, struct err *err)
+{
+	AUTO_JSON json_t *hold = NULL;
+	enum err_class class = policies_hold_get(call->hands->reader, call->job->repo_id,
+						 call->job->pr, &hold, err);
+
+	if (class && class != ERR_NOT_FOUND)
+		return class;
+	jval_set_bool(call->data, "held", hold != NULL);
+	jval_set_str(call->data, "held_by", jval_str(hold, "person", ""));
+	jval_set_str(call->data, "held_reason", jval_str(hold, "reason", ""));
+	return err->class = ERR_OK;
+}
+
+/* Does the environment that comes before serve this commit, by our own record? */
+static enum err_class add_previous(struct effect_call *call, struct err *err)
+{
+	const char *after = jval_str(call->args, "after", NULL);
+	AUTO_JSON json_t *live = NULL;
+	enum err_class class;
+
+	if (!after)
+		return ERR_OK;
+	class = deployment_live(call->hands->reader, call->job->repo_id, after, &live, err);
+	if (class && class != ERR_NOT_FOUND)
+		return class;
+	jval_set_bool(call->data, "previous_has_sha",
+		      str_eq(jval_str(live, "sha", ""), jval_str(call->args, "sha", "?")));
+	return err->class = ERR_OK;
 }
 
 enum err_class effect_merge_facts(struct effect_call *call, struct err *err)
@@ -24,9 +66,8 @@ enum err_class effect_merge_facts(struct effect_call *call, struct err *err)
 		return err->class;
 	json_object_update(call->data, facts);
 	json_decref(facts);
-	jval_set_int(call->data, "approvals_needed",
-		     config_approvals_of_repo(call->hands->world->config, call->job->repo));
-	return ERR_OK;
+	jval_set_int(call->data, "approvals_needed", effect_approvals_needed(call));
+	return add_hold(call, err) || add_previous(call, err) ? err->class : ERR_OK;
 }
 
 /* GitHub merges into whatever the base is by then, and is told the head alone. A rollout takes its

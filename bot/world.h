@@ -30,6 +30,7 @@ struct world {
 	char *work_dir; /* a folder per job under way */
 	struct writer *writer;
 	struct github *github;
+	struct policies *policies; /* see policies.h */
 	bool app_mode;
 	struct kfp *clusters[WORLD_CLUSTERS_MAX];
 	struct world_serving { /* of the cluster of the same index; NULL where it deploys nothing */

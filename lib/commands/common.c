@@ -1,5 +1,5 @@
-/* common.c - see common.h: the answers of a step, the rows that people see, and the first steps,
- * which decide whether and on which commit a job works. */
+/* common.c - see common.h: the answers of a step, the rows that people see, and the step
+ * that decides on which commit a job works. */
 #include "lib/commands/common.h"
 
 #include <stdarg.h>
@@ -10,7 +10,6 @@
 #include "lib/base/jval.h"
 #include "lib/base/str.h"
 #include "lib/commands/commands.h"
-#include "lib/core/policy_decide.h"
 
 void common_ask(struct update *out, enum effect_kind kind, json_t *take_args)
 {
@@ -149,71 +148,6 @@ void common_part(const struct job *job, struct update *out, const char *name, en
 		jval_set_str(part, "text", text);
 	if (state != PART_RUNNING)
 		jval_set_int(part, "ended_at_ms", now_ms);
-}
-
-/* --- authorize, confirm --- */
-
-static struct policy_person person_of(const json_t *data)
-{
-	return (struct policy_person){
-		.user_id = jval_int(data, "user_id", 0),
-		.pull = jval_bool(data, "pull", false),
-		.triage = jval_bool(data, "triage", false),
-		.push = jval_bool(data, "push", false),
-		.maintain = jval_bool(data, "maintain", false),
-		.admin = jval_bool(data, "admin", false),
-	};
-}
-
-void common_authorize(const struct job *job, const struct effect_result *last, int64_t now_ms,
-		      struct update *out)
-{
-	const struct command *command = command_by_name(&commands, job->command);
-	AUTO_POLICY struct policy *policy = policy_default();
-	const struct policy_ceilings ceilings = {0};
-	struct policy_decision decision;
-	struct policy_person person;
-	struct policy_question question = {
-		.command = command,
-		.table = &commands,
-		.actor_id = job->actor_id,
-		.person = &person,
-		.origin = POLICY_ORIGIN_LATER,
-	};
-
-	(void)now_ms;
-	must(command);
-	if (!last && job->is_quiet && command->right < RIGHT_WRITE) {
-		common_refuse(out, "denied.often", "@%s had an answer here within the hour",
-			      job->actor);
-		return;
-	}
-	if (!last) {
-		common_ask(out, EFFECT_PERMISSION, NULL);
-		return;
-	}
-	person = person_of(last->data);
-	question.environment = policy_environment_of(command, job->args);
-	policy_decide(&decision, policy, &ceilings, &question);
-	out->is_member = person.push && person.user_id > 0 && person.user_id == job->actor_id;
-	if (out->is_member && job->is_quiet) {
-		common_refuse(out, "denied.again",
-			      "your permission is new; give the command again: `%.200s`",
-			      job->line);
-	} else if (decision.verdict == POLICY_ALLOW) {
-		out->authorized = str_dup(decision.rule);
-		common_next(job, out);
-	} else {
-		common_refuse(out, decision.code, "%s `/%s` was not run.", decision.sentence,
-			      command->name);
-	}
-}
-
-/* The right may have gone while the job waited or compiled: asked again before anything changes. */
-void common_confirm(const struct job *job, const struct effect_result *last, int64_t now_ms,
-		    struct update *out)
-{
-	common_authorize(job, last, now_ms, out);
 }
 
 /* --- pin --- */

@@ -4,6 +4,10 @@
  *   pull       {"head_ref","base_ref","html_url"}
  *   pin        {"source": "recorded" | "pushes" | "api" | "given" | "kept", "doubt": why it is not
  *               proven, see pin.h,"moved_from": sha,"proves","tries"}
+ *   policy     {"source","sha","rule": that allowed it,"maintain": the person has that permission,
+ *               "fork_build","fork_run","fork_deploy"}; of what deploys also {"approvals","checks",
+ *               "up_to_date","merges","metrics","after","method","hold_ms","steps","freeze",
+ *               "namespaces": {of which environment}}, and of /plan {"allowed","why"}
  *   settings   {"namespace","experiment","pipeline","description","path","function","args","mode",
  *               "model": which one is deployed if a run has several; absent: none is}
  *   compile    {"sha256","content": digest of the documents,"platform","bytes","name","tasks",

@@ -139,6 +139,7 @@ const struct command command_plan = {
 	.arg_type = FLAG_NAME,
 	.right = RIGHT_WRITE,
 	.uses = USE_BUILD,
+	.as = "deploy",
 	.read_only = true,
 	.steps = steps,
 };

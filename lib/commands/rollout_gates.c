@@ -10,6 +10,7 @@
 #include "lib/base/str.h"
 #include "lib/commands/commands.h"
 #include "lib/commands/rollout.h"
+#include "lib/core/policy.h"
 
 enum {
 	ASK_AGAIN_MAX_MS = 30000,
@@ -204,15 +205,59 @@ static void rule_facts(const json_t *seen, const json_t *rollout, struct gate_fa
 	facts->blocked = fact_from(str_eq(state, "blocked"));
 }
 
-/* What nobody has asked for yet: policy files bring these. */
-static void unused_facts(struct gate_facts *facts)
+/* What the policy asks for beside the right; `seen` has what was found out about it. */
+static void policy_facts(const json_t *policy, const json_t *seen, struct gate_facts *facts)
 {
-	facts->metrics = FACT_UNUSED;
-	facts->previous_has_sha = FACT_UNUSED;
-	facts->held = FACT_UNUSED;
-	facts->frozen = FACT_UNUSED;
+	facts->may_force = fact_of(policy, "maintain");
+	facts->allowed = jval_at(policy, "allowed") ? fact_of(policy, "allowed") : FACT_YES;
+	facts->allowed_why = jval_str(policy, "why", NULL);
+	if (!jval_bool(policy, "checks", true))
+		facts->checks_complete = facts->checks_passed = FACT_UNUSED;
+	if (!jval_bool(policy, "up_to_date", true))
+		facts->up_to_date = FACT_UNUSED;
+	/* thresholds that nobody can compare are not met */
+	facts->metrics = jval_bool(policy, "metrics", false) ? FACT_UNKNOWN : FACT_UNUSED;
+	facts->previous = jval_str(policy, "after", NULL);
+	facts->previous_has_sha = facts->previous ? fact_of(seen, "previous_has_sha") : FACT_UNUSED;
+	facts->held = fact_of(seen, "held");
+	facts->held_by = jval_str(seen, "held_by", NULL);
+	facts->held_reason = jval_str(seen, "held_reason", NULL);
 	facts->allowed_again = FACT_UNUSED;
 	facts->sha_is_head_again = FACT_UNUSED;
+}
+
+/* `until`: 16 bytes for the time that the freeze ends. */
+static void freeze_facts(const json_t *policy, int64_t now_ms, char *until,
+			 struct gate_facts *facts)
+{
+	struct policy_window windows[POLICY_WINDOWS_MAX];
+	const json_t *list = jval_at(policy, "freeze"), *each;
+	size_t count = 0, i;
+	int64_t until_ms;
+
+	json_array_foreach((json_t *)(uintptr_t)list, i, each) if (count < POLICY_WINDOWS_MAX)
+		windows[count++] =
+			(struct policy_window){(int)json_integer_value(json_array_get(each, 0)),
+					       (int)json_integer_value(json_array_get(each, 1))};
+	facts->frozen = FACT_UNUSED;
+	if (!count)
+		return;
+	facts->frozen = fact_from(policy_in_windows(windows, count, now_ms, &until_ms));
+	if (until_ms) {
+		policy_moment(until, until_ms);
+		facts->frozen_until = until;
+	}
+}
+
+/* A way to merge that the policy names is the only one. */
+static void method_facts(const json_t *policy, struct gate_facts *facts)
+{
+	const char *method = jval_str(policy, "method", NULL);
+
+	if (method && !str_eq(method, facts->method)) {
+		facts->method_allowed = FACT_NO;
+		facts->methods = method;
+	}
 }
 
 static void lock_facts(const json_t *rollout, struct gate_facts *facts)
@@ -228,31 +273,39 @@ static void merged_facts(struct gate_facts *facts)
 	facts->checks_passed = facts->up_to_date = FACT_UNUSED;
 }
 
-void rollout_facts(const struct job *job, const struct update *out, struct gate_facts *facts)
+static const char *merge_method(const struct job *job, const json_t *policy)
+{
+	return jval_str(job->args, "merge-method", jval_str(policy, "method", "merge"));
+}
+
+void rollout_facts(const struct job *job, const struct update *out, int64_t now_ms,
+		   struct rollout_questions *questions)
 {
 	const json_t *seen = topic(job, out, "facts"), *rollout = topic(job, out, "rollout");
+	const json_t *policy = topic(job, out, "policy");
+	struct gate_facts *facts = &questions->facts;
 
-	*facts = (struct gate_facts){0};
-	unused_facts(facts);
+	*questions = (struct rollout_questions){0};
 	facts->environment = rollout_environment(job);
 	facts->command = jval_str(seen, "line", NULL);
 	facts->sha = job->head_sha;
 	facts->pull = job->pr;
 	facts->merges = jval_bool(rollout, "merges",
-				  str_eq(facts->environment, "production") &&
+				  jval_bool(policy, "merges", false) &&
 					  !jval_bool(job->args, "no-merge", false));
-	facts->method = jval_str(rollout, "method", "merge");
+	facts->method = jval_str(rollout, "method", merge_method(job, policy));
 	facts->force_reason = jval_str(job->args, "force", NULL);
-	facts->may_force = FACT_YES; /* the command itself needs the maintain permission */
-	facts->allowed = FACT_YES;   /* authorize has passed */
 	pull_facts(seen, job, facts);
-	if (!str_eq(facts->environment, "production"))
+	if (!str_eq(facts->environment, "production") && !facts->merges)
 		facts->base_right = FACT_UNUSED;
 	run_facts(topic(job, out, "run"), job, facts);
 	model_facts(topic(job, out, "model"), facts);
 	merge_facts(seen, facts);
 	rule_facts(seen, rollout, facts);
 	approval_facts(topic(job, out, "approvals"), job, facts);
+	policy_facts(policy, seen, facts);
+	method_facts(policy, facts);
+	freeze_facts(policy, now_ms, questions->until, facts);
 	lock_facts(rollout, facts);
 	if (jval_int(rollout, "of", 0)) /* the commit is given by what is open */
 		facts->sha_is_head = facts->sha_provable = FACT_YES;
@@ -307,7 +360,9 @@ static void ask_github(const struct job *job, struct update *out)
 	jval_set_str(args, "sha", job->head_sha);
 	jval_set_str(args, "method",
 		     jval_str(job->data, "rollout.method",
-			      jval_str(job->args, "merge-method", "merge")));
+			      merge_method(job, jval_at(job->data, "policy"))));
+	if (jval_str(job->data, "policy.after", NULL))
+		jval_set_str(args, "after", jval_str(job->data, "policy.after", ""));
 	common_ask(out, EFFECT_MERGE_FACTS, args);
 }
 
@@ -332,7 +387,7 @@ void rollout_ask(const struct job *job, const struct effect_result *last, int64_
 {
 	const struct command *command = command_by_name(&commands, job->command);
 	struct gate_report report;
-	struct gate_facts facts;
+	struct rollout_questions questions;
 
 	if (!last) {
 		ask_github(job, out);
@@ -346,8 +401,8 @@ void rollout_ask(const struct job *job, const struct effect_result *last, int64_
 		return;
 	}
 	keep_facts(job, last, out);
-	rollout_facts(job, out, &facts);
-	gates_ask(&report, &facts);
+	rollout_facts(job, out, now_ms, &questions);
+	gates_ask(&report, &questions.facts);
 	if (report.first < GATE_RUN && report.items[report.first].result == GATE_FAILED &&
 	    !command->read_only) {
 		rollout_keep_verdicts(job, out, &report);
@@ -409,10 +464,10 @@ static void judge(const struct job *job, int64_t now_ms, struct update *out)
 {
 	const struct command *command = command_by_name(&commands, job->command);
 	struct gate_report report;
-	struct gate_facts facts;
+	struct rollout_questions questions;
 
-	rollout_facts(job, out, &facts);
-	gates_ask(&report, &facts);
+	rollout_facts(job, out, now_ms, &questions);
+	gates_ask(&report, &questions.facts);
 	rollout_keep_verdicts(job, out, &report);
 	if (command->read_only) { /* /plan: all verdicts are its answer, when GitHub has its own */
 		if (report.first < GATE_COUNT && is_worked_out(report.items[report.first].code) &&
@@ -456,7 +511,7 @@ void rollout_again(const struct job *job, const struct effect_result *last, int6
 		   struct update *out)
 {
 	struct gate_report report;
-	struct gate_facts facts;
+	struct rollout_questions questions;
 
 	if (!last) {
 		ask_github(job, out);
@@ -475,11 +530,12 @@ void rollout_again(const struct job *job, const struct effect_result *last, int6
 			return;
 		}
 	}
-	rollout_facts(job, out, &facts);
-	facts.approvals_wait = false;	/* the environment is not kept from others for that */
-	facts.allowed_again = FACT_YES; /* confirm has passed */
-	facts.sha_is_head_again = facts.sha_is_head;
-	gates_ask(&report, &facts);
+	rollout_facts(job, out, now_ms, &questions);
+	questions.facts.approvals_wait =
+		false; /* the environment is not kept from others for that */
+	questions.facts.allowed_again = FACT_YES; /* confirm has passed */
+	questions.facts.sha_is_head_again = questions.facts.sha_is_head;
+	gates_ask(&report, &questions.facts);
 	rollout_keep_verdicts(job, out, &report);
 	if (report.first == GATE_COUNT)
 		common_next(job, out);

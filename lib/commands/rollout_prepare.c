@@ -94,25 +94,62 @@ static bool read_way(const struct job *job, const json_t *deployment, json_t *pe
 	return true;
 }
 
-/* What the command says goes before what the settings say. */
-static bool keep_plan(const struct job *job, const json_t *deployment, json_t *rollout)
+/* Steps of the policy are not the command's to change. */
+static bool keep_steps(const struct job *job, const json_t *deployment, json_t *rollout)
 {
-	AUTO_FREE char *sticky = str_printf("%s.sticky_lock", rollout_environment(job));
+	const json_t *wanted = jval_at(job->data, "policy.steps");
 	json_t *percents = json_array();
-	const char *method =
-		jval_str(job->args, "merge-method", jval_str(deployment, "merge_method", "merge"));
-	bool merges = str_eq(rollout_environment(job), "production");
 
 	jval_set(rollout, "percents", percents);
-	jval_set_int(rollout, "hold_ms",
-		     jval_int(job->args, "hold", jval_int(deployment, "canary_hold", 0)));
+	if (json_array_size(wanted)) {
+		json_array_extend(percents, (json_t *)(uintptr_t)wanted);
+		return !jval_str(job->args, "steps", NULL);
+	}
+	return read_way(job, deployment, percents);
+}
+
+/* What the command says goes before what the settings say; the policy goes before both. */
+static bool keep_plan(const struct job *job, const json_t *deployment, json_t *rollout)
+{
+	int64_t hold_ms = jval_int(job->args, "hold", jval_int(deployment, "canary_hold", 0));
+	int64_t least_ms = jval_int(job->data, "policy.hold_ms", 0);
+	const char *method = jval_str(job->args, "merge-method",
+				      jval_str(job->data, "policy.method",
+					       jval_str(deployment, "merge_method", "merge")));
+	AUTO_FREE char *sticky = str_printf("%s.sticky_lock", rollout_environment(job));
+	bool merges = jval_bool(job->data, "policy.merges", false);
+
+	jval_set_int(rollout, "hold_ms", hold_ms > least_ms ? hold_ms : least_ms);
 	jval_set_int(rollout, "timeout_ms", jval_int(deployment, "timeout", TIMEOUT_MS));
 	jval_set_bool(rollout, "try_first", jval_bool(deployment, "try_first", true));
 	jval_set_bool(rollout, "merges", merges && !jval_bool(job->args, "no-merge", false));
 	jval_set_str(rollout, "method", method);
 	jval_set_bool(rollout, "delete_branch", jval_bool(deployment, "delete_branch", false));
 	jval_set_bool(rollout, "sticks", jval_bool(deployment, sticky, false));
-	return read_way(job, deployment, percents);
+	return keep_steps(job, deployment, rollout);
+}
+
+/* A namespace that the policy gives to an environment is that one's alone, and it has no other.
+ * Otherwise a pull request could put its model into production by calling that staging. */
+static bool is_its_namespace(const struct job *job, const char *ns, int64_t now_ms,
+			     struct update *out)
+{
+	const json_t *owners = jval_at(job->data, "policy.namespaces");
+	const char *owner = json_string_value(json_object_get(owners, ns)), *name, *wanted = NULL;
+	const char *environment = rollout_environment(job);
+	json_t *each;
+
+	json_object_foreach((json_t *)(uintptr_t)owners, name,
+			    each) if (str_eq(json_string_value(each), environment)) wanted = name;
+	if ((!owner && !wanted) || str_eq(owner, environment))
+		return true;
+	common_part(job, out, "gates", PART_FAILED, now_ms, "failed");
+	common_end(out, JOB_FAILED, "deploy.namespace",
+		   "config_files/config.yaml at `%.7s` puts %s into the namespace `%s`, but by the "
+		   "policy %s%s%s%s. Correct `deployment.%s.namespace`",
+		   job->head_sha, environment, ns, owner ? "that is " : "it belongs into `",
+		   owner ? owner : wanted, owner ? "" : "`", "", environment);
+	return false;
 }
 
 static void refuse_environment(const struct job *job, int64_t now_ms, struct update *out)
@@ -144,6 +181,8 @@ void rollout_settings(const struct job *job, const struct effect_result *last, i
 		refuse_environment(job, now_ms, out);
 		return;
 	}
+	if (!is_its_namespace(job, ns, now_ms, out))
+		return;
 	mine = common_data(job, out, "settings");
 	jval_set_str(mine, "namespace", jval_str(last->data, "pipeline.namespace", ""));
 	rollout = common_data(job, out, "rollout");
@@ -160,6 +199,10 @@ void rollout_settings(const struct job *job, const struct effect_result *last, i
 		jval_set(rollout, "model", json_incref(jval_at(last->data, "deployment.model")));
 	if (keep_plan(job, jval_at(last->data, "deployment"), rollout))
 		common_next(job, out);
+	else if (json_array_size(jval_at(job->data, "policy.steps")))
+		common_end(out, JOB_FAILED, "deploy.steps",
+			   "the policy sets the traffic steps of %s; leave `--steps` out",
+			   rollout_environment(job));
 	else
 		common_end(out, JOB_FAILED, "deploy.steps",
 			   "the traffic steps must be growing whole numbers from 1 to 100, like "

@@ -42,6 +42,12 @@ static void decide_unlock(const struct job *job, const struct effect_result *las
 	AUTO_BUF struct buf text = buf_make(ANSWER_MAX);
 	json_t *args;
 
+	if (!last && jval_bool(job->args, "force", false) &&
+	    !jval_bool(job->data, "policy.maintain", false)) {
+		common_end(out, JOB_FAILED, "denied.permission",
+			   "`--force` needs maintain permission on this repository");
+		return;
+	}
 	if (!last) {
 		args = json_object();
 		jval_set_str(args, "environment", jval_str(job->args, "arg", ""));

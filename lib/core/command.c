@@ -50,7 +50,7 @@ const char *right_name(enum right right)
 const struct command *command_by_name(const struct command_table *table, const char *name)
 {
 	for (size_t i = 0; i < table->count; i++)
-		if (str_eq(table->items[i]->name, name))
+		if (name && str_eq(table->items[i]->name, name))
 			return table->items[i];
 	return NULL;
 }

@@ -61,6 +61,7 @@ struct command {
 	const char *rule;	  /* SCOPE_ENVIRONMENT: "deploy", "rollback", "lock" */
 	const char *environment;  /* SCOPE_ENVIRONMENT: the only one; NULL: the argument */
 	const char *const *parts; /* it is allowed if these are, unless the policy names it; NULL */
+	const char *as; /* its answer speaks of the right to this command, too: "deploy"; NULL */
 	const struct step *steps; /* ends with a NULL name */
 };
 

@@ -237,18 +237,17 @@ static int left_of(const struct policy_window *window, int at)
 	return since < length ? length - since : 0;
 }
 
-bool policy_is_frozen(const struct policy *policy, const char *environment, int64_t now_ms,
-		      int64_t *until_ms)
+bool policy_in_windows(const struct policy_window *windows, size_t count, int64_t now_ms,
+		       int64_t *until_ms)
 {
-	const struct policy_environment *terms = policy_environment(policy, environment);
 	int start = minute_of_week(now_ms), ahead = 0;
-	bool longer = terms != NULL;
+	bool longer = true;
 
 	*until_ms = 0;
 	while (longer && ahead < WEEK_MINUTES) { /* a window may end inside another */
 		longer = false;
-		for (size_t i = 0; i < terms->freeze_count; i++) {
-			int left = left_of(&terms->freeze[i], (start + ahead) % WEEK_MINUTES);
+		for (size_t i = 0; i < count; i++) {
+			int left = left_of(&windows[i], (start + ahead) % WEEK_MINUTES);
 
 			ahead += left;
 			longer |= left > 0;
@@ -257,4 +256,22 @@ bool policy_is_frozen(const struct policy *policy, const char *environment, int6
 	if (ahead && ahead < WEEK_MINUTES)
 		*until_ms = (now_ms / MINUTE_MS + ahead) * MINUTE_MS;
 	return ahead > 0;
+}
+
+void policy_moment(char out[16], int64_t ms)
+{
+	static const char *const days[] = {"Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"};
+	int minute = minute_of_week(ms);
+
+	(void)snprintf(out, 16, "%s %02d:%02d UTC", days[minute / (24 * 60)], minute / 60 % 24,
+		       minute % 60);
+}
+
+bool policy_is_frozen(const struct policy *policy, const char *environment, int64_t now_ms,
+		      int64_t *until_ms)
+{
+	const struct policy_environment *terms = policy_environment(policy, environment);
+
+	*until_ms = 0;
+	return terms && policy_in_windows(terms->freeze, terms->freeze_count, now_ms, until_ms);
 }

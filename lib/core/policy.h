@@ -147,6 +147,12 @@ json_t *policy_team_slugs(const struct policy *policy) MUST_CHECK;
 /* An environment of the file; NULL when it is not there. */
 const struct policy_environment *policy_environment(const struct policy *policy, const char *name);
 
+/* True when `now_ms` is in one of the windows; *until_ms is when it is in none again (0: never). */
+bool policy_in_windows(const struct policy_window *windows, size_t count, int64_t now_ms,
+		       int64_t *until_ms);
+/* "Mon 08:00 UTC". out: 16 bytes. */
+void policy_moment(char out[16], int64_t ms);
+
 /* True while a freeze is on; *until_ms is when it ends (0: never, the week is full). */
 bool policy_is_frozen(const struct policy *policy, const char *environment, int64_t now_ms,
 		      int64_t *until_ms);

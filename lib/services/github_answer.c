@@ -65,6 +65,7 @@ void github_answer_dispose(struct github_answer *answer)
 {
 	json_decref(answer->json);
 	mem_free(answer->next);
+	mem_free(answer->etag);
 	*answer = (struct github_answer){0};
 }
 
@@ -270,6 +271,8 @@ enum err_class github_answer_read(struct github_answer *out, const struct http_r
 	if (json_array_size(errors))
 		return refuse_graphql(response, kind, json_array_get(errors, 0), secret, err);
 	out->next = github_link_next(http_response_header(response, "link", link, sizeof link));
+	if (*http_response_header(response, "etag", link, sizeof link))
+		out->etag = str_dup(link);
 	return ERR_OK;
 }
 

@@ -204,14 +204,17 @@ static void watch_expiry(struct github *gh, const struct http_response *response
 		log_warn("github_token_expires", LOG_S("at", value));
 }
 
-static void set_headers(const struct github *gh, const char *authorization,
-			struct http_request *request)
+static void set_headers(const struct github *gh, const struct github_call *call,
+			const char *authorization, struct http_request *request)
 {
 	struct http_header headers[] = {
 		{"Authorization", authorization},
 		{"Accept", "application/vnd.github+json"},
 		{"X-GitHub-Api-Version", gh->api_version},
-		{request->body ? "Content-Type" : NULL, "application/json"},
+		{request->body	       ? "Content-Type"
+		 : call->if_none_match ? "If-None-Match"
+				       : NULL,
+		 request->body ? "application/json" : call->if_none_match},
 	};
 
 	memcpy(request->headers, headers, sizeof headers);
@@ -255,7 +258,7 @@ static enum err_class exchange(struct github *gh, struct http *http, const struc
 	};
 	enum err_class class;
 
-	set_headers(gh, authorization, &request);
+	set_headers(gh, call, authorization, &request);
 	for (int hop = 0;; hop++) {
 		request.url = url;
 		class = http_do(http, &request, response, err);
@@ -300,6 +303,19 @@ static enum err_class send_once(struct github *gh, struct http *http,
 	return class;
 }
 
+/* "As when you asked last" is an answer only to who asked so. */
+static enum err_class read_answer(const struct github_call *call,
+				  const struct http_response *response,
+				  const struct github_credential *credential,
+				  struct github_answer *out, struct err *err)
+{
+	if (response->status == 304 && call->if_none_match) {
+		*out = (struct github_answer){.status = 304};
+		return ERR_OK;
+	}
+	return github_answer_read(out, response, call->kind, call->resource, credential->text, err);
+}
+
 enum err_class github_call_own(struct github *gh, struct http *http, const struct github_call *call,
 			       struct github_answer *out, struct err *err)
 {
@@ -319,8 +335,7 @@ enum err_class github_call_own(struct github *gh, struct http *http, const struc
 		repeat = !class && response.status == 401 &&
 			 github_credential_mend(gh, &credential, &response, &mending);
 		if (!class && !repeat)
-			class = github_answer_read(out, &response, call->kind, call->resource,
-						   credential.text, err);
+			class = read_answer(call, &response, &credential, out, err);
 		github_credential_dispose(&credential);
 	} while (repeat);
 	/* what is refused here is the App itself, not the token of one installation */
@@ -374,8 +389,7 @@ enum err_class github_call(struct github *gh, struct http *http, const struct gi
 		repeat = !class && response.status == 401 &&
 			 github_credential_mend(gh, &credential, &response, &mending);
 		if (!class && !repeat)
-			class = github_answer_read(out, &response, call->kind, call->resource,
-						   credential.text, err);
+			class = read_answer(call, &response, &credential, out, err);
 		github_credential_dispose(&credential);
 	} while (repeat);
 	return class;

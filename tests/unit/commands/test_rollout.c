@@ -42,7 +42,7 @@ static int passes;
 	"true,\"pending\":false,\"names\":\"\"},\"method_allowed\":true,\"methods\":\"merge, "     \
 	"squash\",\"merge_queue\":false,\"queue\":{\"in\":false},\"touches_workflows\":false,"     \
 	"\"review\":\"none\",\"threads_open\":0,\"deployed\":[],\"is_fork\":false,\"head_ref\":"   \
-	"\"five\",\"repository_id\":\"R_1\",\"approvals_needed\":0" changed "}"
+	"\"five\",\"repository_id\":\"R_1\",\"approvals_needed\":0,\"held\":false" changed "}"
 #define MERGE_FACTS(changed)                                                                       \
 	{                                                                                          \
 		.effect = "github.merge_facts", .data = FACTS_BUT(changed)                         \

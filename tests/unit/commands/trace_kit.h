@@ -150,6 +150,10 @@ static inline void take_scripted(struct player *player, const struct answer *ans
 	if (answer->data &&
 	    jval_parse(&player->result.data, answer->data, strlen(answer->data), &err))
 		fail_msg("%s: %s", player->script->name, answer->data);
+	/* a repository without a policy file, unless a case says otherwise */
+	if (str_eq(answer->effect, "github.permission") && player->result.data &&
+	    !jval_at(player->result.data, "policy"))
+		jval_set(player->result.data, "policy", json_pack("{s:b}", "none", 1));
 	if (answer->class)
 		err_code(&player->result.err, answer->class, answer->code ? answer->code : "", "%s",
 			 answer->message);

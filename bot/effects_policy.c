@@ -1,0 +1,202 @@
+/* effects_policy.c - what the decision who may needs to know: the policy, GitHub's word on the
+ * person, teams, numeric ids, how often. All of it is asked by one effect, because the policy says
+ * what else there is to ask. */
+#include <inttypes.h>
+
+#include "bot/effects_impl.h"
+#include "bot/policies.h"
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+#include "lib/commands/commands.h"
+#include "lib/commands/rights.h"
+#include "lib/services/github_policy.h"
+#include "lib/store/policies.h"
+
+static enum err_class ask_person(struct effect_call *call, struct err *err)
+{
+	struct github_target to = effect_target(call);
+	struct github_permission seen = {0};
+	enum err_class class =
+		github_permission(call->hands->world->github, call->hands->github_http, &to,
+				  call->job->actor, &seen, err);
+
+	/* somebody GitHub does not know here has no rights: an answer, not a failure */
+	if (class && class != ERR_NOT_FOUND)
+		return err_wrap(err, "could not verify what %s may do", call->job->actor);
+	err->class = ERR_OK;
+	jval_set_int(call->data, "user_id", seen.user_id);
+	jval_set_bool(call->data, "pull", seen.pull);
+	jval_set_bool(call->data, "triage", seen.triage);
+	jval_set_bool(call->data, "push", seen.push);
+	jval_set_bool(call->data, "maintain", seen.maintain);
+	jval_set_bool(call->data, "admin", seen.admin);
+	jval_set_str(call->data, "role", seen.role);
+	return ERR_OK;
+}
+
+/* --- who the logins of the file are --- */
+
+struct users_op {
+	int64_t repo_id;
+	json_t *users;
+};
+
+static enum err_class run_keep(struct db *db, void *arg, struct err *err)
+{
+	struct users_op *op = arg;
+
+	return policies_keep_users(db, op->repo_id, op->users, clock_now_ms(), err);
+}
+
+/* An id that is kept, or else GitHub's. *new: GitHub was asked. */
+static enum err_class resolve(struct effect_call *call, const json_t *kept, const char *login,
+			      json_t *users, bool *new, struct err *err)
+{
+	struct github_target to = effect_target(call);
+	const char *name;
+	json_t *id;
+	int64_t found = -1;
+
+	json_object_foreach((json_t *)(uintptr_t)kept, name, id) if (str_eq_nocase(name, login))
+		found = json_integer_value(id);
+	if (found < 0) {
+		*new = true;
+		if (github_user_id(call->hands->world->github, call->hands->github_http, &to, login,
+				   &found, err))
+			return err_wrap(err, "could not learn who %s is", login);
+	}
+	jval_set_int(users, login, found);
+	return ERR_OK;
+}
+
+static enum err_class ask_users(struct effect_call *call, const struct policy *policy,
+				struct err *err)
+{
+	AUTO_JSON json_t *logins = policy_logins(policy);
+	AUTO_JSON json_t *kept = NULL;
+	struct users_op op = {.repo_id = call->job->repo_id, .users = json_object()};
+	bool new = false;
+	json_t *login;
+	size_t i;
+
+	jval_set(call->data, "users", op.users);
+	if (policies_users(call->hands->reader, op.repo_id, &kept, err))
+		return err->class;
+	json_array_foreach(logins, i, login)
+	{
+		if (resolve(call, kept, json_string_value(login), op.users, &new, err))
+			return err->class;
+	}
+	if (!new &&json_object_size(kept) == json_object_size(op.users))
+		return ERR_OK;
+	return writer_call(call->hands->world->writer, run_keep, &op, err);
+}
+
+/* --- teams, uses --- */
+
+static enum err_class ask_teams(struct effect_call *call, const json_t *slugs, json_t *teams,
+				struct err *err)
+{
+	struct github_target to = effect_target(call);
+	enum github_member member;
+	json_t *slug;
+	size_t i;
+
+	json_array_foreach((json_t *)(uintptr_t)slugs, i, slug)
+	{
+		const char *name = json_string_value(slug);
+
+		if (json_object_get(teams, name))
+			continue;
+		if (github_team_member(call->hands->world->github, call->hands->github_http, &to,
+				       name, call->job->actor, &member, err))
+			return err_wrap(err, "could not learn whether %s is in the team %s",
+					call->job->actor, name);
+		if (member == GITHUB_MEMBER_UNKNOWN) {
+			log_info("policy_team_unknown", LOG_S("repo", call->job->repo),
+				 LOG_S("team", name));
+			jval_set(teams, name, json_null());
+		} else {
+			jval_set_bool(teams, name, member == GITHUB_MEMBER_YES);
+		}
+	}
+	return ERR_OK;
+}
+
+static enum err_class count_uses(struct effect_call *call, const json_t *wanted, json_t *uses,
+				 struct err *err)
+{
+	json_t *use;
+	size_t i;
+
+	json_array_foreach((json_t *)(uintptr_t)wanted, i, use)
+	{
+		int64_t since_ms = clock_now_ms() - jval_int(use, "period_ms", 0), count;
+
+		if (policies_count(call->hands->reader, call->job, jval_at(use, "commands"),
+				   since_ms, &count, err))
+			return err->class;
+		jval_set_int(uses, jval_str(use, "key", ""), count);
+	}
+	return ERR_OK;
+}
+
+static enum err_class ask_needs(struct effect_call *call, const struct policy *policy,
+				const struct policy_ceilings *ceilings,
+				const struct command *command, struct err *err)
+{
+	struct policy_question question = {
+		.command = command,
+		.table = &commands,
+		.environment = policy_environment_of(command, call->job->args),
+	};
+	AUTO_JSON json_t *needs = policy_needs(policy, ceilings, &question);
+	enum err_class class =
+		ask_teams(call, jval_at(needs, "teams"), json_object_get(call->data, "teams"), err);
+
+	return class ? class
+		     : count_uses(call, jval_at(needs, "uses"), json_object_get(call->data, "uses"),
+				  err);
+}
+
+static enum err_class ask_policy(struct effect_call *call, const struct command *command,
+				 struct err *err)
+{
+	const struct command *as = command_by_name(&commands, command->as);
+	bool fresh = jval_bool(call->args, "fresh", false);
+	const json_t *list = config_ceilings(call->hands->world->config);
+	AUTO_POLICY struct policy *policy = NULL;
+	struct policy_ceilings ceilings;
+	json_t *facts = NULL;
+	enum err_class class = policies_get(call->hands, call->job, fresh, &facts, err);
+
+	if (class)
+		return class;
+	jval_set(call->data, "policy", facts);
+	if (list)
+		jval_set(call->data, "ceilings", json_deep_copy(list));
+	jval_set(call->data, "teams", json_object());
+	jval_set(call->data, "uses", json_object());
+	policy = rights_policy(call->data);
+	if (policy->fault_count)
+		return ERR_OK; /* it denies, whoever asks */
+	class = ask_users(call, policy, err);
+	policy_ceilings_read(&ceilings, list, call->job->repo);
+	if (!class)
+		class = ask_needs(call, policy, &ceilings, command, err);
+	if (!class && as)
+		class = ask_needs(call, policy, &ceilings, as, err);
+	policy_ceilings_dispose(&ceilings);
+	return class;
+}
+
+/* Facts as rights.h has them. */
+enum err_class effect_permission(struct effect_call *call, struct err *err)
+{
+	const struct command *command = command_by_name(&commands, call->job->command);
+	enum err_class class = ask_person(call, err);
+
+	if (class || !command || (command->scope == SCOPE_ALWAYS && !command->as))
+		return class;
+	return ask_policy(call, command, err);
+}

@@ -1,0 +1,163 @@
+/* common_policy.c - see common.h: the steps that ask the policy, and what of it a job keeps.
+ *
+ * The decision is made from one effect's facts. Of the policy a job keeps what its gates will ask
+ * about, so that a rollout is judged by one file, the one that was in force when it asked last. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "lib/base/jval.h"
+#include "lib/base/str.h"
+#include "lib/commands/commands.h"
+#include "lib/commands/common.h"
+#include "lib/commands/rights.h"
+
+static void keep_windows(json_t *kept, const struct policy_environment *terms)
+{
+	json_t *windows = json_array();
+
+	for (size_t i = 0; terms && i < terms->freeze_count; i++)
+		json_array_append_new(
+			windows, json_pack("[ii]", terms->freeze[i].from, terms->freeze[i].to));
+	jval_set(kept, "freeze", windows);
+}
+
+static void keep_namespaces(json_t *kept, const struct policy *policy)
+{
+	json_t *owners = json_object();
+
+	for (size_t i = 0; i < policy->environment_count; i++)
+		if (policy->environments[i].namespace)
+			jval_set_str(owners, policy->environments[i].namespace,
+				     policy->environments[i].name);
+	jval_set(kept, "namespaces", owners);
+}
+
+static void keep_terms(const struct rights *rights, const struct command *deploy,
+		       const char *environment, json_t *kept)
+{
+	struct policy_terms terms;
+	json_t *steps = json_array();
+
+	policy_terms(&terms, rights->policy, &rights->ceilings, deploy, environment);
+	jval_set_int(kept, "approvals", terms.approvals);
+	jval_set_bool(kept, "checks", terms.checks);
+	jval_set_bool(kept, "up_to_date", terms.up_to_date);
+	jval_set_bool(kept, "merges", terms.merges);
+	jval_set_bool(kept, "metrics", rights->policy->metric_count > 0);
+	if (terms.after)
+		jval_set_str(kept, "after", terms.after);
+	if (terms.method)
+		jval_set_str(kept, "method", terms.method);
+	if (terms.hold_ms >= 0)
+		jval_set_int(kept, "hold_ms", terms.hold_ms);
+	for (size_t i = 0; i < terms.step_count; i++)
+		json_array_append_new(steps, json_integer(terms.steps[i]));
+	jval_set(kept, "steps", steps);
+	keep_windows(kept, policy_environment(rights->policy, environment));
+	keep_namespaces(kept, rights->policy);
+}
+
+/* May they deploy, too? For a command that only speaks of it. */
+static void keep_right(const struct rights *rights, const struct job *job,
+		       const struct command *deploy, json_t *kept)
+{
+	struct policy_decision decision;
+
+	rights_decide(&decision, rights, deploy, job->args, job->actor_id, POLICY_ORIGIN_LATER);
+	jval_set_bool(kept, "allowed",
+		      decision.verdict == POLICY_ALLOW ||
+			      decision.verdict == POLICY_NEEDS_APPROVAL);
+	jval_set_str(kept, "why", decision.sentence);
+}
+
+static void keep_policy(const struct job *job, const struct rights *rights, const json_t *facts,
+			const struct policy_decision *decision, struct update *out)
+{
+	const struct command *command = command_by_name(&commands, job->command);
+	const struct command *as = command_by_name(&commands, command->as);
+	const struct command *deploy = as ? as : str_eq(command->rule, "deploy") ? command : NULL;
+	json_t *kept = common_data(job, out, "policy");
+
+	json_object_clear(kept);
+	jval_set_str(kept, "source", rights->policy->source);
+	jval_set_str(kept, "sha", jval_str(facts, "policy.sha", ""));
+	jval_set_str(kept, "rule", decision->rule);
+	jval_set_bool(kept, "maintain", rights->person.maintain);
+	for (int use = 0; use < POLICY_FORK_USES; use++) {
+		static const char *const names[] = {"fork_build", "fork_run", "fork_deploy"};
+
+		jval_set_str(kept, names[use],
+			     policy_fork_name(policy_forks(rights->policy, &rights->ceilings,
+							   (enum policy_fork_use)use)));
+	}
+	if (deploy)
+		keep_terms(rights, deploy, policy_environment_of(deploy, job->args), kept);
+	if (as)
+		keep_right(rights, job, as, kept);
+}
+
+static void decide(const struct job *job, const struct effect_result *last, struct update *out)
+{
+	const struct command *command = command_by_name(&commands, job->command);
+	struct policy_decision decision;
+	AUTO_RIGHTS struct rights rights = {0};
+
+	must(command);
+	rights_read(&rights, last->data, job->repo);
+	rights_decide(&decision, &rights, command, job->args, job->actor_id, POLICY_ORIGIN_LATER);
+	out->is_member = rights.person.push && rights.person.user_id > 0 &&
+			 rights.person.user_id == job->actor_id;
+	/* approvals may still come: a gate asks for them, of the very commit */
+	if (out->is_member && job->is_quiet) {
+		common_refuse(out, "denied.again",
+			      "your permission is new; give the command again: `%.200s`",
+			      job->line);
+	} else if (decision.verdict == POLICY_ALLOW || decision.verdict == POLICY_NEEDS_APPROVAL) {
+		keep_policy(job, &rights, last->data, &decision, out);
+		out->authorized = str_dup(decision.rule);
+		common_next(job, out);
+	} else {
+		common_refuse(out, decision.code, "%s `/%s` was not run.", decision.sentence,
+			      command->name);
+	}
+}
+
+/* A stranger who had an answer within the hour gets none, and GitHub is not asked for them. */
+static bool is_too_often(const struct job *job, struct update *out)
+{
+	const struct command *command = command_by_name(&commands, job->command);
+
+	if (!job->is_quiet || command->right >= RIGHT_WRITE)
+		return false;
+	common_refuse(out, "denied.often", "@%s had an answer here within the hour", job->actor);
+	return true;
+}
+
+void common_authorize(const struct job *job, const struct effect_result *last, int64_t now_ms,
+		      struct update *out)
+{
+	(void)now_ms;
+	if (last)
+		decide(job, last, out);
+	else if (!is_too_often(job, out))
+		common_ask(out, EFFECT_PERMISSION, NULL);
+}
+
+/* The right may have gone while the job waited or compiled: asked again before anything changes,
+ * and the policy as it is now. */
+void common_confirm(const struct job *job, const struct effect_result *last, int64_t now_ms,
+		    struct update *out)
+{
+	json_t *args;
+
+	(void)now_ms;
+	if (last) {
+		decide(job, last, out);
+		return;
+	}
+	if (is_too_often(job, out))
+		return;
+	args = json_object();
+	jval_set_bool(args, "fresh", true);
+	common_ask(out, EFFECT_PERMISSION, args);
+}
