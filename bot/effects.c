@@ -68,6 +68,8 @@ static effect_fn *const table[EFFECT_COUNT] = {
 	[EFFECT_ENVIRONMENT_LOCK] = effect_environment_lock,
 	[EFFECT_ENVIRONMENT_UNLOCK] = effect_environment_unlock,
 	[EFFECT_DEPLOYMENTS_FIND] = effect_deployments_find,
+	[EFFECT_HOLD] = effect_hold,
+	[EFFECT_UNHOLD] = effect_unhold,
 };
 
 void effects_prepare(struct effect *effect)

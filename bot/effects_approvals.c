@@ -134,16 +134,11 @@ static enum err_class keep_pull(struct effect_call *call, const struct job *abou
 	return ERR_OK;
 }
 
-static int64_t needed(const struct effect_call *call, const char *environment)
-{
-	return str_eq(environment, "production") ? effect_approvals_needed(call) : 0;
-}
-
 /* Nothing is asked where no approvals are. */
 static enum err_class gather(struct effect_call *call, const struct job *about, struct err *err)
 {
 	const char *environment = jval_str(about->data, "rollout.environment", "");
-	int64_t need = needed(call, environment);
+	int64_t need = effect_approvals_needed(call, about);
 
 	jval_set_int(call->data, "need", need);
 	jval_set_bool(call->data, "reviews", true);

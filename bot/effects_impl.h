@@ -16,7 +16,7 @@ struct effect_call {
 
 typedef enum err_class effect_fn(struct effect_call *call, struct err *err);
 
-effect_fn effect_permission, effect_pull;
+effect_fn effect_permission, effect_pull, effect_hold, effect_unhold;
 effect_fn effect_checkout, effect_settings, effect_compile;
 effect_fn effect_pipeline_ensure, effect_version_upload, effect_version_find, effect_experiment;
 effect_fn effect_run_create, effect_run_get, effect_run_terminate, effect_run_causes;
@@ -40,8 +40,9 @@ enum err_class effect_namespace_allowed(const struct effect_call *call, const ch
 /* The same for the namespace in the arguments, in which a model is served; a list is needed. */
 enum err_class effect_serving_allowed(const struct effect_call *call, struct err *err) MUST_CHECK;
 
-/* Approvals that a deployment needs: what the operator's file and the policy ask for at most. */
-int64_t effect_approvals_needed(const struct effect_call *call);
+/* Approvals that the deployment of a job needs: the greater of what the operator's file asks for in
+ * production and the policy in its environment. */
+int64_t effect_approvals_needed(const struct effect_call *call, const struct job *about);
 
 struct github_target effect_target(const struct effect_call *call);
 

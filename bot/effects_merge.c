@@ -15,10 +15,13 @@ static struct github_merge_question question_of(const struct effect_call *call)
 	};
 }
 
-int64_t effect_approvals_needed(const struct effect_call *call)
+int64_t effect_approvals_needed(const struct effect_call *call, const struct job *about)
 {
-	int64_t operators = config_approvals_of_repo(call->hands->world->config, call->job->repo);
-	int64_t policys = jval_int(call->job->data, "policy.approvals", 0);
+	int64_t operators =
+		str_eq(jval_str(about->data, "rollout.environment", "production"), "production")
+			? config_approvals_of_repo(call->hands->world->config, about->repo)
+			: 0;
+	int64_t policys = jval_int(about->data, "policy.approvals", 0);
 
 	return operators > policys ? operators : policys;
 }
@@ -66,7 +69,7 @@ enum err_class effect_merge_facts(struct effect_call *call, struct err *err)
 		return err->class;
 	json_object_update(call->data, facts);
 	json_decref(facts);
-	jval_set_int(call->data, "approvals_needed", effect_approvals_needed(call));
+	jval_set_int(call->data, "approvals_needed", effect_approvals_needed(call, call->job));
 	return add_hold(call, err) || add_previous(call, err) ? err->class : ERR_OK;
 }
 

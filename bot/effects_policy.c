@@ -159,6 +159,29 @@ static enum err_class ask_needs(struct effect_call *call, const struct policy *p
 				  err);
 }
 
+/* Whatever any command might ask for; "all_teams" says which teams there are. */
+static enum err_class ask_everything(struct effect_call *call, const struct policy *policy,
+				     const struct policy_ceilings *ceilings, struct err *err)
+{
+	AUTO_JSON json_t *slugs = policy_team_slugs(policy);
+	json_t *teams = json_object_get(call->data, "teams"), *all = json_object(), *member;
+	enum err_class class = ask_teams(call, slugs, teams, err);
+	const char *slug;
+
+	jval_set(call->data, "all_teams", all);
+	json_object_foreach(teams, slug, member) jval_set_bool(all, slug, !json_is_null(member));
+	for (size_t i = 0; i < commands.count && !class; i++) {
+		struct policy_question question = {.command = commands.items[i],
+						   .table = &commands,
+						   .environment = "production"};
+		AUTO_JSON json_t *needs = policy_needs(policy, ceilings, &question);
+
+		class = count_uses(call, jval_at(needs, "uses"),
+				   json_object_get(call->data, "uses"), err);
+	}
+	return class;
+}
+
 static enum err_class ask_policy(struct effect_call *call, const struct command *command,
 				 struct err *err)
 {
@@ -182,7 +205,9 @@ static enum err_class ask_policy(struct effect_call *call, const struct command 
 		return ERR_OK; /* it denies, whoever asks */
 	class = ask_users(call, policy, err);
 	policy_ceilings_read(&ceilings, list, call->job->repo);
-	if (!class)
+	if (!class && jval_bool(call->args, "whole", false))
+		class = ask_everything(call, policy, &ceilings, err);
+	else if (!class)
 		class = ask_needs(call, policy, &ceilings, command, err);
 	if (!class && as)
 		class = ask_needs(call, policy, &ceilings, as, err);
@@ -196,7 +221,64 @@ enum err_class effect_permission(struct effect_call *call, struct err *err)
 	const struct command *command = command_by_name(&commands, call->job->command);
 	enum err_class class = ask_person(call, err);
 
-	if (class || !command || (command->scope == SCOPE_ALWAYS && !command->as))
+	if (class || !command ||
+	    (command->scope == SCOPE_ALWAYS && !jval_bool(call->args, "whole", false)))
 		return class;
 	return ask_policy(call, command, err);
+}
+
+/* --- holds --- */
+
+struct hold_op {
+	const struct effect_call *call;
+	json_t *was;
+};
+
+static enum err_class run_hold(struct db *db, void *arg, struct err *err)
+{
+	struct hold_op *op = arg;
+
+	return policies_hold(db, op->call->job, jval_str(op->call->args, "reason", NULL),
+			     clock_now_ms(), err);
+}
+
+static void audit(const struct effect_call *call, const char *what, const char *before,
+		  const char *after)
+{
+	log_info("audit", LOG_S("what", what), LOG_I("job", call->job->id),
+		 LOG_S("repo", call->job->repo), LOG_I("pr", call->job->pr),
+		 LOG_S("actor", call->job->actor), LOG_I("actor_id", call->job->actor_id),
+		 LOG_S("before", before), LOG_S("after", after));
+}
+
+enum err_class effect_hold(struct effect_call *call, struct err *err)
+{
+	struct hold_op op = {.call = call};
+
+	if (writer_call(call->hands->world->writer, run_hold, &op, err))
+		return err->class;
+	audit(call, "hold", "", jval_str(call->args, "reason", ""));
+	return ERR_OK;
+}
+
+static enum err_class run_unhold(struct db *db, void *arg, struct err *err)
+{
+	struct hold_op *op = arg;
+
+	return policies_unhold(db, op->call->job, &op->was, err);
+}
+
+/* In doubt, it is enough that there is no hold. */
+enum err_class effect_unhold(struct effect_call *call, struct err *err)
+{
+	struct hold_op op = {.call = call};
+	enum err_class class = writer_call(call->hands->world->writer, run_unhold, &op, err);
+
+	if (class == ERR_NOT_FOUND && call->in_doubt)
+		return err->class = ERR_OK;
+	if (class)
+		return class;
+	audit(call, "unhold", jval_str(op.was, "person", ""), "");
+	jval_set(call->data, "was", op.was);
+	return ERR_OK;
 }

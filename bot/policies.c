@@ -13,8 +13,9 @@
 
 enum {
 	FILES_MAX = 1000,
-	AGE_MAX_MS = 60000,
-	OWNERS_AGE_MAX_MS = 300000, /* the owner's file is asked for half as a matter of form */
+	AGE_MAX_MS = 10000,
+	OWNERS_AGE_MAX_MS =
+		60000, /* changed seldom, and asked for by all repositories without a file */
 };
 
 struct file {
@@ -129,13 +130,14 @@ static enum err_class look(struct hands *hands, const struct github_target *to, 
 			   struct github_file *out, struct err *err)
 {
 	struct policies *policies = hands->world->policies;
+	struct github_file_question question = {.path = POLICIES_PATH, .max = POLICY_TEXT_MAX};
 	struct github_file got;
 	enum err_class class;
 
 	if (recall(policies, to->repo, age_max_ms, out))
 		return ERR_OK;
-	class = github_file(hands->world->github, hands->github_http, to, POLICIES_PATH,
-			    *out->etag ? out->etag : NULL, POLICY_TEXT_MAX, &got, err);
+	question.etag = *out->etag ? out->etag : NULL;
+	class = github_file(hands->world->github, hands->github_http, to, &question, &got, err);
 	if (class) {
 		github_file_dispose(out);
 		return err_wrap(err, "cannot read the policy %s of %s", POLICIES_PATH, to->repo);

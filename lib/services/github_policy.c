@@ -47,17 +47,17 @@ static enum err_class read_file(const struct github_answer *answer, size_t max,
 }
 
 enum err_class github_file(struct github *gh, struct http *http, const struct github_target *to,
-			   const char *path, const char *etag, size_t max, struct github_file *out,
+			   const struct github_file_question *question, struct github_file *out,
 			   struct err *err)
 {
-	AUTO_FREE char *segment = github_segment(path);
+	AUTO_FREE char *segment = github_segment(question->path);
 	AUTO_FREE char *url = github_repo_url(gh, to, "/contents/%.600s", segment);
 	struct github_call call = {
 		.method = "GET",
 		.url = url,
 		.to = to,
-		.if_none_match = etag,
-		.response_max = ANSWER_FACTOR * max + ANSWER_MORE,
+		.if_none_match = question->etag,
+		.response_max = ANSWER_FACTOR * question->max + ANSWER_MORE,
 	};
 	AUTO_ANSWER struct github_answer answer = {0};
 	enum err_class class;
@@ -74,7 +74,7 @@ enum err_class github_file(struct github *gh, struct http *http, const struct gi
 		out->state = GITHUB_FILE_UNCHANGED;
 		return ERR_OK;
 	}
-	return read_file(&answer, max, out, err);
+	return read_file(&answer, question->max, out, err);
 }
 
 void github_file_dispose(struct github_file *file)

@@ -24,10 +24,15 @@ struct github_file {
 	char why[100];
 };
 
-/* A file of the default branch of `to`, as it is there now. `etag` (NULL: none) is of an earlier
- * answer; the same content costs nothing then. */
+struct github_file_question {
+	const char *path;
+	const char *etag; /* of an earlier answer: the same content costs nothing then; NULL */
+	size_t max;	  /* bytes */
+};
+
+/* A file of the default branch of `to`, as it is there now. */
 enum err_class github_file(struct github *gh, struct http *http, const struct github_target *to,
-			   const char *path, const char *etag, size_t max, struct github_file *out,
+			   const struct github_file_question *question, struct github_file *out,
 			   struct err *err) MUST_CHECK;
 void github_file_dispose(struct github_file *file);
 

@@ -148,3 +148,18 @@ def test_fields_that_may_not_be_read_are_null_and_named(play):  # noqa: F811
     answer = asks(play, pulls.STATE, owner="ann", name="iris", number=1)
     assert answer["data"]["repository"]["pullRequest"]["reviewDecision"] is None
     assert answer["errors"][0]["path"] == ["repository", "pullRequest", "reviewDecision"]
+
+
+def test_teams(play):  # noqa: F811
+    """Nobody of that name and no such team are the same answer; a child team's members count."""
+    play.standin.post("users", login="lab", type="Organization")
+    play.standin.post("teams", org="lab", slug="ml", members={"ben": "maintainer", "eve": "pending"})
+    play.standin.post("teams", org="lab", slug="vision", members={"ann": "member"}, parent="ml")
+
+    def member(slug, login):
+        answer = play.call("GET", f"/orgs/lab/teams/{slug}/memberships/{login}")
+        return answer.json["state"] if answer.status == 200 else answer.status
+    assert [member("ml", login) for login in ("ann", "ben", "eve", "zoe")] == ["active", "active", "pending", 404]
+    assert member("vision", "ben") == 404 and member("gone", "ann") == 404
+    assert play.call("GET", "/orgs/lab/teams/ml").json["slug"] == "ml"
+    assert play.call("GET", "/orgs/lab/teams/gone").status == 404

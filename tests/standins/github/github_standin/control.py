@@ -186,9 +186,13 @@ def commit(c):
 
 @command("POST", "teams")
 def set_team(c):
-    """{org, slug, members: {login: role}}"""
-    c.world.teams[(c.data["org"].lower(), c.data["slug"].lower())] = {
-        login.lower(): role for login, role in c.data.get("members", {}).items()}
+    """{org, slug, members: {login: role}, parent?: slug, gone?: true}"""
+    key = (c.data["org"].lower(), c.data["slug"].lower())
+    c.world.teams[key] = {login.lower(): role for login, role in c.data.get("members", {}).items()}
+    if c.data.get("parent"):
+        c.world.parents[key] = c.data["parent"].lower()
+    if c.data.get("gone"):
+        del c.world.teams[key]
 
 
 # pull requests

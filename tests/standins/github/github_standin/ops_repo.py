@@ -34,14 +34,24 @@ def is_collaborator(c):
     return 204, None
 
 
+@route("GET", "/orgs/{org}/teams/{team_slug}", perms="members:read")
+def get_team(c):
+    key = (c.params["org"].lower(), c.params["team_slug"].lower())
+    if key not in c.world.teams:
+        raise ApiError(404, "Not Found")
+    return 200, c.views.team(c.world.user(key[0]), key[1], c.world.teams[key])
+
+
 @route("GET", "/orgs/{org}/teams/{team_slug}/memberships/{username}", perms="members:read")
 def get_team_membership(c):
-    members = c.world.teams.get((c.params["org"].lower(), c.params["team_slug"].lower()), {})
-    role = members.get(c.params["username"].lower())
+    """No such team and nobody of that name in it are the same answer; members of child teams count."""
+    role = c.world.member(c.params["org"], c.params["team_slug"], c.params["username"])
     if role is None:
         raise ApiError(404, "Not Found")
     url = f"{c.views.api}/orgs/{c.params['org']}/teams/{c.params['team_slug']}"
-    return 200, {"url": f"{url}/memberships/{c.params['username']}", "role": role, "state": "active"}
+    state = "pending" if role == "pending" else "active"
+    return 200, {"url": f"{url}/memberships/{c.params['username']}", "state": state,
+                 "role": "member" if role == "pending" else role}
 
 
 # branches, commits

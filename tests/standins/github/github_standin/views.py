@@ -5,6 +5,7 @@ description requires, and those that clients read.
 """
 
 import json
+import zlib
 
 from standin_common.clock import iso
 
@@ -140,6 +141,25 @@ class Views:
         shown["permissions"] = self.booleans(repo, user)
         shown["role_name"] = role
         return {"permission": folded, "role_name": role, "user": shown}
+
+    def team(self, org, slug, members):
+        """A team as it is shown by its name."""
+        url, html = f"{self.api}/orgs/{org.login}/teams/{slug}", f"{self.web}/orgs/{org.login}"
+        then, home = "2020-01-01T00:00:00Z", f"{self.api}/orgs/{org.login}"
+        number = zlib.crc32(f"{org.login}/{slug}".encode())
+        shown = {"login": org.login, "id": org.id, "node_id": org.node_id, "url": home,
+                 "repos_url": home + "/repos", "events_url": home + "/events", "hooks_url": home + "/hooks",
+                 "issues_url": home + "/issues", "members_url": home + "/members{/member}",
+                 "public_members_url": home + "/public_members{/member}", "avatar_url": html + ".png",
+                 "description": None, "html_url": html, "has_organization_projects": True,
+                 "has_repository_projects": True, "public_repos": 0, "public_gists": 0, "followers": 0,
+                 "following": 0, "type": "Organization", "created_at": then, "updated_at": then,
+                 "archived_at": None}
+        return {"id": number, "node_id": f"T_{number}", "url": url, "members_url": url + "/members{/member}",
+                "html_url": f"{html}/teams/{slug}", "name": slug, "slug": slug, "description": "",
+                "privacy": "closed", "permission": "pull", "repositories_url": url + "/repos", "parent": None,
+                "type": "organization", "members_count": len(members), "repos_count": 0,
+                "created_at": then, "updated_at": then, "organization": shown}
 
     def association(self, repo, user):
         if user is None:

@@ -240,6 +240,7 @@ class World:
         self.deployments: dict[int, dict] = {}
         self.installations: dict[int, Installation] = {}
         self.teams: dict[tuple, dict] = {}  # (organisation, slug) -> login -> role
+        self.parents: dict[tuple, str] = {}  # (organisation, slug) -> slug of the team above
         self.moved: dict[tuple, int] = {}  # former (owner, name) -> repository id
         self.app: App | None = None
         self.ids = {}
@@ -253,6 +254,15 @@ class World:
                  "delivery": 11_235_813_213_455, "pull": 2_100_000_000}[kind]
         self.ids[kind] = self.ids.get(kind, start) + self.dice.randint(1, 9)
         return self.ids[kind]
+
+    def member(self, org: str, slug: str, login: str) -> str | None:
+        """Role of a person in a team or in one below it."""
+        org, slug, login = org.lower(), slug.lower(), login.lower()
+        role = self.teams.get((org, slug), {}).get(login)
+        if role:
+            return role
+        below = [name for (where, name), parent in self.parents.items() if (where, parent) == (org, slug)]
+        return "member" if any(self.member(org, name, login) for name in below) else None
 
     # users
 

@@ -1,0 +1,131 @@
+/* test_policies.c - what is remembered for policies: ids of logins, holds, how often. */
+#include "lib/store/policies.h"
+#include "tests/unit/store/store_kit.h"
+
+static json_t *users_of(struct kit *kit)
+{
+	json_t *users = NULL;
+
+	assert_ok(kit, policies_users(kit->db, REPO, &users, &kit->err));
+	return users;
+}
+
+static void keep(struct kit *kit, const char *text)
+{
+	AUTO_JSON json_t *users = NULL;
+
+	assert_ok(kit, jval_parse(&users, text, strlen(text), &kit->err));
+	KIT_BEGIN(kit);
+	assert_ok(kit, policies_keep_users(kit->db, REPO, users, T0, &kit->err));
+	KIT_COMMIT(kit);
+}
+
+static void expect_users(struct kit *kit, const char *want)
+{
+	AUTO_JSON json_t *users = users_of(kit);
+	AUTO_FREE char *text = jval_dump(users);
+
+	assert_string_equal(text, want);
+}
+
+/* Attack 25: the first id of a login stays for as long as the file names it. */
+static void test_users_stay_who_they_were(void **state)
+{
+	struct kit kit;
+
+	(void)state;
+	kit_start(&kit);
+	expect_users(&kit, "{}");
+	keep(&kit, "{\"Ann\": 7, \"zoe\": 0}");
+	expect_users(&kit, "{\"ann\":7,\"zoe\":0}");
+	keep(&kit, "{\"ann\": 8, \"ZOE\": 9, \"ben\": 5}");
+	expect_users(&kit, "{\"ann\":7,\"ben\":5,\"zoe\":0}");
+	keep(&kit, "{\"ben\": 5}");
+	keep(&kit, "{\"ann\": 8}");
+	expect_users(&kit, "{\"ann\":8}");
+	kit_end(&kit);
+}
+
+static struct job started(struct kit *kit, int64_t comment, const char *command)
+{
+	struct kit_event event = {.pr = comment, .comment_id = comment, .commands = command};
+	struct job job;
+
+	kit_receive(kit, &event);
+	assert_true(kit_claim(kit, &job, T0));
+	return job;
+}
+
+static int64_t count(struct kit *kit, const struct job *job, const char *names, int64_t since_ms)
+{
+	AUTO_JSON json_t *commands = NULL;
+	int64_t found = -1;
+
+	assert_ok(kit, jval_parse(&commands, names, strlen(names), &kit->err));
+	assert_ok(kit, policies_count(kit->db, job, commands, since_ms, &found, &kit->err));
+	return found;
+}
+
+static void test_quotas_count_what_was_not_refused(void **state)
+{
+	struct job first, second, third;
+	struct kit kit;
+
+	(void)state;
+	kit_start(&kit);
+	first = started(&kit, 1, "run");
+	assert_int_equal(count(&kit, &first, "[\"run\"]", T0 - 1), 0); /* itself does not count */
+	second = started(&kit, 2, "build_run");
+	assert_int_equal(count(&kit, &second, "[\"run\",\"build_run\"]", T0 - 1), 1);
+	assert_int_equal(count(&kit, &second, "[\"build\"]", T0 - 1), 0);
+	assert_int_equal(count(&kit, &second, "[\"run\"]", T0 + 1), 0);
+	third = started(&kit, 3, "run");
+	assert_int_equal(count(&kit, &third, "[\"run\",\"build_run\"]", T0 - 1), 2);
+	second.code = str_dup("denied.team");
+	kit_move(&kit, &second, JOB_FAILED, T0);
+	assert_int_equal(count(&kit, &third, "[\"run\",\"build_run\"]", T0 - 1), 1);
+	job_dispose(&first);
+	job_dispose(&third);
+	kit_end(&kit);
+}
+
+static void test_holds(void **state)
+{
+	struct job job;
+	json_t *hold = NULL;
+	struct kit kit;
+
+	(void)state;
+	kit_start(&kit);
+	job = started(&kit, 1, "build");
+	assert_int_equal(policies_hold_get(kit.db, REPO, 1, &hold, &kit.err), ERR_NOT_FOUND);
+	KIT_BEGIN(&kit);
+	assert_int_equal(policies_unhold(kit.db, &job, &hold, &kit.err), ERR_NOT_FOUND);
+	assert_string_equal(kit.err.code, "hold.none");
+	assert_ok(&kit, policies_hold(kit.db, &job, "odd", T0, &kit.err));
+	assert_ok(&kit, policies_hold(kit.db, &job, NULL, T0 + 5, &kit.err));
+	KIT_COMMIT(&kit);
+	assert_ok(&kit, policies_hold_get(kit.db, REPO, 1, &hold, &kit.err));
+	assert_int_equal(jval_int(hold, "held_at_ms", 0), T0);
+	assert_null(jval_str(hold, "reason", NULL));
+	json_decref(hold);
+	assert_int_equal(policies_hold_get(kit.db, REPO, 2, &hold, &kit.err), ERR_NOT_FOUND);
+	KIT_BEGIN(&kit);
+	assert_ok(&kit, policies_unhold(kit.db, &job, &hold, &kit.err));
+	KIT_COMMIT(&kit);
+	assert_string_equal(jval_str(hold, "person", ""), job.actor);
+	json_decref(hold);
+	assert_int_equal(policies_hold_get(kit.db, REPO, 1, &hold, &kit.err), ERR_NOT_FOUND);
+	job_dispose(&job);
+	kit_end(&kit);
+}
+
+static const struct CMUnitTest tests[] = {
+	cmocka_unit_test(test_users_stay_who_they_were),
+	cmocka_unit_test(test_quotas_count_what_was_not_refused),
+	cmocka_unit_test(test_holds),
+};
+int main(void)
+{
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
