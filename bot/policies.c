@@ -164,7 +164,7 @@ static json_t *tell(const char *repo, const struct github_file *file)
 	jval_set_str(facts, "source", source);
 	if (file->state == GITHUB_FILE_ODD) {
 		jval_set_str(facts, "why", file->why);
-	} else if (strlen(file->text) != file->len) {
+	} else if (!file->text || strlen(file->text) != file->len) {
 		jval_set_str(facts, "why", "it has a NUL byte");
 	} else {
 		jval_set_str(facts, "text", file->text);
