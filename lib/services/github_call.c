@@ -381,8 +381,7 @@ enum err_class github_call(struct github *gh, struct http *http, const struct gi
 		AUTO_RESPONSE struct http_response response = {0};
 		struct github_credential credential;
 
-		class = github_credential_for(gh, http, &resolved, GITHUB_SCOPE_ALL, &credential,
-					      err);
+		class = github_credential_for(gh, http, &resolved, call->scope, &credential, err);
 		if (class)
 			return class;
 		class = send_once(gh, http, call, &credential, repeat, &response, err);

@@ -146,6 +146,7 @@ struct github_call {
 	enum github_resource resource;
 	const struct github_target *to; /* NULL: as ourselves */
 	size_t response_max;		/* 0: 8 MiB */
+	enum github_scope scope;	/* of the token, when it is an installation's */
 	const char *if_none_match;	/* an ETag: the answer may be 304, without JSON; NULL */
 };
 

@@ -56,6 +56,8 @@ enum err_class github_file(struct github *gh, struct http *http, const struct gi
 		.method = "GET",
 		.url = url,
 		.to = to,
+		/* without an id the token is good for all repositories: then it may only read */
+		.scope = to->repo_id ? GITHUB_SCOPE_ALL : GITHUB_SCOPE_GIT,
 		.if_none_match = question->etag,
 		.response_max = ANSWER_FACTOR * question->max + ANSWER_MORE,
 	};
