@@ -45,12 +45,8 @@ void rollout_fail(const struct job *job, struct update *out, enum job_state stat
 		  const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 
 /* The facts as far as job and update know them; texts are borrowed from their data. */
-struct rollout_questions {
-	struct gate_facts facts;
-	char until[16]; /* the end of a freeze, for the facts */
-};
 void rollout_facts(const struct job *job, const struct update *out, int64_t now_ms,
-		   struct rollout_questions *questions);
+		   struct gate_facts *facts);
 /* Stores the verdicts for people. */
 void rollout_keep_verdicts(const struct job *job, struct update *out,
 			   const struct gate_report *report);

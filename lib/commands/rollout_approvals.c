@@ -78,7 +78,8 @@ void rollout_keep_approvals(const struct job *job, const struct effect_result *l
 	rollout_judge_approvals(common_data(job, out, "approvals"), last->data);
 }
 
-/* A number that is not known is asked for. */
+/* The operator's number is for production, the policy's for its environment; one that is not known
+ * is asked for. */
 bool rollout_needs_approvals(const struct job *job, struct update *out)
 {
 	const json_t *facts = common_data(job, out, "facts");
@@ -89,7 +90,9 @@ bool rollout_needs_approvals(const struct job *job, struct update *out)
 	}
 	if (!jval_at(facts, "approvals_needed"))
 		return true;
-	if (jval_int(facts, "approvals_needed", 0) > 0)
+	if ((str_eq(rollout_environment(job), "production") ||
+	     jval_int(job->data, "policy.approvals", 0) > 0) &&
+	    jval_int(facts, "approvals_needed", 0) > 0)
 		return true;
 	jval_set_int(common_data(job, out, "approvals"), "need", 0);
 	return false;

@@ -226,9 +226,7 @@ static void policy_facts(const json_t *policy, const json_t *seen, struct gate_f
 	facts->sha_is_head_again = FACT_UNUSED;
 }
 
-/* `until`: 16 bytes for the time that the freeze ends. */
-static void freeze_facts(const json_t *policy, int64_t now_ms, char *until,
-			 struct gate_facts *facts)
+static void freeze_facts(const json_t *policy, int64_t now_ms, struct gate_facts *facts)
 {
 	struct policy_window windows[POLICY_WINDOWS_MAX];
 	const json_t *list = jval_at(policy, "freeze"), *each;
@@ -243,10 +241,8 @@ static void freeze_facts(const json_t *policy, int64_t now_ms, char *until,
 	if (!count)
 		return;
 	facts->frozen = fact_from(policy_in_windows(windows, count, now_ms, &until_ms));
-	if (until_ms) {
-		policy_moment(until, until_ms);
-		facts->frozen_until = until;
-	}
+	if (until_ms)
+		policy_moment(facts->frozen_until, until_ms);
 }
 
 /* A way to merge that the policy names is the only one. */
@@ -279,13 +275,12 @@ static const char *merge_method(const struct job *job, const json_t *policy)
 }
 
 void rollout_facts(const struct job *job, const struct update *out, int64_t now_ms,
-		   struct rollout_questions *questions)
+		   struct gate_facts *facts)
 {
 	const json_t *seen = topic(job, out, "facts"), *rollout = topic(job, out, "rollout");
 	const json_t *policy = topic(job, out, "policy");
-	struct gate_facts *facts = &questions->facts;
 
-	*questions = (struct rollout_questions){0};
+	*facts = (struct gate_facts){0};
 	facts->environment = rollout_environment(job);
 	facts->command = jval_str(seen, "line", NULL);
 	facts->sha = job->head_sha;
@@ -305,7 +300,7 @@ void rollout_facts(const struct job *job, const struct update *out, int64_t now_
 	approval_facts(topic(job, out, "approvals"), job, facts);
 	policy_facts(policy, seen, facts);
 	method_facts(policy, facts);
-	freeze_facts(policy, now_ms, questions->until, facts);
+	freeze_facts(policy, now_ms, facts);
 	lock_facts(rollout, facts);
 	if (jval_int(rollout, "of", 0)) /* the commit is given by what is open */
 		facts->sha_is_head = facts->sha_provable = FACT_YES;
@@ -387,7 +382,7 @@ void rollout_ask(const struct job *job, const struct effect_result *last, int64_
 {
 	const struct command *command = command_by_name(&commands, job->command);
 	struct gate_report report;
-	struct rollout_questions questions;
+	struct gate_facts facts;
 
 	if (!last) {
 		ask_github(job, out);
@@ -401,8 +396,8 @@ void rollout_ask(const struct job *job, const struct effect_result *last, int64_
 		return;
 	}
 	keep_facts(job, last, out);
-	rollout_facts(job, out, now_ms, &questions);
-	gates_ask(&report, &questions.facts);
+	rollout_facts(job, out, now_ms, &facts);
+	gates_ask(&report, &facts);
 	if (report.first < GATE_RUN && report.items[report.first].result == GATE_FAILED &&
 	    !command->read_only) {
 		rollout_keep_verdicts(job, out, &report);
@@ -464,10 +459,10 @@ static void judge(const struct job *job, int64_t now_ms, struct update *out)
 {
 	const struct command *command = command_by_name(&commands, job->command);
 	struct gate_report report;
-	struct rollout_questions questions;
+	struct gate_facts facts;
 
-	rollout_facts(job, out, now_ms, &questions);
-	gates_ask(&report, &questions.facts);
+	rollout_facts(job, out, now_ms, &facts);
+	gates_ask(&report, &facts);
 	rollout_keep_verdicts(job, out, &report);
 	if (command->read_only) { /* /plan: all verdicts are its answer, when GitHub has its own */
 		if (report.first < GATE_COUNT && is_worked_out(report.items[report.first].code) &&
@@ -511,7 +506,7 @@ void rollout_again(const struct job *job, const struct effect_result *last, int6
 		   struct update *out)
 {
 	struct gate_report report;
-	struct rollout_questions questions;
+	struct gate_facts facts;
 
 	if (!last) {
 		ask_github(job, out);
@@ -530,12 +525,11 @@ void rollout_again(const struct job *job, const struct effect_result *last, int6
 			return;
 		}
 	}
-	rollout_facts(job, out, now_ms, &questions);
-	questions.facts.approvals_wait =
-		false; /* the environment is not kept from others for that */
-	questions.facts.allowed_again = FACT_YES; /* confirm has passed */
-	questions.facts.sha_is_head_again = questions.facts.sha_is_head;
-	gates_ask(&report, &questions.facts);
+	rollout_facts(job, out, now_ms, &facts);
+	facts.approvals_wait = false;	/* the environment is not kept from others for that */
+	facts.allowed_again = FACT_YES; /* confirm has passed */
+	facts.sha_is_head_again = facts.sha_is_head;
+	gates_ask(&report, &facts);
 	rollout_keep_verdicts(job, out, &report);
 	if (report.first == GATE_COUNT)
 		common_next(job, out);

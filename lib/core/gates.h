@@ -113,8 +113,8 @@ struct gate_facts {
 	enum fact held; /* NO passes */
 	const char *held_by, *held_reason;
 
-	enum fact frozen;	  /* NO passes */
-	const char *frozen_until; /* "Mon 08:00 UTC" */
+	enum fact frozen;      /* NO passes */
+	char frozen_until[16]; /* "Mon 08:00 UTC"; "": not known */
 
 	enum gate_lock lock;
 	const char *lock_holder, *lock_since, *lock_reason; /* login, "09:12 UTC" */

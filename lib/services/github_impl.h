@@ -18,15 +18,13 @@
 
 struct github_answer {
 	int status;
-	json_t *json; /* NULL: 204, or nothing that is JSON */
-	char *next;   /* URL of Link rel="next", NULL: none */
-	char *etag;   /* as told, with its quotes; NULL: none */
+	json_t *json;	   /* NULL: 204, or nothing that is JSON */
+	char *next, *etag; /* URL of Link rel="next"; ETag with its quotes; NULL: none */
 };
 void github_answer_dispose(struct github_answer *answer);
 #define AUTO_ANSWER __attribute__((cleanup(github_answer_dispose)))
 
-/* Class, code and sentence of an answer; ERR_OK fills *out.
- * `secret` is kept out of the message. */
+/* Class, code and sentence of an answer; ERR_OK fills *out. `secret` is kept out of the message. */
 enum err_class github_answer_read(struct github_answer *out, const struct http_response *response,
 				  enum github_kind kind, enum github_resource resource,
 				  const char *secret, struct err *err) MUST_CHECK;

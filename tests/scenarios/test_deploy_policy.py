@@ -65,10 +65,11 @@ def test_production_is_not_staging_by_another_name(scene, bot, ann, ben):
     refused(scene, ann, "/staging_deploy", "deploy.namespace", "`ml-prod`", "that is production")
 
 
-def test_approvals_that_nobody_counts_are_not_there(scene, bot, ann, ben):
+def test_approvals_of_the_policy(scene, bot, ann):
     merged(scene, "environments: { production: { approvals: 1, require: [] } }\n")
     models.has_run(scene, ann, 1)
-    refused(scene, ben, "/deploy", "deploy.unverified", "approvals")
+    done(scene, ann, "/plan")
+    bot.answer("0 of 1 approval", to=scene.last_comment)
 
 
 def test_a_lock_of_another_is_opened_by_maintainers_only(scene, bot, ann, ben):
