@@ -1,8 +1,8 @@
 /* policies.h - the policy files of repositories, as they are on the default branch.
  *
  * Kept in memory with GitHub's ETag: a file that has not changed costs a call without content, and
- * none at all within ten seconds. A step that is about to change something asks GitHub in any case. A
- * repository without a file uses that of its owner's repository `.github`. Any thread. */
+ * none at all within ten seconds. A step that is about to change something asks GitHub in any case.
+ * A repository without a file uses that of its owner's repository `.github`. Any thread. */
 #ifndef KF_BOT_POLICIES_H
 #define KF_BOT_POLICIES_H
 
