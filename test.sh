@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs every test on a fresh machine, installing what it needs. Usage: ./test.sh [unit|lint|python|scenarios|threads|fuzz]...
-# KFOPS_FUZZ_SECONDS: seconds per fuzz target (default 10, 60 in CI), KFOPS_FUZZ_WALL: of all together (default 600; 0: no
+# KFOPS_FUZZ_SECONDS: seconds per fuzz target (default 10, 60 in CI), KFOPS_FUZZ_WALL: of all together (default 480; 0: no
 # end). KFOPS_SHARED: folder with published
 # specifications and samples; tests that need it are skipped where it is not.
 set -u
@@ -8,7 +8,7 @@ cd "$(dirname "$0")" || exit 1
 . scripts/setup.sh || exit 1
 set +e
 root=$PWD
-fuzz_wall=${KFOPS_FUZZ_WALL:-600}
+fuzz_wall=${KFOPS_FUZZ_WALL:-480}
 build=${KFOPS_BUILD_ROOT:-$root/build}
 results=$build/results
 fuzz_seconds=${KFOPS_FUZZ_SECONDS:-$([ "${CI:-}" = true ] && echo 60 || echo 10)}

@@ -188,6 +188,11 @@ enum err_class policies_get(struct hands *hands, const struct job *job, bool fre
 		github_file_dispose(&file);
 		repo = owners;
 		class = look(hands, &shared, fresh ? AGE_MAX_MS : OWNERS_AGE_MAX_MS, &file, err);
+		/* The App is not there, so it has no file that we may read. */
+		if (class == ERR_DENIED && str_eq(err->code, "github.not_installed")) {
+			file = (struct github_file){.state = GITHUB_FILE_NONE};
+			class = err->class = ERR_OK;
+		}
 	}
 	if (class)
 		return class;

@@ -96,7 +96,7 @@ def test_reads_that_stay_behind(scene, bot, ann, ben):
     ann.pushes({"notes.md": "Six neighbours.\n"})
     models.has_run(scene, ann, 2)
     scene.github.fault("stale_read", "GET", r"/pulls/1$", times=-1, seconds=200)
-    refuses(scene, ben.comments("/deploy"), "deploy.head_moved")
+    refuses(scene, ben.comments("/deploy"), "deploy.sha_unproven")
     scene.github.send("DELETE", "faults")
     ben.comments("/deploy")
     assert bot.ends() == "rocket"

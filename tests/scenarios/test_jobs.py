@@ -113,7 +113,7 @@ def test_cancel_without_a_number_and_all_stop_everything(scene, bot, ann, ben, e
 
 
 def test_cancel_before_anything_was_sent(scene, bot, ann):
-    scene.github.fault("delay", "GET", r"/pulls/1$", seconds=2, when="before")
+    scene.github.fault("delay", "GET", r"/collaborators/ann/permission$", seconds=2, when="before")
     asked = ann.comments("/build_run")
     bot.job_of(asked)
     ann.comments("/cancel 1")

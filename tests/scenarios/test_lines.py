@@ -74,7 +74,7 @@ NOT_COMMANDS = [
     "- a list\n  /build_run",
     "[/build_run](https://example.org)",
     "> quoted\n/build_run",  # a lazy continuation belongs to the quote
-    "/approve",
+    "/assign",
     "/lgtm\n/assign @ben",
     "/etc/passwd",
     "/build/run",
@@ -97,7 +97,7 @@ def test_words_that_are_no_commands_stay_unanswered(scene, bot, ann):
 @pytest.mark.parametrize("body", [
     "/BUILD-run", "   /build_run  ", "Looks good.\n\n/build_run\n\nThanks!", "/kfops build_run",
     "/kfops /build_run", "- [ ] todo\n\n/build_run\n\n> /cancel", "/build_run\r\n",
-    "<details><summary>x</summary>\n\n/build_run\n\n</details>", "/lgtm\n/build_run\n/approve",
+    "<details><summary>x</summary>\n\n/build_run\n\n</details>", "/lgtm\n/build_run\n/assign",
 ], ids=["case and dash", "blanks around", "among sentences", "kfops form", "kfops form with slash",
         "beside a quote", "CRLF", "in details", "beside other bots' commands"])
 def test_ways_to_write_it(scene, bot, ann, body):
@@ -107,7 +107,7 @@ def test_ways_to_write_it(scene, bot, ann, body):
 
 
 def test_help_lists_and_explains(scene, bot, ann, eve):
-    said = eve.comments("/help") and bot.answer("| command |")
+    said = ann.comments("/help") and bot.answer("| command |")
     for name in ("build", "run", "build_run", "status", "logs", "cancel", "retry", "help"):
         assert f"| `/{name}` |" in said
     bot.reacts("rocket")
@@ -118,7 +118,7 @@ def test_help_lists_and_explains(scene, bot, ann, eve):
             assert flag in said
     eve.comments("/help /Build-Run")
     bot.answer("`/build_run [--sha SHA]")
-    eve.comments("/help train")
+    ann.comments("/help train")
     bot.answer("There is no such command", "| `/build` |")
     assert scene.kubeflow.runs() == []
 

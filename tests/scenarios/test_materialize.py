@@ -66,7 +66,7 @@ def test_a_model_that_its_pipeline_stores_is_deployed_from_there(scene, bot, ann
     run = runs(scene, ann)
     bot.answer("✅ **/build_run**", f"Model `{store}/{run}/`", patience=3)
     assert [item["key"] for item in scene.cluster.get(f"objects?uri={store}/{run}/")] == [f"iris/{run}/model.joblib"]
-    ann.comments("/plan")
+    ben.comments("/plan")
     assert bot.ends() == "rocket"
     bot.answer("No gate refuses it", f"`{store}/{run}/`", "made by `kfops-materialize-model`", patience=3)
     ben.comments("/deploy")

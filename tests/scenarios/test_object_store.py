@@ -41,8 +41,8 @@ def lent(scene) -> int:
 
 
 def plans(scene) -> str:
-    """ann's /plan, which looks at the model; what the bot says."""
-    scene.ann.comments("/plan")
+    """The /plan of somebody who may deploy, which looks at the model; what the bot says."""
+    scene.ben.comments("/plan")
     assert scene.bot.ends() == "rocket"
     return scene.bot.answer("What `/deploy production` would do", patience=3)
 

@@ -171,7 +171,8 @@ def test_the_audit_says_what_served_before(scene, bot, ann, ben):
     ben.comments("/deploy")
     assert bot.ends() == "rocket"
     back(scene)
-    said = [(line["before"], line["after"]) for line in bot.log_lines() if line.get("what") == "deployment.begin"]
+    said = [(line["before"], line["after"].split("storage_uri=")[1]) for line in bot.log_lines()
+            if line.get("event") == "audit" and line["what"] == "store.deployment"]
     assert said == [("", models.folder(0)), (models.folder(0), models.folder(3)),
                     (models.folder(0), models.folder(2)), (models.folder(2), models.folder(0))]
 
