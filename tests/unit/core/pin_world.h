@@ -223,7 +223,7 @@ static inline void world_decide(struct pin_world *w, bool must_prove, char named
 			w->events[w->event_count++] = w->late[--w->late_count];
 		q.head_count = w->event_count;
 	}
-	must(!"it ends after one wait");
+	mem_die(__FILE__, __LINE__, "it ends after one wait");
 }
 
 /* For whoever looks into a failure. */
@@ -257,7 +257,8 @@ static inline bool world_play(struct pin_world *w, bool must_prove)
 	acts = must_prove ? str_eq(answer.sha, now) : !w->lost && str_eq(named, now);
 	if (answer.source != PIN_API && acts && !right) {
 		world_say(w, &answer);
-		must(!"a commit was proven that was not the head when the comment was written");
+		mem_die(__FILE__, __LINE__,
+			"a commit was proven that was not the head when the comment was written");
 	}
 	must((answer.source == PIN_API) == (answer.doubt != PIN_CERTAIN));
 	return answer.source != PIN_API;
