@@ -1,18 +1,20 @@
-"""Runs every fuzz target of a build for some seconds and writes a JUnit file."""
+"""Runs every fuzz target of a build for some seconds and writes a JUnit file. The seed is printed; it is that of the
+day, so that what is found can be found again, and every day looks elsewhere."""
 import argparse
 import concurrent.futures
+import datetime
 import pathlib
 import subprocess
 import tempfile
 from xml.sax.saxutils import escape
 
 
-def run(target: pathlib.Path, seconds: int) -> tuple[str, int, str]:
+def run(target: pathlib.Path, seconds: int, seed: int) -> tuple[str, int, str]:
     with tempfile.TemporaryDirectory() as scratch:
         corpus = pathlib.Path(scratch) / "corpus"
         corpus.mkdir()
         seeds = pathlib.Path(__file__).parent / "seeds" / target.name
-        command = [str(target), f"-max_total_time={seconds}", "-timeout=25", "-rss_limit_mb=2048",
+        command = [str(target), f"-seed={seed}", f"-max_total_time={seconds}", "-timeout=25", "-rss_limit_mb=2048",
                    "-max_len=65536", f"-artifact_prefix={scratch}/", str(corpus)]
         if seeds.is_dir():
             command.append(str(seeds))
@@ -27,6 +29,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=int, default=10)
     parser.add_argument("--wall", type=int, default=0, help="seconds for all together; 0: as long as it takes")
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=int(datetime.datetime.now(datetime.UTC).strftime("%Y%m%d")))
     parser.add_argument("--junitxml", required=True)
     options = parser.parse_args()
     targets = sorted(p for p in pathlib.Path(options.build, "tests").glob("fuzz_*")
@@ -34,10 +37,10 @@ def main() -> int:
     seconds = options.seconds
     if options.wall and targets:
         seconds = max(5, min(seconds, options.wall * options.jobs // len(targets)))
-    print(f"{len(targets)} targets, {seconds} s each")
+    print(f"{len(targets)} targets, {seconds} s each, seed {options.seed}")
     cases, failed = [], 0
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        for name, code, tail in pool.map(lambda t: run(t, seconds), targets):
+        for name, code, tail in pool.map(lambda t: run(t, seconds, options.seed), targets):
             print(f"{name}: {'ok' if code == 0 else 'FAILED'}")
             inner = ""
             if code:
