@@ -83,6 +83,8 @@ class World:
             return 200, {"permission": "write", "role_name": "maintain", "user": USER}
         if re.search(r"/pulls/\d+$", path):
             return 200, self.pull()
+        if "/contents/" in path:  # no policy
+            return 404, {"message": "Not Found"}
         if method == "GET":
             return 200, self.of_merge(path)
         if path.endswith("/merge"):
