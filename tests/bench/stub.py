@@ -101,6 +101,23 @@ class World:
                 "base": {"ref": "main", "repo": {"id": 77}}, "user": {"id": 1002, "login": "eve"},
                 "mergeable": True, "mergeable_state": "clean"}
 
+    def graphql(self, body: bytes):
+        """What it is and whether it may be merged, or when its head was pushed."""
+        node = {"id": "PR_bench", "state": "OPEN", "isDraft": False, "merged": False, "isCrossRepository": False,
+                "headRefName": "topic", "headRefOid": self.head(), "baseRefName": "main", "createdAt": ahead(-7200),
+                "author": {"login": "eve", "databaseId": 1002}, "mergeCommit": None, "mergeable": "MERGEABLE",
+                "mergeStateStatus": "CLEAN", "reviewDecision": None, "isMergeQueueEnabled": False,
+                "mergeQueueEntry": None, "baseRef": {"refUpdateRule": None},
+                "reviewThreads": {"totalCount": 0, "nodes": []}, "timelineItems": {"nodes": []},
+                "commits": {"nodes": [{"commit": {
+                    "oid": self.head(), "deployments": {"nodes": []},
+                    "checkSuites": {"nodes": [{"createdAt": ahead(-3600), "branch": {"name": "topic"}}]}}}]}}
+        if b"mergeStateStatus" not in body:
+            return 200, {"data": {"node": node}}
+        return 200, {"data": {"repository": {
+            "id": "R_bench", "mergeCommitAllowed": True, "squashMergeAllowed": True, "rebaseMergeAllowed": True,
+            "defaultBranchRef": {"name": "main"}, "pullRequest": node}}}
+
     @staticmethod
     def of_merge(path: str):
         """A branch without rules, and a commit that is up to date with it."""
@@ -214,7 +231,9 @@ class Connection(asyncio.Protocol):
         world.records.append({"first_ns": self.first_ns, "last_ns": time.monotonic_ns(), "method": method,
                               "path": path, "filter": query.get("filter", ""), "bytes": size,
                               "dry": "dryRun" in query, "content": "eyes" if b'"eyes"' in body else ""})
-        if path.startswith("/api/v3"):
+        if path == "/api/graphql":
+            self.send(*world.graphql(body))
+        elif path.startswith("/api/v3"):
             self.send(*world.github(method, path[len("/api/v3"):], body))
         elif path.startswith("/apis/v2beta1"):
             self.send(*world.kubeflow(method, path[len("/apis/v2beta1"):], query, body))
