@@ -27,7 +27,8 @@
 
 enum {
 	CRASHES_MAX = 3,
-	OPTIONAL_TRIES = 3, /* of an effect that the job can do without */
+	OPTIONAL_TRIES = 3,	  /* of an effect that the job can do without */
+	SHORT_PAUSE_MS = 60000, /* is waited for even past the deadline */
 	BACKOFF_BASE_MS = 1000,
 	BACKOFF_CAP_MS = 300000,
 	STEPS_MAX = 1000,
@@ -288,17 +289,26 @@ static bool is_waited_out(const struct task *task)
 	return err_is_retried(task->result.err.class) || is_operators(task);
 }
 
+/* GitHub wants its writes apart: that is no refusal, and no reason to leave a word unsaid. */
+static bool is_short_pause(const struct err *err, int64_t now_ms)
+{
+	return err->class == ERR_THROTTLED && err->retry_at_ms - now_ms <= SHORT_PAUSE_MS;
+}
+
 /* What is not needed is not waited for: its step hears of the error. */
 static bool is_done_without(const struct task *task, int64_t now_ms)
 {
-	return task->step->is_optional &&
-	       (task->job.tries >= OPTIONAL_TRIES || now_ms >= task->job.deadline_at_ms);
+	if (!task->step->is_optional)
+		return false;
+	return task->job.tries >= OPTIONAL_TRIES ||
+	       (now_ms >= task->job.deadline_at_ms && !is_short_pause(&task->result.err, now_ms));
 }
 
-/* Since when waiting for an answer has lasted too long. A step that must finish waits on. */
+/* Since when waiting for an answer has lasted too long. A step that must finish waits on, and one
+ * that is optional has its own end. */
 static bool is_too_long(const struct task *task, int64_t since_ms, int64_t now_ms)
 {
-	if (task->step->must_finish)
+	if (task->step->must_finish || task->step->is_optional)
 		return false;
 	return now_ms >= task->job.deadline_at_ms ||
 	       (!is_patient(task) && !is_operators(task) &&
@@ -352,7 +362,7 @@ static bool settle_retry(struct task *task, int64_t now_ms)
 		 LOG_S("class", err_class_name(seen->class)), LOG_I("tries", job->tries),
 		 LOG_S("message", seen->msg));
 	job->due_at_ms = retry_at(task, now_ms);
-	job->tries += seen->class != ERR_THROTTLED;
+	job->tries += seen->class != ERR_THROTTLED || now_ms >= job->deadline_at_ms;
 	job->state = JOB_BACKOFF;
 	/* an intent whose outcome is unknown stays open, so the next try looks before it acts; that
 	 * the look failed as well has made nothing clearer */
