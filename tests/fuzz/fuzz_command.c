@@ -1,5 +1,6 @@
-/* fuzz_command.c - any bytes as a comment through the search for commands and their parser: every
- * value that is let through is of its type, every refusal can be shown. */
+/* fuzz_command.c - any bytes as a comment through the search for commands and their parser: what is
+ * found stands there, in order, at the start of its line; every value that is let through is of its
+ * type, every refusal can be shown. */
 #include <stdint.h>
 #include <string.h>
 
@@ -74,6 +75,45 @@ static void value_must_be_sound(const char *key, json_t *value)
 	must(json_object_size(value) <= 50);
 }
 
+/* Start of line `wanted` (from 1); CR, LF and CRLF end lines. */
+static const char *line_at(const char *body, const char *end, int wanted)
+{
+	const char *p = body;
+
+	for (int line = 1; line < wanted && p < end; line++) {
+		while (p < end && *p != '\n' && *p != '\r')
+			p++;
+		if (p < end && *p++ == '\r' && p < end && *p == '\n')
+			p++;
+	}
+	return p;
+}
+
+static void line_must_be_sound(const struct comment_line *line, const char *body, const char *end)
+{
+	const char *p = line_at(body, end, line->line);
+	size_t len = strlen(line->text);
+
+	if (line->line == 1 && end - p >= 3 && !memcmp(p, "\xef\xbb\xbf", 3))
+		p += 3;
+	for (int i = 0; i < 3 && p < end && *p == ' '; i++)
+		p++;
+	must(line->text[0] == '/' && len >= 2 && len <= COMMENT_LINE_MAX + 1);
+	must((size_t)(end - p) >= len);
+	for (size_t i = 0; i < len; i++)
+		must(p[i] == line->text[i] || (!p[i] && line->text[i] == 1));
+}
+
+static void lines_must_be_sound(const struct comment_lines *lines, const char *body, size_t size)
+{
+	must(lines->count <= COMMENT_COMMANDS_MAX + 1);
+	must(!lines->count || comment_may_have_command(body, size));
+	for (size_t i = 0; i < lines->count; i++) {
+		must(!i || lines->items[i].line > lines->items[i - 1].line);
+		line_must_be_sound(&lines->items[i], body, body + size);
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct comment_lines lines;
@@ -82,6 +122,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	enum err_class class;
 
 	comment_find(&lines, (const char *)data, size);
+	lines_must_be_sound(&lines, (const char *)data, size);
 	class = command_parse_all(&calls, &table, &lines, &err);
 	must(class == ERR_OK || class == ERR_USER || class == ERR_NOT_FOUND);
 	must((class == ERR_OK) == (calls.count > 0));

@@ -1,6 +1,6 @@
 /* fuzz_receive.c - any headers and payload on the way from the socket to the operation on the
  * store, as far as it needs neither: GUID, signature, event, commands, refusal. Input: a line with
- * the event's name, a line with the GUID, then the body. */
+ * the event's name, one with the GUID, one with the signature, then the body. */
 #include <stdint.h>
 #include <string.h>
 
@@ -47,18 +47,43 @@ static void check_guid(unsigned char guid[16], const char *text)
 	must(at == 32);
 }
 
-/* The right signature lets the body in, and with one digit changed it does not. */
-static void check_signature(const char *body, size_t len)
+/* Only the one right header under each of the secrets lets the body in. */
+static void check_signature(const char *header, const char *body, size_t len)
 {
-	static const char *const secrets[] = {"It's a Secret to Everybody", NULL};
-	char header[7 + 2 * SIGN_SHA256_LEN + 1] = "sha256=";
-	unsigned char digest[SIGN_SHA256_LEN];
+	static const char *const secrets[] = {"", "benchsecret", NULL, "older"};
+	bool expected = false;
 
-	sign_hmac_sha256(digest, secrets[0], strlen(secrets[0]), body, len);
-	str_hex(header + 7, digest, sizeof digest);
-	must(signature_is_valid(header, body, len, secrets, ARRAY_LEN(secrets)));
-	header[7 + len % 64] = header[7 + len % 64] == '0' ? '1' : '0';
-	must(!signature_is_valid(header, body, len, secrets, ARRAY_LEN(secrets)));
+	for (size_t i = 0; i < ARRAY_LEN(secrets); i++) {
+		char right[7 + 2 * SIGN_SHA256_LEN + 1] = "sha256=";
+		unsigned char digest[SIGN_SHA256_LEN];
+
+		if (str_is_empty(secrets[i]))
+			continue;
+		sign_hmac_sha256(digest, secrets[i], strlen(secrets[i]), body, len);
+		str_hex(right + 7, digest, sizeof digest);
+		must(signature_is_valid(right, body, len, secrets, ARRAY_LEN(secrets)));
+		expected |= str_eq(header, right);
+		right[7 + len % 64] = right[7 + len % 64] == '0' ? '1' : '0';
+		must(!signature_is_valid(right, body, len, secrets, ARRAY_LEN(secrets)));
+	}
+	must(signature_is_valid(header, body, len, secrets, ARRAY_LEN(secrets)) == expected);
+}
+
+/* A refused payload leaves an empty event; of others every field is sound. */
+static void check_event(const char *name, const char *body, size_t len)
+{
+	static const struct event zero;
+	struct event event;
+	struct err err = {0};
+
+	if (!event_is_read(name))
+		return;
+	if (event_read(&event, name, body, len, &err))
+		must(err.class == ERR_USER && *err.code && *err.msg &&
+		     !memcmp(&event, &zero, sizeof event));
+	else
+		event_must_be_sound(&event);
+	event_dispose(&event);
 }
 
 static void check_comment(const struct intake *intake)
@@ -110,21 +135,21 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		.own_user_id = OWN_USER,
 	};
 	const char *text = (const char *)data;
-	AUTO_FREE char *name = take_line(&text, &size), *guid = take_line(&text, &size);
+	AUTO_FREE char *name = take_line(&text, &size), *guid = take_line(&text, &size),
+		       *signature = take_line(&text, &size);
 	struct intake first = {.delivery.received_at_ms = 1700000000000}, second = first;
 	enum intake_verdict verdict, again;
 	enum err_class class;
 	struct err err = {0}, ignored;
 
 	check_guid(first.delivery.guid, guid);
-	check_signature(text, size);
+	check_signature(signature, text, size);
+	check_event(name, text, size);
 	class = intake_read(&first, &receive, name, text, size, &verdict, &err);
 	if (class)
 		must(class == ERR_USER && *err.code && *err.msg && verdict == INTAKE_IRRELEVANT);
 	else if (verdict == INTAKE_STORE)
 		check_stored(&first);
-	if (!class && event_is_read(name))
-		event_must_be_sound(&first.event);
 	/* What was irrelevant once is irrelevant for ever. */
 	must(intake_read(&second, &receive, name, text, size, &again, &ignored) == class);
 	must(again == verdict && second.calls.count == first.calls.count);
