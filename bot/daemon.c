@@ -443,7 +443,7 @@ static void *greet(void *arg)
 			world_nap(world, GREET_AGAIN_MS);
 	}
 	hands_close(&hands);
-	malloc_trim(0); /* starting up has used more than will be needed */
+	mem_settle(); /* starting up has used more than will be needed */
 	return NULL;
 }
 

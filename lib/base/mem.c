@@ -2,9 +2,13 @@
  * of a path that no test would ever walk. */
 #include "lib/base/mem.h"
 
+#include <link.h>
+#include <malloc.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 void mem_die(const char *file, int line, const char *what)
 {
@@ -41,4 +45,45 @@ void mem_free_ptr(void *ptr_to_ptr)
 
 	free(*ptr);
 	*ptr = NULL;
+}
+
+static bool has_text_relocations(const struct dl_phdr_info *info)
+{
+	for (int i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
+		const ElfW(Dyn) *entry = (const void *)(info->dlpi_addr + segment->p_vaddr);
+
+		for (; segment->p_type == PT_DYNAMIC && entry->d_tag != DT_NULL; entry++)
+			if (entry->d_tag == DT_TEXTREL)
+				return true;
+	}
+	return false;
+}
+
+/* Only segments that are never written: what DONTNEED drops comes back from the file, and a page
+ * with relocations in it would come back without them. */
+static int unmap_clean(struct dl_phdr_info *info, size_t size, void *page_size)
+{
+	uintptr_t page = *(const uintptr_t *)page_size;
+
+	(void)size;
+	if (has_text_relocations(info))
+		return 0;
+	for (int i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
+		uintptr_t from = (info->dlpi_addr + segment->p_vaddr) & ~(page - 1);
+		uintptr_t to = info->dlpi_addr + segment->p_vaddr + segment->p_memsz;
+
+		if (segment->p_type == PT_LOAD && !(segment->p_flags & PF_W))
+			(void)madvise((void *)from, to - from, MADV_DONTNEED);
+	}
+	return 0;
+}
+
+void mem_settle(void)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+
+	malloc_trim(0);
+	dl_iterate_phdr(unmap_clean, &page);
 }

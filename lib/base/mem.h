@@ -28,6 +28,12 @@ void mem_free(void *take_ptr);
 void mem_free_ptr(void *ptr_to_ptr);
 #define AUTO_FREE __attribute__((cleanup(mem_free_ptr)))
 
+/* Called once when starting up is over: gives back what only the start needed. That is free memory,
+ * and the pages of the program and its libraries that nobody has written to; those that are needed
+ * again are mapped again from the page cache, sixteen at a time. Most of a library's pages are
+ * there for its constructor alone. */
+void mem_settle(void);
+
 /* Hands a local out of the reach of its cleanup macro: `return take(s);`. */
 #define take(ptr)                                                                                  \
 	__extension__({                                                                            \
