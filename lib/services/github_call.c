@@ -19,7 +19,8 @@
 
 enum {
 	HOPS_MAX = 3,
-	SHORT_WAIT_MS = 50,
+	SHORT_WAIT_MS = 50, /* is slept off in the call */
+	PAUSE_MIN_MS = 100, /* between two tries of a step */
 	RESPONSE_MAX = 8 * 1024 * 1024,
 	URL_MAX = 8192,
 	PACES_MAX = 4096,
@@ -107,31 +108,33 @@ static enum err_class throttled(int64_t wait_ms, const char *why, struct err *er
 	return ERR_THROTTLED;
 }
 
-/* Books the request with its credential's pace, or says from when on it may go out. A wait of a few
- * milliseconds is slept off here. */
+/* Books the request with its credential's pace, or says from when on it may go out. A short wait,
+ * as for another write to end, is slept off here. */
 static enum err_class admit(struct github *gh, int64_t key, enum github_kind kind,
 			    enum github_resource resource, struct err *err)
 {
-	for (int slept = 0;; slept++) {
+	for (int64_t slept_ms = 0;;) {
 		struct github_pace *pace;
-		int64_t now_ms = clock_mono_ms(), due_ms, paused_ms;
+		int64_t now_ms = clock_mono_ms(), wait_ms;
+		bool is_paused;
 
 		pthread_mutex_lock(&gh->lock);
 		pace = github_pace_of(gh, key);
-		due_ms = github_pace_due_ms(pace, &gh->limits, kind, resource, now_ms);
-		paused_ms = pace->paused_until_ms[resource];
-		if (due_ms <= now_ms)
+		wait_ms = github_pace_due_ms(pace, &gh->limits, kind, resource, now_ms) - now_ms;
+		is_paused = pace->paused_until_ms[resource] >= now_ms + wait_ms;
+		if (wait_ms <= 0)
 			github_pace_begin(pace, &gh->limits, kind, now_ms);
 		pthread_mutex_unlock(&gh->lock);
-		if (due_ms <= now_ms)
+		if (wait_ms <= 0)
 			return ERR_OK;
-		if (due_ms - now_ms > SHORT_WAIT_MS || slept)
-			return throttled(due_ms - now_ms,
-					 paused_ms >= due_ms
+		if (slept_ms + wait_ms > SHORT_WAIT_MS)
+			return throttled(wait_ms > PAUSE_MIN_MS ? wait_ms : PAUSE_MIN_MS,
+					 is_paused
 						 ? "GitHub asked us to wait"
 						 : "Calls to GitHub are paced; the next may go out",
 					 err);
-		github_sleep_ms(due_ms - now_ms);
+		github_sleep_ms(wait_ms);
+		slept_ms += wait_ms;
 	}
 }
 

@@ -15,8 +15,8 @@
 
 enum {
 	IN_FLIGHT_MAX = 10,
-	BUSY_RETRY_MS = 100,
-	NOTIFY_GAPS = 3, /* gaps between two writes that send mail */
+	BUSY_RETRY_MS = 5, /* a request takes some milliseconds at least */
+	NOTIFY_GAPS = 3,   /* gaps between two writes that send mail */
 	MINUTE_MS = 60000,
 	HOUR_MS = 3600000,
 	SECONDARY_MS = 60000, /* without a time from GitHub; doubled each time */
