@@ -27,7 +27,7 @@
 
 enum {
 	CRASHES_MAX = 3,
-	OPTIONAL_TRIES = 3,	  /* of an effect that the job can do without */
+	OPTIONAL_TRIES = 3,	/* of an effect that the job can do without */
 	SHORT_PAUSE_MS = 60000, /* is waited for even past the deadline */
 	BACKOFF_BASE_MS = 1000,
 	BACKOFF_CAP_MS = 300000,
