@@ -6,6 +6,7 @@ end a scene must be clean: no request that the real services would refuse, no un
 bot's log, every job at rest, everything said that was to be said, and every scripted fault met.
 """
 
+import atexit
 import concurrent.futures
 import contextlib
 import functools
@@ -15,11 +16,13 @@ import os
 import pathlib
 import re
 import secrets
+import shutil
 import signal
 import socket
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.parse
 import urllib.request
@@ -33,6 +36,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "standins" / "common"))
 
+from standin_common import nursery  # noqa: E402
 from standin_common.process import Refused, StandinProcess  # noqa: E402
 
 PATIENCE_S = 30.0
@@ -65,6 +69,15 @@ def free_port() -> int:
     held.bind(("127.0.0.1", 0))
     HELD_PORTS.append(held)
     return held.getsockname()[1]
+
+
+@functools.cache
+def open_nursery() -> subprocess.Popen:
+    """Stand-ins are forked from now on. The nursery ends with this process, whose pipe it reads."""
+    folder = tempfile.mkdtemp(prefix="kfops-")  # the name of a socket is short
+    StandinProcess.nursery = f"{folder}/nursery"
+    atexit.register(shutil.rmtree, folder, True)
+    return nursery.start(StandinProcess.nursery)
 
 
 class Kubeflow(StandinProcess):
@@ -539,6 +552,7 @@ class Scene:
         self.may_leave_unsaid = False
         self.last_comment: Comment | None = None
         self.github = self.kubeflow = self.cluster = self.bot = None
+        open_nursery()
         try:
             if cluster is not None:
                 kubeflow = (*kubeflow, "--objects", str(folder / "objects"), "--secrets", str(folder / "secrets.json"))

@@ -15,6 +15,8 @@ import subprocess
 import sys
 import threading
 
+from standin_common import nursery
+
 EXTENSIONS = (".joblib", ".pkl", ".pickle")
 TIMEOUT_S = 60.0
 
@@ -34,15 +36,31 @@ class Host:
     def __init__(self, folder):
         self._lock = threading.Lock()
         self._folder = folder
-        self._child = None
+        self._child = self._requests = self._answers = None
 
     def _start(self):
         environment = {"PATH": os.environ.get("PATH", ""), "HOME": str(self._folder),
                        "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-        script = pathlib.Path(__file__).with_name("model_host.py")
-        self._child = subprocess.Popen([sys.executable, str(script)], stdin=subprocess.PIPE,
-                                       stdout=subprocess.PIPE, cwd=self._folder, env=environment,
-                                       start_new_session=True)
+        self._hang_up()
+        asked, requests = os.pipe()
+        answers, answered = os.pipe()
+        self._requests, self._answers = open(requests, "wb"), open(answers, "rb")
+        with open(asked, "rb") as stdin, open(answered, "wb") as stdout:
+            if nursery.VARIABLE in os.environ:
+                self._child = nursery.Child(os.environ[nursery.VARIABLE], "cluster_standin.model_host", [],
+                                            environment, self._folder, (stdin, stdout, sys.stderr))
+            else:
+                script = pathlib.Path(__file__).with_name("model_host.py")
+                self._child = subprocess.Popen([sys.executable, str(script)], stdin=stdin, stdout=stdout,
+                                               cwd=self._folder, env=environment, start_new_session=True)
+
+    def _hang_up(self):
+        for stream in (self._requests, self._answers):
+            if stream is not None:
+                try:
+                    stream.close()
+                except BrokenPipeError:
+                    pass
 
     def ask(self, **request):
         """The child's answer; {"died": code} when it ended or took too long."""
@@ -50,10 +68,10 @@ class Host:
             if self._child is None or self._child.poll() is not None:
                 self._start()
             try:
-                self._child.stdin.write(json.dumps(request).encode() + b"\n")
-                self._child.stdin.flush()
-                ready, _, _ = select.select([self._child.stdout], [], [], TIMEOUT_S)
-                line = self._child.stdout.readline() if ready else b""
+                self._requests.write(json.dumps(request).encode() + b"\n")
+                self._requests.flush()
+                ready, _, _ = select.select([self._answers], [], [], TIMEOUT_S)
+                line = self._answers.readline() if ready else b""
             except BrokenPipeError:
                 line = b""
             if line:
@@ -66,6 +84,7 @@ class Host:
             if self._child is not None:
                 self._child.kill()
                 self._child.wait()
+                self._hang_up()
 
 
 class Models:

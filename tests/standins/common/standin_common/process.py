@@ -11,6 +11,8 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
+from standin_common import nursery
+
 STANDINS = pathlib.Path(__file__).resolve().parents[2]
 START_S = 20.0
 
@@ -85,7 +87,10 @@ class StandinClient:
 
 
 class StandinProcess(StandinClient):
-    """One running stand-in. `name` is "github", "kubeflow" or "cluster"; `state` a folder of its own."""
+    """One running stand-in. `name` is "github", "kubeflow" or "cluster"; `state` a folder of its own. Where `nursery`
+    is the socket of one, it is forked there."""
+
+    nursery: str | None = None
 
     def __init__(self, name: str, state, *args: str, env: dict | None = None):
         self.name = name
@@ -94,14 +99,17 @@ class StandinProcess(StandinClient):
         port_file = self.state / "port"
         port_file.unlink(missing_ok=True)
         self.log = self.state / f"{name}.log"
-        module = f"{name}_standin"
+        words = ["--port", "0", "--port-file", str(port_file), "--state", str(self.state), *args]
         paths = [str(STANDINS / name), str(STANDINS / "common")]
-        with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", module, "--port", "0", "--port-file", str(port_file), "--state",
-                 str(self.state), *args], stdout=log, stderr=log, start_new_session=True,
-                env={**os.environ, **(env or {}), "PYTHONPATH": os.pathsep.join(paths),
-                     "PYTHONDONTWRITEBYTECODE": "1"})
+        environment = {**os.environ, **(env or {}), "PYTHONPATH": os.pathsep.join(paths), "PYTHONDONTWRITEBYTECODE": "1"}
+        with open(self.log, "ab") as log, open(os.devnull, "rb") as nothing:
+            if self.nursery:
+                environment[nursery.VARIABLE] = self.nursery
+                self.process = nursery.Child(self.nursery, f"{name}_standin.__main__", words, environment, os.getcwd(),
+                                             (nothing, log, log))
+            else:
+                self.process = subprocess.Popen([sys.executable, "-m", f"{name}_standin", *words], stdin=nothing,
+                                                stdout=log, stderr=log, start_new_session=True, env=environment)
         super().__init__(self._wait_for(port_file))
 
     def _wait_for(self, port_file) -> int:
