@@ -123,8 +123,9 @@ static const struct command *find_command(const struct command_table *table, con
 	char name[WORD_MAX + 1];
 
 	for (size_t i = 0; i < table->count; i++)
-		if (fold_word(name, table->items[i]->name, strlen(table->items[i]->name)) &&
-		    str_eq(name, folded))
+		if ((fold_word(name, table->items[i]->name, strlen(table->items[i]->name)) &&
+		     str_eq(name, folded)) ||
+		    str_eq(table->items[i]->alias, folded))
 			return table->items[i];
 	return NULL;
 }
@@ -142,8 +143,11 @@ static const char *nearest_command(const struct command_table *table, const char
 	const char *names[NAMES_MAX];
 	size_t count = 0;
 
-	for (size_t i = 0; i < table->count && count < NAMES_MAX; i++)
+	for (size_t i = 0; i < table->count && count < NAMES_MAX - 1; i++) {
 		names[count++] = table->items[i]->name;
+		if (table->items[i]->alias)
+			names[count++] = table->items[i]->alias;
+	}
 	return str_nearest(folded, names, count, NEAR);
 }
 

@@ -47,16 +47,18 @@ enum command_use { USE_NOTHING = 0, USE_BUILD = 1, USE_RUN = 2, USE_DEPLOY = 4 }
 
 struct command {
 	const char *name;		  /* "build_run" */
+	const char *alias;		  /* another word for it, "ok_to_test"; NULL */
 	const char *summary;		  /* one sentence, for /help */
 	const char *const *examples;	  /* ends with NULL */
 	const struct command_flag *flags; /* ends with a NULL name */
 	const char *arg_name;		  /* positional, "VERSION"; NULL: takes none */
 	enum flag_type arg_type;
 	bool arg_required;
-	enum right right; /* what a person needs when no policy says otherwise */
-	bool read_only;	  /* changes nothing: does not wait for the pull request's order */
-	bool on_closed;	  /* allowed on closed and merged pull requests */
-	unsigned uses;	  /* USE_BUILD | ... */
+	enum right right;    /* what a person needs when no policy says otherwise */
+	bool right_is_least; /* a policy can ask for more, never for less */
+	bool read_only;	     /* changes nothing: does not wait for the pull request's order */
+	bool on_closed;	     /* allowed on closed and merged pull requests */
+	unsigned uses;	     /* USE_BUILD | ... */
 	enum command_scope scope;
 	const char *rule;	  /* SCOPE_ENVIRONMENT: "deploy", "rollback", "lock" */
 	const char *environment;  /* SCOPE_ENVIRONMENT: the only one; NULL: the argument */

@@ -228,7 +228,7 @@ static enum policy_fork own_fork(const struct policy *policy, enum policy_fork_u
 {
 	static const enum policy_fork fallbacks[POLICY_FORK_USES] = {
 		[POLICY_FORK_BUILD] = POLICY_FORK_OK_TO_RUN,
-		[POLICY_FORK_RUN] = POLICY_FORK_OK_TO_RUN,
+		[POLICY_FORK_RUN] = POLICY_FORK_NEVER,
 		[POLICY_FORK_DEPLOY] = POLICY_FORK_NEVER,
 	};
 

@@ -236,13 +236,15 @@ static bool meets_rule(struct policy_decision *out, const struct policy_needed *
 {
 	const struct policy_rule *rule = needed->rule;
 	AUTO_BUF struct buf who = buf_make(WHO_MAX);
+	enum right least = needed->command->right_is_least ? needed->command->right : RIGHT_ANYONE;
+	enum right right = rule->permission > least ? rule->permission : least;
 	const char *unknown;
 
-	if (!policy_person_has(person, rule->permission)) {
+	if (!policy_person_has(person, right)) {
 		verdict(out, POLICY_DENY, "denied.permission", needed->name,
 			"This needs %s permission on this repository, which its maintainers can "
 			"give.",
-			right_name(rule->permission));
+			right_name(right));
 		return false;
 	}
 	if (!policy_names_people(rule) || policy_is_among(rule, person, &unknown))
@@ -317,45 +319,61 @@ static bool under_ceilings(struct policy_decision *out, const struct policy_ceil
 
 /* --- forks --- */
 
-static enum policy_fork strictest(const struct policy *policy,
-				  const struct policy_ceilings *ceilings, unsigned uses)
+/* UNSET: the command does nothing with what is in the pull request. */
+static enum policy_fork strictest(const enum policy_fork says[POLICY_FORK_USES], unsigned uses)
 {
 	enum policy_fork fork = POLICY_FORK_UNSET, one;
 
 	for (int use = 0; use < POLICY_FORK_USES; use++) {
 		if (!(uses & (1u << use)))
 			continue;
-		one = policy_forks(policy, ceilings, (enum policy_fork_use)use);
+		one = says[use] == POLICY_FORK_UNSET ? POLICY_FORK_NEVER : says[use];
 		fork = one > fork ? one : fork;
 	}
 	return fork;
+}
+
+bool policy_decide_fork(struct policy_decision *out, const enum policy_fork says[POLICY_FORK_USES],
+			const struct command *command, enum policy_origin origin)
+{
+	enum policy_fork fork = strictest(says, command->uses);
+
+	if (fork == POLICY_FORK_UNSET || origin == POLICY_ORIGIN_BRANCH ||
+	    origin == POLICY_ORIGIN_LATER)
+		return true;
+	if (origin == POLICY_ORIGIN_UNKNOWN)
+		verdict(out, POLICY_UNKNOWN, "denied.unverified", "forks",
+			"Whether this pull request comes from a fork could not be learned.");
+	else if (fork == POLICY_FORK_NEVER)
+		verdict(out, POLICY_DENY, "fork.never", "forks",
+			"This pull request comes from a fork, and `/%s` is never for forks here, "
+			"by "
+			"`forks` in the policy file or the operator's word. A maintainer can push "
+			"the branch to this repository and open a pull request from there.",
+			command->name);
+	else if (origin == POLICY_ORIGIN_FORK)
+		verdict(out, POLICY_NEEDS_APPROVAL, "fork.not_approved", "forks",
+			"This pull request comes from a fork. A maintainer who has read this very "
+			"commit can allow it.");
+	else if (origin == POLICY_ORIGIN_FORK_BUILD && (command->uses & ~(unsigned)USE_BUILD))
+		verdict(out, POLICY_NEEDS_APPROVAL, "fork.build_only", "forks",
+			"This pull request comes from a fork, and a maintainer has allowed this "
+			"commit to be built only. `/%s` does more.",
+			command->name);
+	else
+		return true;
+	return false;
 }
 
 static bool from_allowed_place(struct policy_decision *out, const struct policy *policy,
 			       const struct policy_ceilings *ceilings,
 			       const struct policy_question *question)
 {
-	enum policy_fork fork = strictest(policy, ceilings, question->command->uses);
+	enum policy_fork says[POLICY_FORK_USES];
 
-	if (fork == POLICY_FORK_UNSET || question->origin == POLICY_ORIGIN_BRANCH ||
-	    question->origin == POLICY_ORIGIN_LATER)
-		return true;
-	if (question->origin == POLICY_ORIGIN_UNKNOWN)
-		verdict(out, POLICY_UNKNOWN, "denied.unverified", "forks",
-			"Whether this pull request comes from a fork could not be learned.");
-	else if (fork == POLICY_FORK_NEVER)
-		verdict(out, POLICY_DENY, "fork.never", "forks",
-			"This pull request comes from a fork, and `/%s` is never for forks here. A "
-			"maintainer can push the branch to this repository and open a pull request "
-			"from there.",
-			question->command->name);
-	else if (question->origin == POLICY_ORIGIN_FORK)
-		verdict(out, POLICY_NEEDS_APPROVAL, "fork.not_approved", "forks",
-			"This pull request comes from a fork. A maintainer who has read this very "
-			"commit can allow it.");
-	else
-		return true;
-	return false;
+	for (int use = 0; use < POLICY_FORK_USES; use++)
+		says[use] = policy_forks(policy, ceilings, (enum policy_fork_use)use);
+	return policy_decide_fork(out, says, question->command, question->origin);
 }
 
 /* --- quotas --- */

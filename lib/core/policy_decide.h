@@ -77,7 +77,8 @@ enum policy_origin {
 	POLICY_ORIGIN_LATER,   /* asked when the pull request is known; not now */
 	POLICY_ORIGIN_BRANCH,
 	POLICY_ORIGIN_FORK,
-	POLICY_ORIGIN_FORK_OK, /* and a maintainer has allowed this very commit */
+	POLICY_ORIGIN_FORK_BUILD, /* and a maintainer has allowed to build this very commit */
+	POLICY_ORIGIN_FORK_OK,	  /* and whatever else the policy lets forks do */
 };
 
 struct policy_question {
@@ -143,6 +144,10 @@ bool policy_may_approve(const struct policy *policy, const char *environment,
 enum policy_fork policy_forks(const struct policy *policy, const struct policy_ceilings *ceilings,
 			      enum policy_fork_use use);
 const char *policy_fork_name(enum policy_fork fork); /* "ok-to-run" */
+/* May the command be used on a pull request from there, by these words about forks (UNSET: not
+ * known, denies)? Fills *out when not. */
+bool policy_decide_fork(struct policy_decision *out, const enum policy_fork says[POLICY_FORK_USES],
+			const struct command *command, enum policy_origin origin) MUST_CHECK;
 
 /* Calls `each` with a sentence for every rule that a ceiling makes stricter, for /config. */
 void policy_cuts(const struct policy *policy, const struct policy_ceilings *ceilings,

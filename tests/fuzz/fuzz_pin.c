@@ -1,9 +1,10 @@
 /* fuzz_pin.c - any history of pushes and of their events: no commit is proven that was not the head
- * when the comment was written, and a typed one is a commit that was listed. */
+ * when the comment was written, nothing of a fork goes on that was not allowed, and a typed commit
+ * is one that was listed. */
 #include <stdint.h>
 #include <string.h>
 
-#include "tests/unit/core/pin_world.h"
+#include "tests/unit/core/fork_world.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -39,6 +40,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			.chance = {.next = chance_of_bytes, .bytes = data, .len = size}};
 
 		(void)world_play(&world, must_prove);
+	}
+	{
+		struct pin_world world = {
+			.chance = {.next = chance_of_bytes, .bytes = data, .len = size}};
+
+		(void)fork_world_play(&world);
 	}
 	find_typed(data, size);
 	return 0;

@@ -59,7 +59,7 @@ static void ask(const struct policy *policy, const struct policy_ceilings *ceili
 		.environment = policy_environment_of(command, NULL),
 		.actor_id = 7,
 		.person = choice & 16 ? &person : NULL,
-		.origin = (enum policy_origin)(choice % 5),
+		.origin = (enum policy_origin)(choice % 6),
 		.uses = uses,
 		.use_count = choice & 32 ? 2 : 0,
 	};

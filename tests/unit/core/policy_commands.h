@@ -31,6 +31,10 @@ static const struct command some_commands[] = {
 	 .right = RIGHT_MAINTAIN,
 	 .scope = SCOPE_ENVIRONMENT,
 	 .rule = "rollback"},
+	{.name = "ok_to_run",
+	 .alias = "ok_to_test",
+	 .right = RIGHT_MAINTAIN,
+	 .right_is_least = true},
 	{.name = "lock", .right = RIGHT_MAINTAIN, .scope = SCOPE_ENVIRONMENT, .rule = "lock"},
 };
 enum { SOME_COMMANDS = sizeof some_commands / sizeof some_commands[0] };

@@ -53,6 +53,7 @@ static inline void policy_sound(const struct policy *policy, const struct policy
 		decision->verdict == POLICY_ALLOW || decision->verdict == POLICY_NEEDS_APPROVAL;
 	bool always = question->command->scope == SCOPE_ALWAYS;
 	bool fork = question->origin == POLICY_ORIGIN_FORK ||
+		    question->origin == POLICY_ORIGIN_FORK_BUILD ||
 		    question->origin == POLICY_ORIGIN_FORK_OK ||
 		    question->origin == POLICY_ORIGIN_UNKNOWN;
 
@@ -66,6 +67,10 @@ static inline void policy_sound(const struct policy *policy, const struct policy
 	     (question->person && question->actor_id > 0 &&
 	      question->person->user_id == question->actor_id));
 	must(always || !policy->fault_count);
+	must(!question->command->right_is_least ||
+	     sound_has(question->person, question->command->right));
+	must(decision->verdict != POLICY_ALLOW || question->origin != POLICY_ORIGIN_FORK ||
+	     !question->command->uses); /* not without a maintainer's word */
 	for (size_t i = 0; i < ceilings->count && !always; i++) {
 		const struct policy_ceiling *ceiling = &ceilings->items[i];
 

@@ -1,6 +1,6 @@
 /* Which commit a comment means: a table of what was heard and what GitHub says, typed names, and
  * random histories whose seed is printed. Times are seconds, commits are letters. */
-#include "tests/unit/core/pin_world.h"
+#include "tests/unit/core/fork_world.h"
 
 #include "tests/unit/cases.h"
 
@@ -613,10 +613,29 @@ static void test_random_histories(void **state)
 	assert_in_range(proven[1], HISTORIES / 10, HISTORIES);
 }
 
+/* The same on pull requests from forks. */
+static void test_random_histories_of_forks(void **state)
+{
+	uint64_t seed = first_seed();
+	int gone_on = 0;
+
+	(void)state;
+	print_message("KFOPS_SEED=%llu\n", (unsigned long long)seed);
+	for (int i = 0; i < HISTORIES; i++) {
+		struct pin_world world = {
+			.chance = {.next = chance_of_seed, .state = seed + (uint64_t)i}};
+
+		gone_on += fork_world_play(&world);
+	}
+	print_message("gone on with: %d\n", gone_on);
+	assert_in_range(gone_on, HISTORIES / 50, HISTORIES);
+}
+
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(test_cases),
 	cmocka_unit_test(test_typed),
 	cmocka_unit_test(test_random_histories),
+	cmocka_unit_test(test_random_histories_of_forks),
 };
 
 CASES_MAIN(tests, NULL, NULL)

@@ -59,12 +59,14 @@ static const char *const policies[] = {
 	"commands:\n"
 	"  build: { permission: triage }\n"
 	"  run: { permission: write, teams: [ml] }\n"
+	"  ok-to-run: { teams: [ml] }\n"
 	"forks: { build: ok-to-run, run: never, deploy: ok-to-run }\n"
 	"environments:\n"
 	"  staging: { deploy: { permission: write } }\n"
 	"  production: { deploy: { teams: [ml] }, rollback: { permission: write }, approvals: 1 "
 	"}\n",
-	"commands: { build_run: { permission: admin }, logs: { teams: [ml] } }\n"
+	"commands: { build_run: { permission: admin }, logs: { teams: [ml] }, "
+	"ok_to_run: { permission: read } }\n"
 	"environments: { production: { lock: { permission: read } } }\n",
 	"commands: { run: { permision: write } }\n",
 };
@@ -80,15 +82,17 @@ static const struct {
 } asked[] = {
 	/* no file: the defaults of the documentation */
 	{0, "build", NULL, RIGHT_WRITE, false, POLICY_FORK_OK_TO_RUN, 0},
-	{0, "run", NULL, RIGHT_WRITE, false, POLICY_FORK_OK_TO_RUN, 0},
-	{0, "build_run", NULL, RIGHT_WRITE, false, POLICY_FORK_OK_TO_RUN, 0},
+	{0, "run", NULL, RIGHT_WRITE, false, POLICY_FORK_NEVER, 0},
+	{0, "build_run", NULL, RIGHT_WRITE, false, POLICY_FORK_NEVER, 0},
 	{0, "logs", NULL, RIGHT_WRITE, false, POLICY_FORK_UNSET, 0},
 	{0, "deploy", "production", RIGHT_MAINTAIN, false, POLICY_FORK_NEVER, 0},
 	{0, "deploy", "staging", RIGHT_MAINTAIN, false, POLICY_FORK_NEVER, 0},
 	{0, "staging_deploy", "staging", RIGHT_MAINTAIN, false, POLICY_FORK_NEVER, 0},
 	{0, "rollback", "production", RIGHT_MAINTAIN, false, POLICY_FORK_UNSET, 0},
 	{0, "lock", "staging", RIGHT_MAINTAIN, false, POLICY_FORK_UNSET, 0},
+	{0, "ok_to_run", NULL, RIGHT_MAINTAIN, false, POLICY_FORK_UNSET, 0},
 	/* a file with everything */
+	{1, "ok_to_run", NULL, RIGHT_MAINTAIN, true, POLICY_FORK_UNSET, 0},
 	{1, "build", NULL, RIGHT_TRIAGE, false, POLICY_FORK_OK_TO_RUN, 0},
 	{1, "run", NULL, RIGHT_WRITE, true, POLICY_FORK_NEVER, 0},
 	{1, "build_run", NULL, RIGHT_WRITE, true, POLICY_FORK_NEVER, 0},
@@ -101,9 +105,10 @@ static const struct {
 	{1, "rollback", "staging", RIGHT_WRITE, false, POLICY_FORK_UNSET, 0},
 	{1, "lock", "production", RIGHT_READ, true, POLICY_FORK_UNSET, 0},
 	/* a word of its own for build_run; lock without deploy */
-	{2, "build_run", NULL, RIGHT_ADMIN, false, POLICY_FORK_OK_TO_RUN, 0},
+	{2, "build_run", NULL, RIGHT_ADMIN, false, POLICY_FORK_NEVER, 0},
 	{2, "build", NULL, RIGHT_WRITE, false, POLICY_FORK_OK_TO_RUN, 0},
 	{2, "logs", NULL, RIGHT_READ, true, POLICY_FORK_UNSET, 0},
+	{2, "ok_to_run", NULL, RIGHT_MAINTAIN, false, POLICY_FORK_UNSET, 0}, /* never less */
 	{2, "lock", "production", RIGHT_READ, false, POLICY_FORK_UNSET, 0},
 	{2, "deploy", "production", RIGHT_MAINTAIN, false, POLICY_FORK_NEVER, 0},
 };
@@ -111,7 +116,8 @@ static const struct {
 static enum policy_verdict expected(size_t row, enum right has, enum policy_membership member,
 				    enum policy_origin origin, int approvals)
 {
-	bool fork = origin == POLICY_ORIGIN_FORK || origin == POLICY_ORIGIN_FORK_OK;
+	bool fork = origin >= POLICY_ORIGIN_FORK;
+	bool builds = str_eq(asked[row].command, "build");
 
 	if (has < asked[row].right)
 		return POLICY_DENY;
@@ -121,7 +127,8 @@ static enum policy_verdict expected(size_t row, enum right has, enum policy_memb
 		return POLICY_UNKNOWN;
 	if (asked[row].fork == POLICY_FORK_NEVER && fork)
 		return POLICY_DENY;
-	if (asked[row].fork && origin == POLICY_ORIGIN_FORK)
+	if (asked[row].fork &&
+	    (origin == POLICY_ORIGIN_FORK || (origin == POLICY_ORIGIN_FORK_BUILD && !builds)))
 		return POLICY_NEEDS_APPROVAL;
 	return asked[row].approvals > approvals ? POLICY_NEEDS_APPROVAL : POLICY_ALLOW;
 }
@@ -537,6 +544,8 @@ static const struct {
 	{"build", POLICY_ORIGIN_UNKNOWN, "denied.unverified",
 	 "comes from a fork could not be learned"},
 	{"build", POLICY_ORIGIN_FORK_OK, "", ""},
+	{"build", POLICY_ORIGIN_FORK_BUILD, "", ""},
+	{"run", POLICY_ORIGIN_FORK_OK, "fork.never", "`/run` is never for forks here"},
 	{"deploy", POLICY_ORIGIN_FORK_OK, "fork.never", "`/deploy` is never for forks here"},
 	{"logs", POLICY_ORIGIN_FORK, "", ""},
 };
@@ -592,7 +601,7 @@ static const char *const rules[] = {
 
 static char *random_policy(void)
 {
-	static const char *const names[] = {"build", "run", "build_run", "logs"};
+	static const char *const names[] = {"build", "run", "build_run", "logs", "ok_to_run"};
 	static const char *const places[] = {"staging", "production"};
 	struct buf text = buf_make(4096);
 
@@ -850,7 +859,6 @@ static void test_cuts(void **state)
 	assert_string_equal(
 		buf_text(&text),
 		"ceilings[0]: forks.build ok-to-run; the operator asks for never\n"
-		"ceilings[0]: forks.run ok-to-run; the operator asks for never\n"
 		"ceilings[1]: environments.production.deploy, line 4 names nobody; the operator "
 		"asks for teams, users or roles\n"
 		"ceilings[1]: environments.production asks for 0 approvals; the operator asks for "
