@@ -11,6 +11,7 @@ import time
 import pytest
 from github_play import R, MINIMIZE, SECRET, SHARED, needs_shared, key_pem, play  # noqa: F401 (fixtures)
 from github_standin import graphql
+from standin_common.process import Refused
 from standin_common import clock
 
 
@@ -231,7 +232,7 @@ def test_forks_and_deleted_forks(play):  # noqa: F811
                              files={"z.txt": "z\n"})
     shown = play.call("GET", f"{R}/pulls/{made['number']}").json
     assert shown["head"]["repo"]["id"] != shown["base"]["repo"]["id"]
-    assert shown["head"]["label"] == "zoe:patch"
+    assert shown["head"]["label"] == "zoe:patch" and shown["maintainer_can_modify"] is True
     check = play.call("POST", f"{R}/check-runs", {"name": "x", "head_sha": made["head_sha"]})
     assert (check.status, check.json["pull_requests"]) == (201, [])
     play.standin.post(f"repos/ann/iris/pulls/{made['number']}/push")
@@ -242,6 +243,12 @@ def test_forks_and_deleted_forks(play):  # noqa: F811
     listed = _git("ls-remote", f"{play.standin.url}/ann/iris.git", token=play.token).stdout
     assert f"{shown['head']['sha']}\trefs/pull/{made['number']}/head" in listed
     play.comment("after the fork is gone")
+    closed = play.standin.post("repos/ann/iris/pulls", title="For nobody else", branch="mine", fork="zoe",
+                               files={"z.txt": "z\n"}, maintainer_can_modify=False)
+    assert play.call("GET", f"{R}/pulls/{closed['number']}").json["maintainer_can_modify"] is False
+    with pytest.raises(Refused):
+        play.standin.post(f"repos/ann/iris/pulls/{closed['number']}/push", user="ann")
+    play.standin.post(f"repos/ann/iris/pulls/{closed['number']}/push", user="zoe")
 
 
 def test_the_ref_may_lag_behind_the_push(play):  # noqa: F811

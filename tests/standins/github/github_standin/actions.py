@@ -105,7 +105,8 @@ class Actions:
 
     # pull requests
 
-    def open_pull(self, repo, title, body, branch, base, user, head_repo=None, draft=False) -> Issue:
+    def open_pull(self, repo, title, body, branch, base, user, head_repo=None, draft=False,
+                  maintainer_can_modify=False) -> Issue:
         """Opens a pull request for a branch that is there already."""
         now = self.clock.now()
         head_repo = head_repo or repo
@@ -115,7 +116,8 @@ class Actions:
             raise gitstore.GitError(f"no such branch: {branch if sha is None else base}")
         self.git.bring(head_repo.id, repo.id, sha)
         pull = Pull(self.world.new_id("pull"), branch, sha, head_repo.id, head_repo.owner, base, base_sha,
-                    draft, mergeable_reads=self.world.dice.randint(1, 3), history=[(now, sha)])
+                    draft, mergeable_reads=self.world.dice.randint(1, 3), history=[(now, sha)],
+                    maintainer_can_modify=maintainer_can_modify and head_repo is not repo)
         issue = Issue(self.world.new_id("issue"), repo.next_number, title, body, user, now, now, pull=pull)
         repo.next_number += 1
         repo.issues[issue.number] = issue

@@ -200,7 +200,8 @@ def set_team(c):
 
 @command("POST", "repos/{owner}/{name}/pulls")
 def open_pull(c):
-    """{title, branch, files?, template?, body?, base?, user?, draft?, fork?: owner, message?}"""
+    """{title, branch, files?, template?, body?, base?, user?, draft?, fork?: owner, message?,
+    maintainer_can_modify?}; by GitHub's form maintainers may push to a fork unless its owner unticks that."""
     repo = c.repo
     user = c.user(default=c.data.get("fork") or repo.owner.login)
     base = c.data.get("base", repo.default_branch)
@@ -216,7 +217,7 @@ def open_pull(c):
         c.app.git.commit(head_repo.id, ref, files, c.data.get("message", c.data["title"]), user.login,
                          c.app.clock.now(), parent)
     issue = c.act.open_pull(repo, c.data["title"], c.data.get("body"), branch, base, user, head_repo,
-                            c.data.get("draft", False))
+                            c.data.get("draft", False), c.data.get("maintainer_can_modify", True))
     return _show_pull(c, repo, issue)
 
 
@@ -248,9 +249,12 @@ def push(c):
     head_repo = c.world.repos.get(issue.pull.head_repo_id)
     if head_repo is None:
         raise Bad("the fork is gone")
+    user = c.user(default=issue.user.login)
+    if head_repo.id != c.repo.id and user.id != head_repo.owner.id and not issue.pull.maintainer_can_modify:
+        raise Bad(f"{user.login} may not push to the fork")
     files = c.files() or {"pushed.txt": f"{c.app.clock.now()}\n"}
     c.act.push(head_repo, issue.pull.head_ref, files, c.data.get("message", "Change files"),
-               c.user(default=issue.user.login), c.data.get("force", False),
+               user, c.data.get("force", False),
                quiet_refs=c.data.get("quiet_refs", False), commits=int(c.data.get("commits", 1)),
                backdated=float(c.data.get("backdated", 0)))
     return _show_pull(c, c.repo, issue)

@@ -278,7 +278,7 @@ class Views:
         return {"merged": pull.merged_at is not None, "mergeable": pull.mergeable, "rebaseable": None,
                 "mergeable_state": self.mergeable_state(repo, issue),
                 "merged_by": self.user(pull.merged_by), "comments": len(self.world.comments_of(issue)),
-                "review_comments": 0, "maintainer_can_modify": False, "commits": int(commits or 0),
+                "review_comments": 0, "maintainer_can_modify": pull.maintainer_can_modify, "commits": int(commits or 0),
                 **counts}
 
     def mergeable_state(self, repo, issue):

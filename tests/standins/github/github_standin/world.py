@@ -77,6 +77,7 @@ class Pull:
     mergeable_reads: int = 1  # GETs that still see null
     history: list = field(default_factory=list)  # (time, head sha), oldest first
     closed_by_merge: bool = False
+    maintainer_can_modify: bool = False  # whoever may push to the base may push to the branch of the fork
 
 
 @dataclass
