@@ -70,6 +70,7 @@ static effect_fn *const table[EFFECT_COUNT] = {
 	[EFFECT_DEPLOYMENTS_FIND] = effect_deployments_find,
 	[EFFECT_HOLD] = effect_hold,
 	[EFFECT_UNHOLD] = effect_unhold,
+	[EFFECT_OK_TO_RUN] = effect_ok_to_run,
 };
 
 void effects_prepare(struct effect *effect)

@@ -17,6 +17,7 @@ static void keep_pull(json_t *out, const struct github_pull *pull)
 	jval_set_str(out, "html_url", pull->html_url);
 	jval_set_int(out, "head_repo_id", pull->head_repo_id);
 	jval_set_int(out, "base_repo_id", pull->base_repo_id);
+	jval_set_int(out, "author_id", pull->author_id);
 }
 
 /* What GitHub does not want to say proves nothing; that is told by an empty object. */
@@ -76,6 +77,8 @@ enum err_class effect_pull(struct effect_call *call, struct err *err)
 		return class;
 	if (pull.open && jval_bool(call->args, "pushes", false) &&
 	    (class = ask_pushes(call, &pull, err)) != ERR_OK)
+		return class;
+	if ((class = effect_fork_facts(call, &pull, err)) != ERR_OK)
 		return class;
 	/* after GitHub was asked, so that what is heard of meanwhile counts */
 	class = queue_heads(call->hands->reader, call->job->repo_id, call->job->pr, &heads, err);

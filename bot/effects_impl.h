@@ -16,7 +16,7 @@ struct effect_call {
 
 typedef enum err_class effect_fn(struct effect_call *call, struct err *err);
 
-effect_fn effect_permission, effect_pull, effect_hold, effect_unhold;
+effect_fn effect_permission, effect_pull, effect_hold, effect_unhold, effect_ok_to_run;
 effect_fn effect_checkout, effect_settings, effect_compile;
 effect_fn effect_pipeline_ensure, effect_version_upload, effect_version_find, effect_experiment;
 effect_fn effect_run_create, effect_run_get, effect_run_terminate, effect_run_causes;
@@ -45,6 +45,12 @@ enum err_class effect_serving_allowed(const struct effect_call *call, struct err
 int64_t effect_approvals_needed(const struct effect_call *call, const struct job *about);
 
 struct github_target effect_target(const struct effect_call *call);
+
+/* Of a pull request from a fork: what a maintainer said of the commit args["of"], or of the head,
+ * as "ok" of lib/store/forks.h with "may": that person still has the right to say so; and the
+ * heads that begin as args["typed"], as typed["heads"]. Asks nothing for others. */
+enum err_class effect_fork_facts(struct effect_call *call, const struct github_pull *pull,
+				 struct err *err) MUST_CHECK;
 
 /* The services of the job's cluster; CONFIG "deploy.not_served" where nothing is deployed. */
 enum err_class effect_kube(const struct effect_call *call, struct kube **out,

@@ -1,19 +1,24 @@
 /* effects_store.c - effects on our own jobs, for the commands that talk about them. */
 #include "bot/effects_impl.h"
 #include "lib/base/clock.h"
+#include "lib/store/forks.h"
 #include "lib/store/queue.h"
 
 enum { LIST_MAX = 50 };
 
 enum err_class effect_jobs_list(struct effect_call *call, struct err *err)
 {
-	json_t *rows = NULL;
+	json_t *rows = NULL, *ok = NULL;
+	enum err_class class;
 
 	if (queue_list(call->hands->reader, call->job->repo_id, 0,
 		       jval_int(call->args, "limit", LIST_MAX), &rows, err))
 		return err->class;
 	jval_set(call->data, "jobs", rows);
-	return ERR_OK;
+	class = fork_ok_get(call->hands->reader, call->job->repo_id, call->job->pr, NULL, &ok, err);
+	if (class == ERR_OK)
+		jval_set(call->data, "fork_ok", ok);
+	return class == ERR_NOT_FOUND ? ERR_OK : class;
 }
 
 /* The job a person named, which must belong to this repository. */

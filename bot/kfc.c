@@ -233,11 +233,20 @@ static bool take_permission(json_t *facts, const json_t *answers, int64_t actor_
 	return true;
 }
 
+/* "fork", and what a maintainer has said of the commit: "ok_to_run" is true or "build-only". */
+static enum policy_origin origin_of(const json_t *answers)
+{
+	if (!jval_bool(answers, "fork", false))
+		return POLICY_ORIGIN_BRANCH;
+	if (str_eq(jval_str(answers, "ok_to_run", NULL), "build-only"))
+		return POLICY_ORIGIN_FORK_BUILD;
+	return jval_bool(answers, "ok_to_run", false) ? POLICY_ORIGIN_FORK_OK : POLICY_ORIGIN_FORK;
+}
+
 static bool take_answers(json_t *facts, const char *path, int64_t actor_id, enum policy_origin *out)
 {
 	static const char *const copied[] = {"teams", "users", "uses", "approvals"};
 	AUTO_JSON json_t *answers = read_json(path);
-	const json_t *fork = jval_at(answers, "fork");
 
 	if (answers && !json_is_object(answers))
 		fprintf(stderr, "kfc: %s is not a JSON object\n", path);
@@ -253,10 +262,7 @@ static bool take_answers(json_t *facts, const char *path, int64_t actor_id, enum
 	for (size_t i = 0; i < ARRAY_LEN(copied); i++)
 		if (jval_at(answers, copied[i]))
 			jval_set(facts, copied[i], json_incref(jval_at(answers, copied[i])));
-	*out = !json_is_boolean(fork)			? POLICY_ORIGIN_BRANCH
-	       : json_is_false(fork)			? POLICY_ORIGIN_BRANCH
-	       : jval_bool(answers, "ok_to_run", false) ? POLICY_ORIGIN_FORK_OK
-							: POLICY_ORIGIN_FORK;
+	*out = origin_of(answers);
 	return true;
 }
 

@@ -1,6 +1,6 @@
 /* build_run.c - /build_run: build this commit, then run what was built. */
 #include "lib/commands/commands.h"
-#include "lib/commands/common.h"
+#include "lib/commands/common_fork.h"
 
 static const struct command_flag flags[] = {
 	{"sha", FLAG_SHA, "SHA", "the commit to build; it must be the head of the pull request"},
@@ -17,9 +17,23 @@ static const char *const examples[] = {"/build_run", "/build_run --param neighbo
 
 static const char *const parts[] = {"build", "run", NULL};
 static const struct step steps[] = {
-	STEP_AUTHORIZE, STEP_PIN,      STEP_CHECKOUT,	STEP_SETTINGS,	 STEP_COMPILE,
-	STEP_CONFIRM,	STEP_PIPELINE, STEP_UPLOAD,	STEP_EXPERIMENT, STEP_CREATE_RUN,
-	STEP_FOLLOW,	STEP_CAUSES,   STEP_KEEP_MODEL, STEP_LAST,
+	STEP_AUTHORIZE,
+	STEP_PIN,
+	STEP_CHECKOUT,
+	STEP_SETTINGS,
+	STEP_FORK("fork_compile"),
+	STEP_COMPILE,
+	STEP_CONFIRM,
+	STEP_FORK("fork_upload"),
+	STEP_PIPELINE,
+	STEP_UPLOAD,
+	STEP_EXPERIMENT,
+	STEP_FORK("fork_run"),
+	STEP_CREATE_RUN,
+	STEP_FOLLOW,
+	STEP_CAUSES,
+	STEP_KEEP_MODEL,
+	STEP_LAST,
 };
 
 const struct command command_build_run = {

@@ -10,6 +10,7 @@
 #include "lib/base/jval.h"
 #include "lib/base/str.h"
 #include "lib/commands/commands.h"
+#include "lib/commands/common_fork.h"
 
 void common_ask(struct update *out, enum effect_kind kind, json_t *take_args)
 {
@@ -27,7 +28,7 @@ void common_jump(const struct job *job, struct update *out, const char *step)
 }
 
 /* The step after the present one; NULL: none follows. */
-static const char *following(const struct job *job)
+static const char *following(const struct job *job, const struct update *out)
 {
 	const struct command *command = command_by_name(&commands, job->command);
 	const struct step *step;
@@ -35,18 +36,21 @@ static const char *following(const struct job *job)
 	must(command);
 	step = job_step(command->steps, job->step);
 	must(step);
-	return step[1].name;
+	step++;
+	while (step->name && step->only_forks && !common_is_fork(job, out))
+		step++;
+	return step->name;
 }
 
 bool common_is_last(const struct job *job)
 {
-	return !following(job);
+	return !following(job, NULL);
 }
 
 void common_next(const struct job *job, struct update *out)
 {
 	out->kind = UPDATE_NEXT;
-	out->step = following(job);
+	out->step = following(job, out);
 	must(out->step);
 }
 
@@ -156,6 +160,7 @@ void common_pin(const struct job *job, const struct effect_result *last, int64_t
 		struct update *out)
 {
 	const json_t *pull = last ? last->data : NULL;
+	struct fork_facts fork;
 	json_t *kept;
 
 	if (!last) {
@@ -167,21 +172,17 @@ void common_pin(const struct job *job, const struct effect_result *last, int64_t
 			      jval_bool(pull, "merged", false) ? "merged" : "closed", job->line);
 		return;
 	}
-	if (jval_int(pull, "head_repo_id", 0) != jval_int(pull, "base_repo_id", -1)) {
-		common_refuse(
-			out, "fork.refused",
-			"this pull request comes from a fork, and its code is not run here. A "
-			"maintainer can push the branch to this repository and open a pull request "
-			"from there");
-		return;
-	}
 	if (!str_is_object_name(jval_str(pull, "head_sha", ""))) {
 		common_end(out, JOB_FAILED, "pin.unknown", "GitHub did not name the head commit");
 		return;
 	}
 	if (!common_pin_choose(job, pull, now_ms, out))
 		return;
+	common_fork_facts(job, pull, out->head_sha, &fork);
+	if (!common_fork_may(job, &fork, now_ms, out))
+		return;
 	kept = common_data(job, out, "pull");
+	jval_set_bool(kept, "fork", fork_is_one(&fork));
 	jval_set_str(kept, "head_ref", jval_str(pull, "head_ref", ""));
 	jval_set_str(kept, "base_ref", jval_str(pull, "base_ref", ""));
 	jval_set_str(kept, "html_url", jval_str(pull, "html_url", ""));

@@ -1,7 +1,8 @@
 /* common.h - the words in which steps answer, and the steps that several commands share.
  *
  * What steps keep in job->data, one object a topic:
- *   pull       {"head_ref","base_ref","html_url"}
+ *   pull       {"head_ref","base_ref","html_url","fork": it comes from one}
+ *   fork       {"waits": for GitHub and its events to name one head}
  *   pin        {"source": "recorded" | "pushes" | "api" | "given" | "kept", "doubt": why it is not
  *               proven, see pin.h,"moved_from": sha,"proves","tries"}
  *   policy     {"source","sha","rule": that allowed it,"maintain": the person has that permission,
@@ -30,6 +31,7 @@
 #define KF_COMMANDS_COMMON_H
 
 #include "lib/core/job.h"
+#include "lib/core/pin.h"
 
 /* --- ways to end a decide --- */
 void common_ask(struct update *out, enum effect_kind kind, json_t *take_args);
@@ -67,6 +69,9 @@ void common_pin_ask(const struct job *job, struct update *out);
 /* True when the commit is chosen; else the update says what else is to be done. */
 bool common_pin_choose(const struct job *job, const json_t *pull, int64_t now_ms,
 		       struct update *out) MUST_CHECK;
+/* The heads that events told of, from the answer of EFFECT_PULL; how many. */
+enum { COMMON_HEADS_MAX = 64 };
+size_t common_heads(const json_t *pull, struct pin_head heads[COMMON_HEADS_MAX]);
 
 /* --- shared steps --- */
 #define STEP_DECIDE(name)                                                                          \

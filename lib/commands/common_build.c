@@ -11,7 +11,7 @@
 #include "lib/base/jval.h"
 #include "lib/base/str.h"
 #include "lib/commands/commands.h"
-#include "lib/commands/common.h"
+#include "lib/commands/common_fork.h"
 
 enum { VERSION_TRIES = 5 };
 
@@ -138,7 +138,7 @@ static json_t *compile_args(const struct job *job)
 	jval_set_str(args, "path", jval_str(job->data, "settings.path", ""));
 	jval_set_str(args, "function", jval_str(job->data, "settings.function", ""));
 	jval_set_str(args, "mode", jval_str(job->data, "settings.mode", ""));
-	jval_set_bool(args, "no_cache", jval_bool(job->args, "no-cache", false));
+	jval_set_bool(args, "no_cache", common_is_uncached(job));
 	jval_set_str(args, "version_name", name);
 	jval_set(args, "parameters", common_given_parameters(job));
 	return args;
@@ -201,7 +201,7 @@ static const char *upload_part(const struct job *job)
 static void ask_upload(const struct job *job, int64_t attempt, struct update *out)
 {
 	AUTO_FREE char *name = version_name(job, attempt);
-	bool is_uncached = jval_bool(job->args, "no-cache", false);
+	bool is_uncached = common_is_uncached(job);
 	AUTO_FREE char *description = str_printf(
 		"bot=kfops repo=%s pr=%" PRId64 " sha=%s op=%s sha256=%s%s", job->repo, job->pr,
 		job->head_sha, job->uid, jval_str(job->data, "compile.sha256", ""),

@@ -7,24 +7,25 @@
 #include "lib/base/buf.h"
 #include "lib/base/jval.h"
 #include "lib/base/str.h"
+#include "lib/commands/commands.h"
 #include "lib/commands/common.h"
 #include "lib/core/pin.h"
 
-enum { HEADS_MAX = 64, COMMITS_MAX = 250, WAITS_MAX = 4 };
+enum { COMMITS_MAX = 250, WAITS_MAX = 4 };
 
 /* --- what is known --- */
 
-static size_t read_heads(const json_t *list, struct pin_head *heads)
+size_t common_heads(const json_t *pull, struct pin_head heads[COMMON_HEADS_MAX])
 {
+	const json_t *list = json_object_get(pull, "heads"), *each;
 	size_t count = 0;
-	const json_t *each;
 	size_t i;
 
 	json_array_foreach(list, i, each)
 	{
 		struct pin_head *head = &heads[count];
 
-		if (count == HEADS_MAX ||
+		if (count == COMMON_HEADS_MAX ||
 		    !str_copy(head->sha, sizeof head->sha, jval_str(each, "sha", "")))
 			continue;
 		head->at_ms = jval_int(each, "at_ms", 0);
@@ -44,9 +45,18 @@ static void read_pushes(const json_t *from, struct pin_pushes *pushes)
 
 /* --- what comes of it --- */
 
+/* What a person typed of a commit: behind --sha, or as the argument of a command that takes one. */
+static const char *typed_of(const struct job *job)
+{
+	const struct command *command = command_by_name(&commands, job->command);
+	bool is_argument = command && command->arg_name && command->arg_type == FLAG_SHA;
+
+	return jval_str(job->args, is_argument ? "arg" : "sha", NULL);
+}
+
 static void ask_pull(const struct job *job, bool pushes, struct update *out)
 {
-	const char *typed = jval_str(job->args, "sha", NULL);
+	const char *typed = typed_of(job);
 	json_t *args = json_object();
 
 	if (typed)
@@ -90,6 +100,8 @@ static char *line_with(const struct job *job, const char *sha)
 {
 	const char *arg = jval_str(job->args, "arg", "");
 
+	if (!jval_str(job->args, "sha", NULL) && typed_of(job))
+		return str_printf("/%s %.12s", job->command, sha);
 	return str_printf("/%s%s%.100s --sha %s", job->command, *arg ? " " : "", arg, sha);
 }
 
@@ -98,7 +110,7 @@ static char *line_with(const struct job *job, const char *sha)
 static void refuse_typed(const struct job *job, enum pin_typed_verdict verdict, const char *head,
 			 struct update *out)
 {
-	const char *typed = jval_str(job->args, "sha", "");
+	const char *typed = typed_of(job);
 	AUTO_FREE char *line = line_with(job, head);
 
 	if (verdict == PIN_TYPED_AMBIGUOUS)
@@ -135,7 +147,7 @@ static bool choose_typed(const struct job *job, const json_t *pull, int64_t now_
 {
 	const char *commits[COMMITS_MAX], *sha = NULL, *head = jval_str(pull, "head_sha", "");
 	const json_t *list = jval_at(pull, "typed.commits");
-	struct pin_typed typed = {.text = jval_str(job->args, "sha", ""),
+	struct pin_typed typed = {.text = typed_of(job),
 				  .commits = commits,
 				  .cut = jval_bool(pull, "typed.cut", false),
 				  .is_inside = jval_bool(pull, "typed.is_inside", false)};
@@ -177,7 +189,7 @@ static bool take_meant(const struct job *job, const struct pin_answer *answer, s
 static bool choose_meant(const struct job *job, const json_t *pull, int64_t now_ms,
 			 struct update *out)
 {
-	struct pin_head heads[HEADS_MAX];
+	struct pin_head heads[COMMON_HEADS_MAX];
 	struct pin_pushes pushes;
 	json_t *pin = common_data(job, out, "pin");
 	bool proves = jval_bool(pin, "proves", false);
@@ -188,7 +200,7 @@ static bool choose_meant(const struct job *job, const json_t *pull, int64_t now_
 					.may_wait = may_wait(pin)};
 	struct pin_answer answer;
 
-	question.head_count = read_heads(json_object_get(pull, "heads"), heads);
+	question.head_count = common_heads(pull, heads);
 	read_pushes(json_object_get(pull, "pushes"), &pushes);
 	if (proves || jval_bool(pin, "asked", false))
 		question.pushes = &pushes;
@@ -214,7 +226,7 @@ bool common_pin_choose(const struct job *job, const json_t *pull, int64_t now_ms
 
 	if (job->head_sha[0] && !proves)
 		return take_commit(job, "kept", job->head_sha, out);
-	if (jval_str(job->args, "sha", NULL))
+	if (typed_of(job))
 		return choose_typed(job, pull, now_ms, out);
 	return choose_meant(job, pull, now_ms, out);
 }

@@ -11,7 +11,7 @@
 #include "lib/base/buf.h"
 #include "lib/base/jval.h"
 #include "lib/base/str.h"
-#include "lib/commands/common.h"
+#include "lib/commands/common_fork.h"
 #include "lib/core/markdown.h"
 
 enum {
@@ -43,7 +43,7 @@ static json_t *find_args(const struct job *job)
 	jval_set_str(args, "pipeline", jval_str(job->data, "settings.pipeline", ""));
 	jval_set_str(args, "name", name);
 	jval_set_str(args, "version_name", name);
-	jval_set_bool(args, "no_cache", jval_bool(job->args, "no-cache", false));
+	jval_set_bool(args, "no_cache", common_is_uncached(job));
 	jval_set(args, "parameters", common_given_parameters(job));
 	return args;
 }

@@ -56,6 +56,19 @@ static void put_nobodies(struct buf *out, const json_t *facts)
 	}
 }
 
+static void put_forks(struct buf *out, const struct rights *rights)
+{
+	static const char *const names[] = {"build", "run", "deploy"};
+
+	buf_puts(out, "\nPull requests of forks: ");
+	for (int use = 0; use < POLICY_FORK_USES; use++)
+		buf_printf(out, "%s%s `%s`", use ? ", " : "", names[use],
+			   policy_fork_name(policy_forks(rights->policy, &rights->ceilings,
+							 (enum policy_fork_use)use)));
+	buf_puts(out, ". `ok-to-run` asks for a maintainer's `/ok-to-run SHA`, anew for every "
+		      "commit.\n");
+}
+
 static void decide_policy(const struct job *job, const struct effect_result *last, int64_t now_ms,
 			  struct update *out)
 {
@@ -74,6 +87,7 @@ static void decide_policy(const struct job *job, const struct effect_result *las
 	rights_read(&rights, last->data, job->repo);
 	put_source(&text, last->data);
 	put_nobodies(&cuts, last->data);
+	put_forks(&text, &rights);
 	policy_cuts(rights.policy, &rights.ceilings, &commands, put_cut, &cuts);
 	if (cuts.len)
 		buf_printf(&text, "\nWhat is not as the file says:\n\n%s", buf_text(&cuts));

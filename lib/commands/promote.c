@@ -220,6 +220,7 @@ static const struct step steps[] = {
 	ROLLOUT_STEP("target", "looking for what is open", decide_target),
 	ROLLOUT_STEP("model", "comparing the model's files", rollout_same_model),
 	ROLLOUT_STEP("again", "checking the gates", decide_again),
+	STEP_FORK_DEPLOYED("fork_deploy"),
 	ROLLOUT_STEP("check", "reading the traffic", decide_check),
 	ROLLOUT_SHIFT,
 	ROLLOUT_FINISH,

@@ -28,7 +28,7 @@
 #define KF_COMMANDS_ROLLOUT_H
 
 #include "lib/base/buf.h"
-#include "lib/commands/common.h"
+#include "lib/commands/common_fork.h"
 #include "lib/core/gates.h"
 #include "lib/core/isvc.h"
 
@@ -65,14 +65,12 @@ bool rollout_is_stopped(const struct job *job, int64_t now_ms, struct update *ou
 /* When to look again: growing with the time since the phase began. */
 int64_t rollout_next_look(const struct job *job, int64_t now_ms);
 
-/* True when a first model is tried before it serves: there is a sample, and nobody has said
- * otherwise. */
+/* True when a first model is tried before it serves: there is a sample, and nobody said no. */
 bool rollout_tries_first(const struct job *job);
 
 /* True when nothing is to be sent, because the object serves this very model. */
 bool rollout_is_live_already(const json_t *service);
-/* The percent at which the rollout is to be left; -1: it goes on until the model has all traffic.
- */
+/* The percent at which the rollout is to be left; -1: none, the model gets all traffic. */
 int rollout_left_open(const struct job *job);
 /* The percent that the new model has when KServe has taken this one of the steps. */
 int rollout_real_percent(const struct job *job, int percent);
@@ -152,6 +150,7 @@ STEP_DECIDE(rollout_tell_failure);
 		ROLLOUT_STEP("settings", "reading config_files/config.yaml", rollout_settings),    \
 		ROLLOUT_STEP("find_run", "looking for the run", rollout_find_run),                 \
 		ROLLOUT_STEP("model", "looking for the model", rollout_model),                     \
+		STEP_FORK("fork_service"),                                                         \
 		ROLLOUT_STEP("service", "making the InferenceService", rollout_service),           \
 		ROLLOUT_STEP("approvals", "asking who approved it", rollout_approvals),            \
 		ROLLOUT_STEP("gates", "checking the gates", rollout_gates)
@@ -161,6 +160,7 @@ STEP_DECIDE(rollout_tell_failure);
 	ROLLOUT_STEP("wait_approvals", "waiting for approvals", rollout_wait_approvals),           \
 		ROLLOUT_STEP("turn", "waiting for the environment", rollout_turn), STEP_CONFIRM,   \
 		ROLLOUT_STEP("again", "checking the gates once more", rollout_again),              \
+		STEP_FORK("fork_deploy"),                                                          \
 		ROLLOUT_STEP("begin", "writing down what serves now", rollout_begin),              \
 		ROLLOUT_ACT("announce", "telling GitHub", rollout_announce), ROLLOUT_LOAD,         \
 		ROLLOUT_SHIFT, ROLLOUT_FINISH, ROLLOUT_BACK

@@ -13,7 +13,7 @@ static const struct {
 } kept[] = {
 	{"rollout", "merges"}, {"rollout", "method"},  {"rollout", "timeout_ms"},
 	{"rollout", "expect"}, {"service", "samples"}, {"service", "schema"},
-	{"run", "link"},       {"model", "task"},
+	{"run", "link"},       {"model", "task"},      {"pull", "fork"},
 };
 
 static bool is_way(const struct job *job, enum isvc_way way)

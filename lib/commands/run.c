@@ -1,6 +1,6 @@
 /* run.c - /run: a run of a version that was built before. */
 #include "lib/commands/commands.h"
-#include "lib/commands/common.h"
+#include "lib/commands/common_fork.h"
 
 static const struct command_flag flags[] = {
 	{"param", FLAG_PARAM, "K=V", "a pipeline parameter; may be repeated"},
@@ -17,9 +17,21 @@ static const char *const examples[] = {"/run", "/run --param neighbors=5", "/run
 				       "/run pr-7-9f8e7d6a1b2c --timeout 6h", NULL};
 
 static const struct step steps[] = {
-	STEP_AUTHORIZE, STEP_PIN,	 STEP_CHECKOUT,	  STEP_SETTINGS,   STEP_FIND_VERSION,
-	STEP_CONFIRM,	STEP_VARIANT,	 STEP_EXPERIMENT, STEP_CREATE_RUN, STEP_FOLLOW,
-	STEP_CAUSES,	STEP_KEEP_MODEL, STEP_LAST,
+	STEP_AUTHORIZE,
+	STEP_PIN,
+	STEP_CHECKOUT,
+	STEP_SETTINGS,
+	STEP_FIND_VERSION,
+	STEP_CONFIRM,
+	STEP_FORK("fork_upload"),
+	STEP_VARIANT,
+	STEP_EXPERIMENT,
+	STEP_FORK("fork_run"),
+	STEP_CREATE_RUN,
+	STEP_FOLLOW,
+	STEP_CAUSES,
+	STEP_KEEP_MODEL,
+	STEP_LAST,
 };
 
 const struct command command_run = {

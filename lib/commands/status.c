@@ -258,6 +258,24 @@ static void decide_environments(const struct job *job, const struct effect_resul
 	common_next(job, out);
 }
 
+/* --- forks --- */
+
+/* The newest word on a commit of this pull request, if it is one of a fork. */
+static void put_fork(struct buf *out, const json_t *ok)
+{
+	char at[21];
+
+	if (!ok)
+		return;
+	clock_rfc3339(at, jval_int(ok, "given_at_ms", 0));
+	markdown_text(out, jval_str(ok, "person", "?"), NAMES_MAX);
+	buf_printf(out,
+		   " allowed `%.12s` of this fork to be %s on %s; it holds while that is the "
+		   "head.\n\n",
+		   jval_str(ok, "sha", ""),
+		   jval_bool(ok, "build_only", true) ? "built only" : "used", at);
+}
+
 /* --- jobs --- */
 
 static void decide_answer(const struct job *job, const struct effect_result *last, int64_t now_ms,
@@ -278,6 +296,7 @@ static void decide_answer(const struct job *job, const struct effect_result *las
 	rows = last->data ? json_object_get(last->data, "jobs") : NULL;
 	clock_hhmm(clock, now_ms);
 	put_environments(&text, json_object_get(job->data, "environments"), now_ms);
+	put_fork(&text, json_object_get(last->data, "fork_ok"));
 	json_array_foreach(rows, i, row)
 	{
 		if (!is_shown(row) || shown == SHOWN)

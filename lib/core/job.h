@@ -146,6 +146,7 @@ struct step {
 	bool handles_cancel; /* sees job->cancel itself; else a cancelled job ends before it */
 	bool is_optional;    /* an error that does not pass after a few tries is given to it, so it
 				must handle errors: the job goes on without */
+	bool only_forks;     /* passed over where the pull request comes from no fork */
 	bool must_finish;    /* goes on past the deadline, however long nothing answers: what it
 				changed has to be put back */
 	void (*decide)(const struct job *job, const struct effect_result *last, int64_t now_ms,

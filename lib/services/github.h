@@ -72,6 +72,7 @@ struct github_pull {
 	char base_ref[256];
 	int64_t head_repo_id; /* 0: the fork is gone */
 	int64_t base_repo_id;
+	int64_t author_id; /* who opened it; 0: not said */
 	char html_url[512];
 	char node_id[128]; /* for GraphQL; "": not said */
 };

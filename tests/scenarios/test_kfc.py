@@ -222,7 +222,7 @@ def answers_of(who: str, policy: str) -> dict:
                "teams": {slug: False for names in re.findall(r"teams: \[(.*?)\]", policy) for slug in names.split(", ")}}
     assert words[0] in LEVELS
     for word in words[1:]:
-        kind, value = re.fullmatch(r"(team|user|role|\d+ times|\d+ approvals|fork|ok-to-run)(?: `(.+)`)?", word).groups()
+        kind, value = re.fullmatch(r"(team|user|role|\d+ times|\d+ approvals|fork|ok-to-run|build-only)(?: `(.+)`)?", word).groups()
         if kind == "team":
             assert value in answers["teams"], f"{value} is not in the policy"
             answers["teams"][value] = True
@@ -234,14 +234,16 @@ def answers_of(who: str, policy: str) -> dict:
             answers["uses"][value] = int(kind.split()[0])
         elif kind.endswith("approvals"):
             answers["approvals"] = int(kind.split()[0])
+        elif kind == "build-only":
+            answers["ok_to_run"] = kind
         else:
             answers[kind.replace("-", "_")] = True
     return answers
 
 
-def test_there_are_ten_recipes():
+def test_there_are_eleven_recipes():
     found = list(recipes())
-    assert len(found) == 10 and all(len(rows) >= 2 for _, _, rows in found)
+    assert len(found) == 11 and all(len(rows) >= 2 for _, _, rows in found)
 
 
 @pytest.mark.parametrize("name, policy, rows", list(recipes()), ids=lambda value: value if isinstance(value, str) and "\n" not in value else "")

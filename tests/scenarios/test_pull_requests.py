@@ -1,4 +1,4 @@
-"""What happens to the pull request around a command: pushes, forks, closing, locks, deleted comments."""
+"""What happens to the pull request around a command: pushes, closing, locks, deleted comments."""
 
 import pytest
 
@@ -25,19 +25,6 @@ def test_closed_and_merged_pull_requests(scene, bot, ann, ben):
     ben.merges()
     ann.comments("/build_run")
     bot.answer("`pull.closed`", "is merged")
-    assert scene.kubeflow.runs() == []
-
-
-def test_forks_are_refused(scene, bot, ann, eve):
-    fork = eve.opens("From afar", "from-afar", {"x.md": "x\n"}, fork="eve")
-    for line in ("/build", "/run", "/build_run"):
-        ann.comments(line, on=fork)
-        assert bot.ends() == "-1"
-        bot.answer("`fork.refused`", "comes from a fork", "push the branch to this repository")
-    scene.github.post(f"{fork.path}/delete-fork")
-    ann.comments("/build_run", on=fork)
-    assert bot.ends() == "-1"
-    bot.answer("`fork.refused`")
     assert scene.kubeflow.runs() == []
 
 

@@ -142,24 +142,6 @@ static const struct trace_case cases[] = {
 		 "repo.checkout\n"
 		 "settings asks repo.settings\ncompile asks compile\ncompile part done: 3 tasks\n"
 		 "confirm asks github.permission\nend failed denied.permission\n"},
-	{.name = "a fork is refused",
-	 .command = "build",
-	 .args = "{}",
-	 .answers = {ALLOWED,
-		     {.effect = "github.pull",
-		      .data = "{\"open\":true,\"head_repo_id\":2,\"base_repo_id\":1,\"head_sha\":"
-			      "\"9f8e7d6a1b2c3d4e5f60718293a4b5c6d7e8f901\"}"}},
-	 .want = "authorize asks github.permission\npin asks github.pull\nend failed "
-		 "fork.refused\n"},
-	{.name = "a fork that was deleted is refused",
-	 .command = "build",
-	 .args = "{}",
-	 .answers = {ALLOWED,
-		     {.effect = "github.pull",
-		      .data = "{\"open\":true,\"head_repo_id\":0,\"base_repo_id\":1,\"head_sha\":"
-			      "\"9f8e7d6a1b2c3d4e5f60718293a4b5c6d7e8f901\"}"}},
-	 .want = "authorize asks github.permission\npin asks github.pull\nend failed "
-		 "fork.refused\n"},
 	{.name = "a pull request that was closed meanwhile",
 	 .command = "build",
 	 .args = "{}",

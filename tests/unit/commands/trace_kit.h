@@ -274,6 +274,7 @@ static inline void player_start(struct player *player, const struct trace_case *
 	player->job = (struct job){
 		.id = 42,
 		.uid = "01J00000000000000000000000",
+		.repo_id = 1,
 		.repo = str_dup("o/r"),
 		.pr = 7,
 		.actor = str_dup("ann"),

@@ -33,7 +33,8 @@
 #define PULL_BODY                                                                                  \
 	"{\"state\":\"open\",\"draft\":true,\"head\":{\"sha\":"                                    \
 	"\"0123456789abcdef0123456789abcdef01234567\",\"ref\":\"topic\",\"repo\":null},"           \
-	"\"base\":{\"ref\":\"main\",\"repo\":{\"id\":77}},\"html_url\":\"https://g/o/r/pull/7\"}"
+	"\"base\":{\"ref\":\"main\",\"repo\":{\"id\":77}},\"user\":{\"id\":9},"                    \
+	"\"html_url\":\"https://g/o/r/pull/7\"}"
 #define APP_BODY                                                                                   \
 	"{\"id\":99,\"slug\":\"kfops\",\"permissions\":{\"metadata\":\"read\",\"issues\":"         \
 	"\"write\","                                                                               \

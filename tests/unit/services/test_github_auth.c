@@ -79,6 +79,7 @@ static void test_a_token_is_minted_once(void **state)
 	assert_string_equal(got.base_ref, "main");
 	assert_int_equal(got.head_repo_id, 0);
 	assert_int_equal(got.base_repo_id, 77);
+	assert_int_equal(got.author_id, 9);
 	stop(&world);
 }
 
