@@ -32,6 +32,7 @@ FAST = {
 }
 # what a start after a crash may say, at any level
 EXPECTED_LOG = re.compile(r"event=(store\.sqlite code=283|clock_jump)\b")
+OK = "/ok-to-run"  # of a fork's head, by a maintainer
 FINAL_REACTIONS = {"rocket", "-1", "confused"}
 
 
@@ -99,6 +100,8 @@ class Stage:
 
     def pull_for(self, command: str):
         """A pull request on which the command can be given; for /run, one with a version."""
+        if command == OK:
+            return self.scene.eve.opens("From afar", f"afar-{self.rounds}", {"notes.md": f"{self.rounds}\n"}, fork="eve")
         if command.startswith("/run"):
             if not self._built:
                 pull = self._new_pull()
@@ -160,7 +163,8 @@ class Stage:
         log_from = self.bot.log_file.stat().st_size
         before = self.count(pull)
         alive = launch(self.bot, KFOPS_CRASH_AT=crash_at, KFOPS_CRASH_LOG=str(points))
-        comment = self.scene.ann.comments(command, on=pull)
+        line, person = (f"{OK} {pull.head}", self.scene.ben) if command == OK else (command, self.scene.ann)
+        comment = person.comments(line, on=pull)
         crashed = not alive or not self.until_rest(comment, f"{command}, crash at {crash_at}",
                                                    may_crash=True)
         armed = crash_at and not crashed
@@ -204,6 +208,9 @@ class Stage:
                               item["head_sha"] == pull.head) for item in seen["checks"]
                              if item["id"] not in before["checks"]),
             "reactions": sorted(comment.reactions()),
+            "oks": [tuple(row.values()) for row in self.bot.rows(
+                "SELECT o.sha = ?, o.build_only, a.no > 0 FROM fork_oks o LEFT JOIN audit a ON a.pr = o.pr AND "
+                "a.effect = 'store.ok_to_run' WHERE o.pr = ?", pull.head, pull.number)],
             "runs": [run["phase"] for run in runs],
             "kubeflow": {kind: now[kind] - before["kubeflow"][kind]
                          for kind in ("versions", "runs", "workflows")},
