@@ -43,6 +43,7 @@ def test_a_maintainer_allows_one_commit_to_be_built(scene, bot, ann, ben, eve):
     fork = from_afar(scene, eve)
     for line in ("/build", "/plan"):
         refused(scene, ann, line, fork, "fork.not_approved", "comes from a fork", f"`/ok-to-run {fork.head[:12]}`")
+    done(scene, ann, "/config", fork, "build `ok-to-run`, run `never`, deploy `never`")
     refused(scene, eve, "/build", fork, "denied.permission")
     refused(scene, ann, f"/ok-to-run {fork.head[:12]}", fork, "denied.permission", "maintain permission")
     done(scene, ben, f"/ok-to-run {fork.head[:12]}", fork, "@ben allows", f"/pull/{fork.number}/commits/{fork.head}",
@@ -54,7 +55,6 @@ def test_a_maintainer_allows_one_commit_to_be_built(scene, bot, ann, ben, eve):
     for line in ("/run", "/build_run"):
         refused(scene, ann, line, fork, "fork.never", "never for forks here")
     done(scene, ann, "/status", fork, "ben allowed", fork.head[:12])
-    done(scene, ann, "/config", fork, "build `ok-to-run`, run `never`, deploy `never`")
     scene.github.post(f"{fork.path}/delete-fork")
     done(scene, ann, "/build", fork, f"version `{name}` (was there already)")
     assert scene.kubeflow.runs() == []
