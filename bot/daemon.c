@@ -152,6 +152,17 @@ static enum err_class open_clusters(struct world *world, struct err *err)
 	return ERR_OK;
 }
 
+/* A repository leaves one worker to the others, if there are two. */
+static int64_t in_hand_max(const struct config *config)
+{
+	int64_t workers = config_int(config, "limits.workers"),
+		asked = config_int(config, "limits.workers_per_repository");
+
+	if (asked)
+		return asked;
+	return workers > 1 ? workers - 1 : 1;
+}
+
 static void read_options(struct world *world)
 {
 	const struct config *config = world->config;
@@ -179,6 +190,7 @@ static void read_options(struct world *world)
 	world->list_lag_ms = config_ms(config, "report.list_lag");
 	world->denial_pause_ms = config_ms(config, "report.denial_pause");
 	world->patience_ms = config_ms(config, "limits.patience");
+	world->in_hand_max = in_hand_max(config);
 }
 
 /* How the memory of a compile, all its processes together, is held; the daemon lives in `cgroup`

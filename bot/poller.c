@@ -73,10 +73,10 @@ static void free_list(char **list, size_t count)
 static void duty_due(struct poller *poller, int64_t now_ms)
 {
 	struct wake_op op = {.now_ms = now_ms};
-	int64_t claim_ms, parked_ms;
+	int64_t parked_ms;
 	struct err err;
 
-	if (queue_next_due(poller->hands.reader, &claim_ms, &parked_ms, &err) || parked_ms > now_ms)
+	if (queue_parked_due(poller->hands.reader, &parked_ms, &err) || parked_ms > now_ms)
 		return;
 	if (writer_call(poller->world->writer, run_wake_due, &op, &err))
 		log_warn("wake_failed", LOG_S("message", err.msg));
@@ -305,10 +305,10 @@ static void set_up_duties(struct poller *poller)
 
 static int64_t nap_until(struct poller *poller, int64_t now_ms)
 {
-	int64_t claim_ms, parked_ms = INT64_MAX, until = now_ms + TICK_MAX_MS;
+	int64_t parked_ms = INT64_MAX, until = now_ms + TICK_MAX_MS;
 	struct err err;
 
-	if (!queue_next_due(poller->hands.reader, &claim_ms, &parked_ms, &err) && parked_ms < until)
+	if (!queue_parked_due(poller->hands.reader, &parked_ms, &err) && parked_ms < until)
 		until = parked_ms;
 	for (size_t i = 1; i < POLLER_DUTIES; i++)
 		if (poller->next_ms[i] < until)

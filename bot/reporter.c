@@ -409,6 +409,8 @@ static bool report_one(struct reporter *rep, int64_t *until_ms)
 	CRASH_POINT("reporter.before_send");
 	class = send_row(rep, &row, &outcome, &err);
 	CRASH_POINT("reporter.after_send");
+	if (class != ERR_THROTTLED)
+		outbox_served(rep->hands.reader, &row);
 	err.class = class;
 	credentials_note(rep->hands.world, CREDENTIALS_GITHUB, &err);
 	if (!class && row.urgency == OUTBOX_PROGRESS)

@@ -32,6 +32,8 @@ enum {
 	BACKOFF_BASE_MS = 1000,
 	BACKOFF_CAP_MS = 300000,
 	STEPS_MAX = 1000,
+	NAP_MS = 5000,
+	HELD_BACK_MS = 50,
 	STORE_NAP_MS =
 		500, /* between tries to store something while the disk or the queue is full */
 	GIVEN_BACK_MS = 30000, /* until a job is claimed again whose result could not be stored */
@@ -81,14 +83,14 @@ static void task_dispose(struct task *task)
 
 struct claim_op {
 	struct job *job;
-	int64_t now_ms, next_due_ms;
+	int64_t now_ms, in_hand_max, next_due_ms;
 };
 
 static enum err_class run_claim(struct db *db, void *arg, struct err *err)
 {
 	struct claim_op *op = arg;
 
-	return queue_claim(db, op->now_ms, op->job, &op->next_due_ms, err);
+	return queue_claim(db, op->now_ms, op->in_hand_max, op->job, &op->next_due_ms, err);
 }
 
 struct intent_op {
@@ -633,17 +635,23 @@ static void work(struct task *task)
 		ask_step(task);
 }
 
-/* Claims the job that has been due longest. False when none is due. */
-static bool claim(struct task *task)
+/* Claims the job whose turn it is. False when there is none; *due_ms says when to look again,
+ * unless a commit comes before. The writer is asked only when there is something, because an
+ * operation that fails makes it go through its batch once more. */
+static bool claim(struct task *task, int64_t *due_ms)
 {
 	struct hands *hands = task->hands;
-	struct claim_op op = {.job = &task->job, .now_ms = clock_now_ms()};
-	int64_t claim_ms, parked_ms;
+	struct claim_op op = {.job = &task->job,
+			      .now_ms = clock_now_ms(),
+			      .in_hand_max = hands->world->in_hand_max};
 	struct err err = {0};
 	enum err_class class;
 
-	if (queue_next_due(hands->reader, &claim_ms, &parked_ms, &err) || claim_ms > op.now_ms)
+	*due_ms = INT64_MAX;
+	if (queue_claim_due(hands->reader, op.now_ms, op.in_hand_max, due_ms, &err) ||
+	    *due_ms > op.now_ms)
 		return false;
+	*due_ms = op.now_ms + HELD_BACK_MS; /* one that has to wait for another's end */
 	class = writer_call(hands->world->writer, run_claim, &op, &err);
 	if (class && class != ERR_NOT_FOUND)
 		world_nap(hands->world, STORE_NAP_MS);
@@ -668,8 +676,9 @@ int64_t worker_drain(struct hands *hands)
 
 	while (found) {
 		struct task task = {.hands = hands};
+		int64_t due_ms;
 
-		found = claim(&task);
+		found = claim(&task, &due_ms);
 		if (found)
 			work_off(&task);
 		task_dispose(&task);
@@ -683,24 +692,17 @@ int64_t worker_drain(struct hands *hands)
  */
 static bool wait_for_job(struct workers *workers, struct task *task)
 {
-	enum { NAP_MS = 5000, HELD_BACK_MS = 50 };
 	struct world *world = workers->world;
 	bool found = false;
 
 	pthread_mutex_lock(&workers->claiming);
 	while (!found && !atomic_load(&world->stopping)) {
-		int64_t now_ms = clock_now_ms(), until = now_ms + NAP_MS;
-		int64_t claim_ms = INT64_MAX, parked_ms;
-		struct err err;
+		int64_t until = clock_now_ms() + NAP_MS, due_ms;
 
-		found = claim(task);
-		if (found)
-			break;
-		/* one that is due all the same has to wait for another's end */
-		if (!queue_next_due(task->hands->reader, &claim_ms, &parked_ms, &err) &&
-		    claim_ms < until)
-			until = claim_ms > now_ms ? claim_ms : now_ms + HELD_BACK_MS;
-		workers->seen = world_wait(world, workers->seen, until);
+		found = claim(task, &due_ms);
+		if (!found)
+			workers->seen = world_wait(world, workers->seen,
+						   due_ms < until ? due_ms : until);
 	}
 	pthread_mutex_unlock(&workers->claiming);
 	return found;

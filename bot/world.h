@@ -44,6 +44,7 @@ struct world {
 	struct compile_options compile;
 	struct job_rules rules;
 	int64_t notify_after_ms, edit_interval_ms, list_lag_ms, denial_pause_ms, patience_ms;
+	int64_t in_hand_max; /* jobs of one repository that are worked on at the same time */
 	atomic_bool stopping;
 	_Atomic int64_t committed_boot_ms; /* the last commit */
 

@@ -284,6 +284,7 @@ void db_close(struct db *take_db)
 		stop_cleanly(take_db);
 	for (size_t i = 0; i < STMT_COUNT; i++)
 		sqlite3_finalize(take_db->stmts[i]);
+	mem_free(take_db->turns.places);
 	if (take_db->sql)
 		must(sqlite3_close(take_db->sql) == SQLITE_OK);
 	if (take_db->lock_fd >= 0)

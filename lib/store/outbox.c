@@ -1,8 +1,5 @@
 /* outbox.c - see outbox.h. One row a slot: the newest wish, how much of it GitHub has, when to try.
- *
- * A wish that equals the stored one changes nothing. The next row is found by looking from
- * installation to installation in a circle, one index probe each, so that one busy repository
- * cannot starve another and no list of waiting rows is ever made. */
+ * A wish that equals the stored one changes nothing. outbox_next.c finds the next row. */
 #include "lib/store/outbox.h"
 
 #include <inttypes.h>
@@ -13,7 +10,7 @@
 #include "lib/base/str.h"
 #include "lib/store/store_impl.h"
 
-enum { INSTALLATIONS_MAX = 100000, ERROR_KEPT = 500 };
+enum { ERROR_KEPT = 500 };
 
 void outbox_wish_dispose(struct outbox_wish *wish)
 {
@@ -54,107 +51,6 @@ enum err_class outbox_put(struct db *db, int64_t job_id, int64_t installation_id
 				   .not_before_ms = wish->not_before_ms};
 
 	return store_wish(db, &home, &text, now_ms, err);
-}
-
-static bool is_paused(int64_t installation, const int64_t *paused, size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		if (paused[i] == installation)
-			return true;
-	return false;
-}
-
-static void read_row(struct outbox_row *out, sqlite3_stmt *row)
-{
-	*out = (struct outbox_row){0};
-	out->id = sqlite3_column_int64(row, 1);
-	str_copy(out->slot, sizeof out->slot, (const char *)sqlite3_column_text(row, 2));
-	out->kind = (enum slot_kind)sqlite3_column_int(row, 3);
-	out->urgency = sqlite3_column_int(row, 4);
-	out->job_id = sqlite3_column_int64(row, 5);
-	out->installation_id = sqlite3_column_int64(row, 6);
-	out->repo_id = sqlite3_column_int64(row, 7);
-	out->pr = sqlite3_column_int64(row, 8);
-	out->repo = store_text(row, 9);
-	out->job_uid = store_text(row, 10);
-	out->want = store_json(row, 11);
-	out->version = sqlite3_column_int64(row, 12);
-	out->remote_id = sqlite3_column_int64(row, 13);
-	out->remote_node_id = store_text(row, 14);
-	out->maybe_sent = sqlite3_column_int(row, 15) != 0;
-	out->tries = sqlite3_column_int64(row, 16);
-	out->wished_at_ms = sqlite3_column_int64(row, 17);
-}
-
-/* The first row of one installation: taken when due, else its time counts for *next. */
-static enum err_class first_of(struct db *db, int urgency, int64_t installation, int64_t now_ms,
-			       struct outbox_row *out, int64_t *next, struct err *err)
-{
-	sqlite3_stmt *row AUTO_ROW = NULL;
-	enum err_class class =
-		store_query(db, &row, STMT_OUTBOX_FIRST, err, B_INT(urgency), B_INT(installation));
-	int64_t due;
-
-	if (class != ERR_OK)
-		return class;
-	due = sqlite3_column_int64(row, 0);
-	if (due <= now_ms) {
-		read_row(out, row);
-		return ERR_OK;
-	}
-	if (due < *next)
-		*next = due;
-	return ERR_NOT_FOUND;
-}
-
-/* One turn around the circle of installations with waiting rows of this urgency, from the one after
- * the last that was served. */
-static enum err_class next_of(struct db *db, int urgency, int64_t now_ms, const int64_t *paused,
-			      size_t paused_count, struct outbox_row *out, int64_t *next,
-			      struct err *err)
-{
-	int64_t start = db->outbox_turn[urgency], at = start;
-	bool wrapped = false;
-
-	for (int i = 0; i < INSTALLATIONS_MAX; i++) {
-		int64_t found;
-		enum err_class class = store_number(db, &found, INT64_MIN, STMT_OUTBOX_INSTALLATION,
-						    STORE_BINDS(B_INT(urgency), B_INT(at)), err);
-
-		if (class != ERR_OK)
-			return class;
-		if (found == INT64_MIN || (wrapped && found > start)) {
-			if (wrapped)
-				break;
-			wrapped = true;
-			at = -1;
-			continue;
-		}
-		at = found;
-		if (is_paused(found, paused, paused_count))
-			continue;
-		class = first_of(db, urgency, found, now_ms, out, next, err);
-		if (class == ERR_OK)
-			db->outbox_turn[urgency] = found;
-		if (class != ERR_NOT_FOUND)
-			return class;
-	}
-	return ERR_NOT_FOUND;
-}
-
-enum err_class outbox_next(struct db *db, int64_t now_ms, const int64_t *paused,
-			   size_t paused_count, struct outbox_row *out, int64_t *next_due_ms,
-			   struct err *err)
-{
-	*next_due_ms = INT64_MAX;
-	for (int urgency = OUTBOX_NOW; urgency <= OUTBOX_PROGRESS; urgency++) {
-		enum err_class class =
-			next_of(db, urgency, now_ms, paused, paused_count, out, next_due_ms, err);
-
-		if (class != ERR_NOT_FOUND)
-			return class;
-	}
-	return err_set(err, ERR_NOT_FOUND, "nothing is to be sent");
 }
 
 enum err_class outbox_mark(struct db *db, int64_t id, struct err *err)

@@ -56,11 +56,16 @@ enum err_class outbox_put(struct db *db, int64_t job_id, int64_t installation_id
 			  int64_t pr, const char *repo, const struct outbox_wish *wish,
 			  int64_t now_ms, struct err *err) MUST_CHECK;
 
-/* The next row to send: due, unsent, by urgency then age, of installations that are not in
- * `paused`; fair between installations. NOT_FOUND: none, then *next_due_ms. Reader. */
+/* The next row to send: due, unsent, of installations that are not in `paused`. Installations take
+ * turns, and the repositories of one; answers at once take turns with final states, and both come
+ * before progress; inside a repository the oldest goes first. NOT_FOUND: none, then *next_due_ms.
+ * Reader: it must be the same connection each time. */
 enum err_class outbox_next(struct db *db, int64_t now_ms, const int64_t *paused,
 			   size_t paused_count, struct outbox_row *out, int64_t *next_due_ms,
 			   struct err *err) MUST_CHECK;
+
+/* The row was tried, so it is others' turn. Not called when it was put off before it was sent. */
+void outbox_served(struct db *db, const struct outbox_row *row);
 
 /* Before a create: from now on it may have happened. */
 enum err_class outbox_mark(struct db *db, int64_t id, struct err *err) MUST_CHECK;

@@ -53,18 +53,24 @@ enum err_class queue_receive(struct db *db, const struct queue_intake *intake,
 
 /* --- working --- */
 
-/* Leases the job that has been due longest, fills *out; NOT_FOUND when none is due, then
- * *next_due_ms is the time of the next one (INT64_MAX: none). The caller disposes of the job.
+/* Leases a job that is due, fills *out: one of the repository with the fewest jobs in hand, of those
+ * the next in turn, and there the one that has been due longest. A repository with `in_hand_max`
+ * jobs in hand (0: any number) is passed over. NOT_FOUND when there is none, then *next_due_ms is
+ * the time of the next one (INT64_MAX: none, as far as time alone brings one). The caller disposes
+ * of the job.
  * `crashes` counts the processes that crashed over it since its last committed result. A job over
  * which two have crashed is claimed only while no other is leased, and no other while it is:
  * NOT_FOUND, though *next_due_ms has passed. */
-enum err_class queue_claim(struct db *db, int64_t now_ms, struct job *out, int64_t *next_due_ms,
-			   struct err *err) MUST_CHECK;
+enum err_class queue_claim(struct db *db, int64_t now_ms, int64_t in_hand_max, struct job *out,
+			   int64_t *next_due_ms, struct err *err) MUST_CHECK;
 
-/* When the next job may be claimed (now or earlier: one is due), and when the next parked one is to
- * be looked at; INT64_MAX: none. Reader; a few microseconds. */
-enum err_class queue_next_due(struct db *db, int64_t *claim_ms, int64_t *parked_ms,
-			      struct err *err) MUST_CHECK;
+/* When queue_claim would find a job (now_ms: now); INT64_MAX: not before something is stored.
+ * Reader; a microsecond for each repository that has jobs only for later. */
+enum err_class queue_claim_due(struct db *db, int64_t now_ms, int64_t in_hand_max, int64_t *due_ms,
+			       struct err *err) MUST_CHECK;
+
+/* When the next parked job is to be looked at; INT64_MAX: none. Reader. */
+enum err_class queue_parked_due(struct db *db, int64_t *due_ms, struct err *err) MUST_CHECK;
 
 /* Commits the intent to run an effect for the job's present step. */
 enum err_class queue_step_intent(struct db *db, const struct job *job, const struct effect *effect,

@@ -63,13 +63,9 @@ enum err_class queue_retry_now(struct db *db, int64_t now_ms, int64_t *moved, st
 	return class;
 }
 
-enum err_class queue_next_due(struct db *db, int64_t *claim_ms, int64_t *parked_ms, struct err *err)
+enum err_class queue_parked_due(struct db *db, int64_t *due_ms, struct err *err)
 {
-	enum err_class class = store_number(db, claim_ms, INT64_MAX, STMT_CLAIM_NEXT, NULL, 0, err);
-
-	if (class != ERR_OK)
-		return class;
-	return store_number(db, parked_ms, INT64_MAX, STMT_WAITING_NEXT, NULL, 0, err);
+	return store_number(db, due_ms, INT64_MAX, STMT_WAITING_NEXT, NULL, 0, err);
 }
 
 struct parked {

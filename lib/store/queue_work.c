@@ -34,26 +34,30 @@ enum err_class store_arrange(struct db *db, int64_t repo_id, int64_t pr, int64_t
 			       : class;
 }
 
-enum err_class queue_claim(struct db *db, int64_t now_ms, struct job *out, int64_t *next_due_ms,
-			   struct err *err)
+enum err_class queue_claim(struct db *db, int64_t now_ms, int64_t in_hand_max, struct job *out,
+			   int64_t *next_due_ms, struct err *err)
 {
 	sqlite3_stmt *row AUTO_ROW = NULL;
-	enum err_class class =
-		store_query(db, &row, STMT_CLAIM, err, B_INT(now_ms), B_INT(db->incarnation));
+	int64_t repo_id;
+	enum err_class class = store_turn(db, now_ms, in_hand_max, &repo_id, next_due_ms, err);
 
 	if (class == ERR_OK) {
-		store_job_read(out, row);
-		class = store_next(db, &row,
-				   err); /* an update takes effect when its statement ends */
-		if (class == ERR_NOT_FOUND)
-			return ERR_OK;
-		job_dispose(out);
-		return class;
+		class = store_query(db, &row, STMT_CLAIM, err, B_INT(now_ms),
+				    B_INT(db->incarnation), B_INT(repo_id));
+		*next_due_ms = now_ms;
 	}
-	if (class != ERR_NOT_FOUND)
+	if (class == ERR_NOT_FOUND)
+		return err_set(err, ERR_NOT_FOUND, "no job is due");
+	if (class != ERR_OK)
 		return class;
-	class = store_number(db, next_due_ms, INT64_MAX, STMT_CLAIM_NEXT, NULL, 0, err);
-	return class == ERR_OK ? err_set(err, ERR_NOT_FOUND, "no job is due") : class;
+	store_job_read(out, row);
+	class = store_next(db, &row, err); /* an update takes effect when its statement ends */
+	if (class == ERR_NOT_FOUND) {
+		db->claim_turn = repo_id;
+		return ERR_OK;
+	}
+	job_dispose(out);
+	return class;
 }
 
 static enum err_class lost_lease(const struct db *db, const struct job *job, struct err *err)

@@ -55,6 +55,16 @@ enum {
 	STORE_REFUSALS_MAX = 10, /* permanent errors after which a wish is given up; in the index */
 };
 
+/* Who was served last, by urgency: which installation, and in each which repository. */
+struct outbox_turns {
+	int64_t installation_id[3];
+	bool final_first; /* an answer at once was sent last */
+	struct outbox_place {
+		int64_t installation_id, repo_id[3];
+	} * places;
+	size_t place_count;
+};
+
 struct db {
 	sqlite3 *sql;
 	char *path;
@@ -68,7 +78,8 @@ struct db {
 	int64_t incarnation;
 	int64_t next_job_id;
 	int64_t committed_mono_ms;
-	int64_t outbox_turn[3];	      /* installation served last, by urgency */
+	int64_t claim_turn;	      /* repository that had a job claimed last */
+	struct outbox_turns turns;    /* of a reader of the outbox */
 	unsigned char prune_guid[16]; /* where walking the deliveries stopped */
 	struct audit_row *told;	      /* rows of the open transaction, to be logged after it */
 	size_t told_count, told_cap, told_mark;
@@ -139,6 +150,11 @@ char *store_note_path(const struct db *db) MUST_CHECK;
 
 /* Finds orphans, counts the incarnation up; inside its own transaction. */
 enum err_class store_recover(struct db *db, int64_t now_ms, struct err *err) MUST_CHECK;
+
+/* The repository whose turn it is to have a job claimed; NOT_FOUND, quietly: none, then *next_due_ms
+ * as of queue_claim. */
+enum err_class store_turn(struct db *db, int64_t now_ms, int64_t in_hand_max, int64_t *repo_id,
+			  int64_t *next_due_ms, struct err *err) MUST_CHECK;
 
 /* Gives the turn of a pull request to the first job in line, unless a job that has started holds
  * it. */

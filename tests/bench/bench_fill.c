@@ -100,7 +100,7 @@ static bool bring_to_rest(struct db *db, const struct plan *plan, int64_t no)
 	struct job job = {0};
 	int64_t due;
 
-	ok(queue_claim(db, plan->now_ms, &job, &due, &failure));
+	ok(queue_claim(db, plan->now_ms, 0, &job, &due, &failure));
 	snprintf(run_id, sizeof run_id, "%08" PRIx64 "-3c1f-4a8e-9a55-%012" PRIx64,
 		 (uint64_t)no * 2654435761u & 0xffffffff, (uint64_t)no);
 	json_decref(job.data);

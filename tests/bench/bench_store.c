@@ -217,7 +217,7 @@ static int64_t step_once(struct db *db, enum job_state next, int64_t now_ms)
 	int64_t due;
 	struct job job;
 
-	if (queue_claim(db, INT64_MAX / 2, &job, &due, &failure) != ERR_OK)
+	if (queue_claim(db, INT64_MAX / 2, 0, &job, &due, &failure) != ERR_OK)
 		return 0;
 	str_copy(job.step, sizeof job.step, "follow");
 	job.state = job.end_state ? job.end_state : next;
@@ -274,7 +274,7 @@ static void bench_going_on(const char *path, int group)
 	wake(db, 64);
 	ok(db_begin(db, &failure));
 	for (size_t i = 0; i < ARRAY_LEN(jobs); i++)
-		ok(queue_claim(db, INT64_MAX / 2, &jobs[i], &due, &failure));
+		ok(queue_claim(db, INT64_MAX / 2, 0, &jobs[i], &due, &failure));
 	ok(db_commit(db, &failure));
 	cpu = cpu_us();
 	for (began = now(); (took = now() - began) < 3000;) {
@@ -325,7 +325,7 @@ static _Noreturn void load_until_killed(const char *path, int tell)
 				ok(queue_step_result(db, &result, &failure));
 				job_dispose(&held[i]);
 			}
-			ok(queue_claim(db, INT64_MAX / 2, &held[i], &due, &failure));
+			ok(queue_claim(db, INT64_MAX / 2, 0, &held[i], &due, &failure));
 		}
 		ok(db_commit(db, &failure));
 		if (++batches == 10)
@@ -361,7 +361,7 @@ static void bench_start(const char *path, int64_t wal_mb)
 	ok(db_open(&db, path, clock_now_ms(), &failure));
 	opened = now();
 	ok(db_begin(db, &failure));
-	ok(queue_claim(db, INT64_MAX / 2, &job, &due, &failure));
+	ok(queue_claim(db, INT64_MAX / 2, 0, &job, &due, &failure));
 	ok(db_commit(db, &failure));
 	claimed = now();
 	job_dispose(&job);

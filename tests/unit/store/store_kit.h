@@ -220,7 +220,7 @@ static inline bool kit_claim(struct kit *kit, struct job *job, int64_t now_ms)
 	enum err_class class;
 
 	KIT_BEGIN(kit);
-	class = queue_claim(kit->db, now_ms, job, &next, &kit->err);
+	class = queue_claim(kit->db, now_ms, 0, job, &next, &kit->err);
 	KIT_COMMIT(kit);
 	if (class == ERR_NOT_FOUND)
 		return false;

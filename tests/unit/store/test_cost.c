@@ -49,7 +49,7 @@ static void step_one(struct kit *kit)
 	struct job job;
 	int64_t due;
 
-	assert_ok(kit, queue_claim(kit->db, T0, &job, &due, &kit->err));
+	assert_ok(kit, queue_claim(kit->db, T0, 0, &job, &due, &kit->err));
 	snprintf(job.step, sizeof job.step, "s%d", ++at);
 	job.state = JOB_READY;
 	job.due_at_ms = T0 + 60000;
@@ -65,7 +65,7 @@ static void end_one(struct kit *kit)
 	struct job job;
 	int64_t due;
 
-	assert_ok(kit, queue_claim(kit->db, T0, &job, &due, &kit->err));
+	assert_ok(kit, queue_claim(kit->db, T0, 0, &job, &due, &kit->err));
 	job.state = JOB_DONE;
 	result.job = &job;
 	assert_ok(kit, queue_step_result(kit->db, &result, &kit->err));
@@ -82,7 +82,7 @@ static void change_one(struct kit *kit)
 	struct job job;
 	int64_t due;
 
-	assert_ok(kit, queue_claim(kit->db, T0, &job, &due, &kit->err));
+	assert_ok(kit, queue_claim(kit->db, T0, 0, &job, &due, &kit->err));
 	assert_ok(kit, queue_step_intent(kit->db, &job, &effect, T0, &kit->err));
 	snprintf(job.step, sizeof job.step, "c%d", ++at);
 	job.state = JOB_READY;
@@ -142,10 +142,70 @@ static void test_budgets(void **state)
 	}
 }
 
+/* Jobs of one repository in one state, as copies of the first job. */
+static void fill(struct kit *kit, int64_t repo_id, int state, int64_t count)
+{
+	char sql[1024];
+
+	snprintf(sql, sizeof sql,
+		 "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d) "
+		 "INSERT INTO jobs (id, uid, installation_id, repo_id, pr, comment_id, cmd_no, "
+		 "state, read_only, keep_going, due_at, deadline_at, comment_at, created_at, "
+		 "actor_id, repo, actor, command, line, args) "
+		 "SELECT %d * 1000000 + i, uid, installation_id, %d, i, i, 0, %d, read_only, "
+		 "keep_going, due_at, deadline_at, comment_at, created_at, actor_id, repo, actor, "
+		 "command, line, args FROM jobs, n WHERE id = 1",
+		 (int)count, (int)repo_id, (int)repo_id, state);
+	assert_int_equal(sqlite3_exec(kit->db->sql, sql, NULL, NULL, NULL), SQLITE_OK);
+}
+
+/* Instructions of claiming a job and giving it its next step, the mean of some. */
+static double cost_of_steps(struct kit *kit)
+{
+	int64_t before = spent(kit).instructions;
+
+	repeat(kit, step_one, COUNTED, 16);
+	return (double)(spent(kit).instructions - before) / COUNTED;
+}
+
+static void test_what_waits_costs_nothing(void **state)
+{
+	static const struct {
+		const char *name;
+		int64_t repo_id; /* 2: another's than the one of which jobs are claimed */
+		int state;
+		int64_t count;
+	} cases[] = {
+		{"parked", REPO, JOB_PARKED, 100000},
+		{"parked, of another repository", 2, JOB_PARKED, 100000},
+		{"due", REPO, JOB_READY, 20000},
+		{"due, of another repository", 2, JOB_READY, 20000},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		double before, after;
+		struct kit kit;
+
+		kit_start(&kit);
+		repeat(&kit, receive_one, STORED, 64);
+		before = cost_of_steps(&kit);
+		fill(&kit, cases[i].repo_id, cases[i].state, cases[i].count);
+		after = cost_of_steps(&kit);
+		print_message("beside many that are %s: %.0f, before %.0f instructions\n",
+			      cases[i].name, after, before);
+		if (after > before * 1.05 + 10)
+			fail_msg("%s: %.0f instructions a step, %.0f before", cases[i].name, after,
+				 before);
+		kit_end(&kit);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_budgets),
+		cmocka_unit_test(test_what_waits_costs_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

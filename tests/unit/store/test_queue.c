@@ -399,7 +399,7 @@ static void test_claim_order(void **state)
 						      .commands = "build",
 						      .at_ms = due[i]});
 	KIT_BEGIN(&kit);
-	assert_int_equal(queue_claim(kit.db, T0, &job, &next, &kit.err), ERR_NOT_FOUND);
+	assert_int_equal(queue_claim(kit.db, T0, 0, &job, &next, &kit.err), ERR_NOT_FOUND);
 	KIT_COMMIT(&kit);
 	assert_int_equal(next, T0 + 10);
 	assert_int_equal(kit_work(&kit, JOB_DONE, T0 + 99), 2);
@@ -407,7 +407,7 @@ static void test_claim_order(void **state)
 	assert_int_equal(kit_work(&kit, JOB_DONE, T0 + 20), 0);
 	assert_int_equal(kit_work(&kit, JOB_DONE, T0 + 50), 1);
 	KIT_BEGIN(&kit);
-	assert_int_equal(queue_claim(kit.db, T0, &job, &next, &kit.err), ERR_NOT_FOUND);
+	assert_int_equal(queue_claim(kit.db, T0, 0, &job, &next, &kit.err), ERR_NOT_FOUND);
 	KIT_COMMIT(&kit);
 	assert_true(next == INT64_MAX);
 	kit_end(&kit);
@@ -553,7 +553,8 @@ static void test_wake(void **state)
 	assert_string_equal(buf_text(&text), "2=r2 3=r3 ");
 	assert_ok(&kit, queue_parked(kit.db, WAIT_RUN, 0, 1, collect, &text, &kit.err));
 	assert_string_equal(buf_text(&text), "2=r2 3=r3 1=r1 ");
-	assert_ok(&kit, queue_next_due(kit.db, &claim_ms, &parked_ms, &kit.err));
+	assert_ok(&kit, queue_claim_due(kit.db, T0, 0, &claim_ms, &kit.err));
+	assert_ok(&kit, queue_parked_due(kit.db, &parked_ms, &kit.err));
 	assert_true(claim_ms == INT64_MAX && parked_ms == T0 + HOUR_MS);
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		KIT_BEGIN(&kit);

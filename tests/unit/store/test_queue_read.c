@@ -343,7 +343,7 @@ static void test_plans(void **state)
 		STMT_HEADS_GET,	      STMT_DENIED_SINCE,
 		STMT_LINE_HELD,	      STMT_LINE_FIRST,
 		STMT_LINE_HOLD_BACK,  STMT_LINE_GO,
-		STMT_CLAIM,	      STMT_CLAIM_NEXT,
+		STMT_CLAIM,	      STMT_TURN_NEXT,
 		STMT_LEASED,	      STMT_STEP_INTENT,
 		STMT_STEP_OPEN,	      STMT_STEP_RESULT,
 		STMT_JOB_UPDATE,      STMT_JOB_GO_ON,
@@ -362,6 +362,7 @@ static void test_plans(void **state)
 		STMT_OUTBOX_PUT,      STMT_OUTBOX_INSTALLATION,
 		STMT_OUTBOX_FIRST,    STMT_OUTBOX_SENT,
 		STMT_OUTBOX_RETRY,    STMT_OUTBOX_REMOTE,
+		STMT_OUTBOX_REPO,
 	};
 	static const char *const texts[] = {
 #define STMT(symbol, text) [STMT_##symbol] = text,

@@ -445,7 +445,7 @@ static enum err_class one_batch(struct kit *kit, int number)
 			class = db_release(kit->db, true, &kit->err);
 	}
 	if (class == ERR_OK)
-		class = queue_claim(kit->db, T0, &job, &next, &kit->err);
+		class = queue_claim(kit->db, T0, 0, &job, &next, &kit->err);
 	if (class == ERR_OK) {
 		struct queue_result result = {.job = &job, .now_ms = T0};
 
