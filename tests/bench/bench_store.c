@@ -179,7 +179,7 @@ static void fill(const char *path, int64_t jobs)
 		"WITH s (step) AS (VALUES ('s0'), ('s1'), ('s2'), ('s3'), ('s4')) "
 		"INSERT INTO steps (job_id, step, effect, phase, tries, started_at, ended_at, "
 		"result) "
-		"SELECT id, step, 'kfp.upload_version', 2, 1, id, id + 500, "
+		"SELECT id, s.step, 'kfp.upload_version', 2, 1, id, id + 500, "
 		"'{\"version_id\":\"5f0c2f9e-0000-4e2e-9c55-1c1f0e9f7a11\"}' FROM jobs, s";
 	int64_t later = clock_now_ms() + DAY_MS;
 	char *sql = str_printf(fill_jobs, jobs, later, 2 * later);
