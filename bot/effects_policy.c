@@ -123,20 +123,29 @@ static enum err_class ask_teams(struct effect_call *call, const json_t *slugs, j
 	return ERR_OK;
 }
 
-static enum err_class count_uses(struct effect_call *call, const json_t *wanted, json_t *uses,
-				 struct err *err)
+static enum err_class count_uses(struct effect_call *call, const json_t *wanted, struct err *err)
 {
-	json_t *use;
+	json_t *use, *uses = json_object_get(call->data, "uses"),
+		     *nexts = json_object_get(call->data, "nexts");
 	size_t i;
 
 	json_array_foreach((json_t *)(uintptr_t)wanted, i, use)
 	{
-		int64_t since_ms = clock_now_ms() - jval_int(use, "period_ms", 0), count;
+		int64_t period_ms = jval_int(use, "period_ms", 0);
+		struct policies_quota quota = {
+			.commands = jval_at(use, "commands"),
+			.since_ms = clock_now_ms() - period_ms,
+			.is_repository = jval_bool(use, "repository", false),
+			.count = jval_int(use, "quota", 0),
+		};
+		struct policies_use seen;
 
-		if (policies_count(call->hands->reader, call->job, jval_at(use, "commands"),
-				   since_ms, &count, err))
+		if (policies_count(call->hands->reader, call->job, &quota, &seen, err))
 			return err->class;
-		jval_set_int(uses, jval_str(use, "key", ""), count);
+		jval_set_int(uses, jval_str(use, "key", ""), seen.count);
+		if (seen.filled_at_ms)
+			jval_set_int(nexts, jval_str(use, "key", ""),
+				     seen.filled_at_ms + period_ms);
 	}
 	return ERR_OK;
 }
@@ -154,9 +163,7 @@ static enum err_class ask_needs(struct effect_call *call, const struct policy *p
 	enum err_class class =
 		ask_teams(call, jval_at(needs, "teams"), json_object_get(call->data, "teams"), err);
 
-	return class ? class
-		     : count_uses(call, jval_at(needs, "uses"), json_object_get(call->data, "uses"),
-				  err);
+	return class ? class : count_uses(call, jval_at(needs, "uses"), err);
 }
 
 /* Whatever any command might ask for; "all_teams" says which teams there are. */
@@ -176,8 +183,7 @@ static enum err_class ask_everything(struct effect_call *call, const struct poli
 						   .environment = "production"};
 		AUTO_JSON json_t *needs = policy_needs(policy, ceilings, &question);
 
-		class = count_uses(call, jval_at(needs, "uses"),
-				   json_object_get(call->data, "uses"), err);
+		class = count_uses(call, jval_at(needs, "uses"), err);
 	}
 	return class;
 }
@@ -200,6 +206,7 @@ static enum err_class ask_policy(struct effect_call *call, const struct command 
 		jval_set(call->data, "ceilings", json_deep_copy(list));
 	jval_set(call->data, "teams", json_object());
 	jval_set(call->data, "uses", json_object());
+	jval_set(call->data, "nexts", json_object());
 	policy = rights_policy(call->data);
 	if (policy->fault_count)
 		return ERR_OK; /* it denies, whoever asks */

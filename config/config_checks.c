@@ -213,15 +213,24 @@ static bool has_key(const struct config *config, size_t i, const char *key)
 	return json_object_get(config->lines, path) != NULL;
 }
 
+static void check_counts(const struct config *config, struct schema_faults *faults, size_t i,
+			 const char *key)
+{
+	AUTO_FREE char *path = str_printf("ceilings[%zu].%s", i, key);
+
+	if (has_key(config, i, key) && has_key(config, i, "environments"))
+		FAULT_AT(config, faults, path,
+			 "%s counts commands, wherever they go: remove environments", path);
+}
+
 /* A ceiling that sets nothing is a slip, and one about two things at once is not what it seems. */
 static void check_ceilings(const struct config *config, struct schema_faults *faults)
 {
-	static const char *const sets[] = {"permission", "teams_required", "approvals", "quota",
-					   "forks"};
+	static const char *const sets[] = {"permission", "teams_required",   "approvals",
+					   "quota",	 "quota_repository", "forks"};
 	size_t count = json_array_size(jval_at(config->values, "ceilings"));
 
 	for (size_t i = 0; i < count; i++) {
-		AUTO_FREE char *quota = str_printf("ceilings[%zu].quota", i);
 		bool sets_any = false;
 
 		for (size_t k = 0; k < ARRAY_LEN(sets); k++)
@@ -229,12 +238,10 @@ static void check_ceilings(const struct config *config, struct schema_faults *fa
 		if (!sets_any)
 			FAULT_AT(config, faults, "ceilings",
 				 "ceilings[%zu] sets none of permission, teams_required, "
-				 "approvals, quota and forks",
+				 "approvals, quota, quota_repository and forks",
 				 i);
-		if (has_key(config, i, "quota") && has_key(config, i, "environments"))
-			FAULT_AT(config, faults, quota,
-				 "%s counts commands, wherever they go: remove environments",
-				 quota);
+		check_counts(config, faults, i, "quota");
+		check_counts(config, faults, i, "quota_repository");
 	}
 }
 

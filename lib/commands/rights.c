@@ -50,6 +50,16 @@ static void read_uses(struct rights *out, json_t *uses)
 		out->uses[out->use_count++] = (struct policy_use){key, json_integer_value(count)};
 }
 
+static void read_nexts(struct rights *out, json_t *nexts)
+{
+	const char *key;
+	json_t *at;
+
+	out->nexts = mem_new(json_object_size(nexts) + 1, sizeof *out->nexts);
+	json_object_foreach(nexts, key, at) if (json_is_integer(at))
+		out->nexts[out->next_count++] = (struct policy_next){key, json_integer_value(at)};
+}
+
 void rights_read(struct rights *out, const json_t *facts, const char *repo)
 {
 	*out = (struct rights){
@@ -66,6 +76,7 @@ void rights_read(struct rights *out, const json_t *facts, const char *repo)
 	policy_ceilings_read(&out->ceilings, jval_at(facts, "ceilings"), repo);
 	read_teams(out, jval_at(facts, "teams"));
 	read_uses(out, jval_at(facts, "uses"));
+	read_nexts(out, jval_at(facts, "nexts"));
 }
 
 void rights_dispose(struct rights *rights)
@@ -74,6 +85,7 @@ void rights_dispose(struct rights *rights)
 	policy_ceilings_dispose(&rights->ceilings);
 	mem_free(rights->teams);
 	mem_free(rights->uses);
+	mem_free(rights->nexts);
 	*rights = (struct rights){0};
 }
 
@@ -91,6 +103,8 @@ void rights_decide(struct policy_decision *out, const struct rights *rights,
 		.approvals = rights->approvals,
 		.uses = rights->uses,
 		.use_count = rights->use_count,
+		.nexts = rights->nexts,
+		.next_count = rights->next_count,
 	};
 
 	policy_decide(out, rights->policy, &rights->ceilings, &question);

@@ -9,6 +9,7 @@
  *   "user_id","pull","triage","push","maintain","admin","role"   GitHub's word on the person
  *   "teams"     {slug: true | false | null}
  *   "uses"      {key of policy_needs: how often}
+ *   "nexts"     {key: when it is possible again}
  *   "approvals" that count already
  * Pure; any thread. */
 #ifndef KF_COMMANDS_RIGHTS_H
@@ -24,6 +25,8 @@ struct rights {
 	struct policy_team *teams;
 	struct policy_use *uses;
 	size_t use_count;
+	struct policy_next *nexts;
+	size_t next_count;
 	int approvals;
 };
 

@@ -51,7 +51,8 @@ struct policy_rule {
 	size_t user_count;
 	char **roles; /* names of custom repository roles */
 	size_t role_count;
-	struct policy_quota quota;
+	struct policy_quota quota;	      /* of one person */
+	struct policy_quota quota_repository; /* of all together */
 };
 
 enum policy_fork { POLICY_FORK_UNSET, POLICY_FORK_OK_TO_RUN, POLICY_FORK_NEVER }; /* stricter up */

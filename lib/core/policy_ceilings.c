@@ -151,10 +151,16 @@ static void read_environments(struct policy_ceiling *ceiling, const json_t *list
 }
 
 /* What cannot be read must not be weaker than what was meant. */
+static void read_times(struct policy_quota *out, const char *text)
+{
+	if (text && !policy_quota_parse(out, text))
+		*out = (struct policy_quota){1, periods[ARRAY_LEN(periods) - 1].ms};
+}
+
 static void read_ceiling(struct policy_ceiling *out, const json_t *entry, int number)
 {
 	const char *permission = jval_str(entry, "permission", NULL);
-	const char *quota = jval_str(entry, "quota", NULL), *forks = jval_str(entry, "forks", NULL);
+	const char *forks = jval_str(entry, "forks", NULL);
 
 	*out = (struct policy_ceiling){.number = number};
 	out->command_count = read_names(&out->commands, jval_at(entry, "commands"));
@@ -163,8 +169,8 @@ static void read_ceiling(struct policy_ceiling *out, const json_t *entry, int nu
 		out->permission = RIGHT_ADMIN;
 	out->teams_required = jval_bool(entry, "teams_required", false);
 	out->approvals = (int)jval_int(entry, "approvals", 0);
-	if (quota && !policy_quota_parse(&out->quota, quota))
-		out->quota = (struct policy_quota){1, periods[ARRAY_LEN(periods) - 1].ms};
+	read_times(&out->quota, jval_str(entry, "quota", NULL));
+	read_times(&out->quota_repository, jval_str(entry, "quota_repository", NULL));
 	if (forks && !policy_fork_parse(&out->forks, forks))
 		out->forks = POLICY_FORK_NEVER;
 }
@@ -265,11 +271,26 @@ static void cut(const struct cutting *cutting, const char *name, const char *say
 	cutting->each(cutting->arg, sentence);
 }
 
+static void cut_quota(const struct cutting *cutting, const char *name,
+		      const struct policy_quota *own, const struct policy_quota *ceiling,
+		      const char *of)
+{
+	char says[80], wants[80];
+
+	if (!ceiling->count ||
+	    (own->count && own->count * ceiling->period_ms <= ceiling->count * own->period_ms))
+		return;
+	(void)snprintf(says, sizeof says, own->count ? "allows more%s" : "sets no quota%s", of);
+	(void)snprintf(wants, sizeof wants, "at most %d a %s%s", (int)ceiling->count,
+		       policy_period_name(ceiling->period_ms), of);
+	cut(cutting, name, says, wants);
+}
+
 static void cut_rule(const struct cutting *cutting, const struct policy_needed *needed)
 {
 	const struct policy_ceiling *ceiling = cutting->ceiling;
 	const struct policy_rule *rule = needed->rule;
-	char says[80], wants[80];
+	char says[80];
 
 	if (ceiling->permission > rule->permission) {
 		(void)snprintf(says, sizeof says, "asks for %s permission",
@@ -278,14 +299,9 @@ static void cut_rule(const struct cutting *cutting, const struct policy_needed *
 	}
 	if (ceiling->teams_required && !(rule->team_count + rule->user_count + rule->role_count))
 		cut(cutting, needed->name, "names nobody", "teams, users or roles");
-	if (ceiling->quota.count &&
-	    (!rule->quota.count || rule->quota.count * ceiling->quota.period_ms >
-					   ceiling->quota.count * rule->quota.period_ms)) {
-		(void)snprintf(wants, sizeof wants, "at most %d a %s", (int)ceiling->quota.count,
-			       policy_period_name(ceiling->quota.period_ms));
-		cut(cutting, needed->name, rule->quota.count ? "allows more" : "sets no quota",
-		    wants);
-	}
+	cut_quota(cutting, needed->name, &rule->quota, &ceiling->quota, "");
+	cut_quota(cutting, needed->name, &rule->quota_repository, &ceiling->quota_repository,
+		  " for the repository");
 }
 
 static void cut_command(const struct cutting *cutting, const struct command_table *table,

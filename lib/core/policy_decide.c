@@ -386,21 +386,63 @@ static int64_t used(const struct policy_question *question, const char *key)
 	return -1;
 }
 
+/* " The next one is possible on Sat 09:31 UTC.", or nothing. A begun minute is over by then. */
+static void tell_next(char out[64], const struct policy_question *question, const char *key)
+{
+	enum { MINUTE_MS = 60000 };
+	char moment[16];
+
+	out[0] = '\0';
+	for (size_t i = 0; i < question->next_count; i++) {
+		if (!str_eq(question->nexts[i].key, key))
+			continue;
+		policy_moment(moment, question->nexts[i].at_ms + MINUTE_MS - 1);
+		(void)snprintf(out, 64, " The next one is possible on %s.", moment);
+	}
+}
+
 static bool within_quota(struct policy_decision *out, const struct policy_question *question,
 			 const struct policy_quota *quota, const char *key, const char *name)
 {
 	int64_t count = quota->count ? used(question, key) : 0;
+	char next[64];
 
 	if (!quota->count || (count >= 0 && count < quota->count))
 		return true;
+	tell_next(next, question, key);
 	if (count < 0)
 		verdict(out, POLICY_UNKNOWN, "denied.unverified", name,
 			"How often you did this lately could not be counted.");
 	else
 		verdict(out, POLICY_DENY, "denied.quota", name,
 			"You did this %" PRId64 " times in the last %s, and %" PRId64
-			" are allowed (%s).",
-			count, policy_period_name(quota->period_ms), quota->count, name);
+			" are allowed (%s).%s",
+			count, policy_period_name(quota->period_ms), quota->count, name, next);
+	return false;
+}
+
+static bool within_repository_quota(struct policy_decision *out,
+				    const struct policy_question *question,
+				    const struct policy_quota *quota, const char *key,
+				    const char *name)
+{
+	char own_key[POLICY_KEY_MAX], next[64];
+	int64_t count;
+
+	policy_repository_key(own_key, key);
+	count = quota->count ? used(question, own_key) : 0;
+	if (!quota->count || (count >= 0 && count < quota->count))
+		return true;
+	tell_next(next, question, own_key);
+	if (count < 0)
+		verdict(out, POLICY_UNKNOWN, "denied.unverified", name,
+			"How often this was done here lately could not be counted.");
+	else
+		verdict(out, POLICY_DENY, "denied.quota_repository", name,
+			"All people together did this %" PRId64
+			" times in the last %s in this repository, and %" PRId64
+			" are allowed (%s).%s",
+			count, policy_period_name(quota->period_ms), quota->count, name, next);
 	return false;
 }
 
@@ -409,22 +451,33 @@ void policy_ceiling_key(char out[POLICY_KEY_MAX], const struct policy_ceiling *c
 	(void)snprintf(out, POLICY_KEY_MAX, "ceilings[%d]", ceiling->number);
 }
 
+void policy_repository_key(char out[POLICY_KEY_MAX], const char *key)
+{
+	(void)snprintf(out, POLICY_KEY_MAX, "repository %s", key);
+}
+
 static bool within_quotas(struct policy_decision *out, const struct policy_ceilings *ceilings,
 			  const struct policy_question *question,
 			  const struct policy_needed_list *list)
 {
 	char key[POLICY_KEY_MAX];
 
-	for (size_t i = 0; i < list->count; i++)
-		if (!within_quota(out, question, &list->items[i].rule->quota,
-				  list->items[i].command->name, list->items[i].name))
+	for (size_t i = 0; i < list->count; i++) {
+		const struct policy_needed *needed = &list->items[i];
+
+		if (!within_quota(out, question, &needed->rule->quota, needed->command->name,
+				  needed->name) ||
+		    !within_repository_quota(out, question, &needed->rule->quota_repository,
+					     needed->command->name, needed->name))
 			return false;
+	}
 	for (size_t i = 0; i < ceilings->count; i++) {
 		const struct policy_ceiling *ceiling = &ceilings->items[i];
 
 		policy_ceiling_key(key, ceiling);
 		if (policy_ceiling_applies(ceiling, question->command, question->environment) &&
-		    !within_quota(out, question, &ceiling->quota, key, key))
+		    (!within_quota(out, question, &ceiling->quota, key, key) ||
+		     !within_repository_quota(out, question, &ceiling->quota_repository, key, key)))
 			return false;
 	}
 	return true;

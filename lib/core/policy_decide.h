@@ -34,7 +34,7 @@ struct policy_ceiling {
 	enum right permission; /* nobody below it */
 	bool teams_required;   /* the policy's rule must name teams, users or roles */
 	int approvals;	       /* at least */
-	struct policy_quota quota;
+	struct policy_quota quota, quota_repository;
 	enum policy_fork forks;
 };
 
@@ -66,10 +66,16 @@ struct policy_person {
 	size_t team_count;
 };
 
-/* How often the person gave the commands that a quota counts. */
+/* How often the person, or all of the repository, gave the commands that a quota counts. */
 struct policy_use {
 	const char *key; /* of policy_needs */
 	int64_t count;
+};
+
+/* When a quota that is used up is not any more. */
+struct policy_next {
+	const char *key;
+	int64_t at_ms;
 };
 
 enum policy_origin {
@@ -91,6 +97,8 @@ struct policy_question {
 	int approvals;		       /* that count already */
 	const struct policy_use *uses; /* what policy_needs asked for */
 	size_t use_count;
+	const struct policy_next *nexts; /* of those that are used up, as far as it is known */
+	size_t next_count;
 };
 
 enum policy_verdict { POLICY_DENY, POLICY_UNKNOWN, POLICY_NEEDS_APPROVAL, POLICY_ALLOW };
@@ -108,8 +116,8 @@ void policy_decide(struct policy_decision *out, const struct policy *policy,
 		   const struct policy_ceilings *ceilings, const struct policy_question *question);
 
 /* What has to be asked before policy_decide can answer:
- * {"teams": [slug], "uses": [{"key","commands": [names that count],"period_ms"}]}; the caller
- * drops it. */
+ * {"teams": [slug], "uses": [{"key","commands": [names that count],"period_ms","quota": how often,
+ * "repository": true when everybody's count}]}; the caller drops it. */
 json_t *policy_needs(const struct policy *policy, const struct policy_ceilings *ceilings,
 		     const struct policy_question *question) MUST_CHECK;
 

@@ -51,6 +51,8 @@ int policy_approvals_of(const struct policy *policy, const struct policy_ceiling
 
 enum { POLICY_KEY_MAX = 64 };
 void policy_ceiling_key(char out[POLICY_KEY_MAX], const struct policy_ceiling *ceiling);
+/* Of the quota of all together that stands beside the one of this key. */
+void policy_repository_key(char out[POLICY_KEY_MAX], const char *key);
 
 bool policy_person_has(const struct policy_person *person, enum right right);
 

@@ -22,14 +22,23 @@ static void read_permission(struct keys_reading *reading, struct keys_place at, 
 		keys_unknown(reading, at.node, "permission", levels, ARRAY_LEN(levels), at.path);
 }
 
-static void read_quota(struct keys_reading *reading, struct keys_place at, void *into)
+static void read_times(struct keys_reading *reading, struct keys_place at, struct policy_quota *out)
 {
 	static const char like[] = "a number of times like 5/day, of hour, day or week";
 	const char *text = keys_text(reading, at, like);
-	struct policy_rule *rule = into;
 
-	if (text && !policy_quota_parse(&rule->quota, text))
+	if (text && !policy_quota_parse(out, text))
 		KEYS_FAULT(reading, at.node, "%s must be %s", at.path, like);
+}
+
+static void read_quota(struct keys_reading *reading, struct keys_place at, void *into)
+{
+	read_times(reading, at, &((struct policy_rule *)into)->quota);
+}
+
+static void read_quota_repository(struct keys_reading *reading, struct keys_place at, void *into)
+{
+	read_times(reading, at, &((struct policy_rule *)into)->quota_repository);
 }
 
 /* --- lists of names --- */
@@ -137,7 +146,8 @@ static void read_users(struct keys_reading *reading, struct keys_place at, void 
 	}
 
 static const struct key who_keys[] = {WHO_KEYS};
-static const struct key command_keys[] = {WHO_KEYS, {"quota", read_quota}};
+static const struct key command_keys[] = {
+	WHO_KEYS, {"quota", read_quota}, {"quota_repository", read_quota_repository}};
 
 /* `fallback`: the permission of a rule that names neither level nor people; `least`: of one that
  * only names people. */

@@ -8,14 +8,31 @@
 /* --- what to ask --- */
 
 static void add_use(json_t *uses, const char *key, const struct policy_quota *quota,
-		    json_t *take_commands)
+		    const json_t *commands, bool is_repository)
 {
-	json_t *use = json_object();
+	char own_key[POLICY_KEY_MAX];
+	json_t *use;
 
-	jval_set_str(use, "key", key);
-	jval_set(use, "commands", take_commands);
+	if (!quota->count)
+		return;
+	use = json_object();
+	if (is_repository)
+		policy_repository_key(own_key, key);
+	jval_set_str(use, "key", is_repository ? own_key : key);
+	jval_set(use, "commands", json_deep_copy(commands));
 	jval_set_int(use, "period_ms", quota->period_ms);
+	jval_set_int(use, "quota", quota->count);
+	if (is_repository)
+		jval_set_bool(use, "repository", true);
 	json_array_append_new(uses, use);
+}
+
+static void add_uses(json_t *uses, const char *key, const struct policy_quota *quota,
+		     const struct policy_quota *quota_repository, json_t *take_commands)
+{
+	add_use(uses, key, quota, take_commands, false);
+	add_use(uses, key, quota_repository, take_commands, true);
+	json_decref(take_commands);
 }
 
 /* The commands that count for a quota of `name`: itself, and those it is a part of. */
@@ -71,18 +88,17 @@ json_t *policy_needs(const struct policy *policy, const struct policy_ceilings *
 		const struct policy_needed *needed = &list.items[i];
 
 		add_teams(teams, needed->rule);
-		if (needed->rule->quota.count)
-			add_use(uses, needed->command->name, &needed->rule->quota,
-				counted(question->table, needed->command->name));
+		add_uses(uses, needed->command->name, &needed->rule->quota,
+			 &needed->rule->quota_repository,
+			 counted(question->table, needed->command->name));
 	}
 	for (size_t i = 0; i < ceilings->count; i++) {
 		const struct policy_ceiling *ceiling = &ceilings->items[i];
 
 		policy_ceiling_key(key, ceiling);
-		if (ceiling->quota.count &&
-		    policy_ceiling_applies(ceiling, question->command, question->environment))
-			add_use(uses, key, &ceiling->quota,
-				counted_under(question->table, ceiling));
+		if (policy_ceiling_applies(ceiling, question->command, question->environment))
+			add_uses(uses, key, &ceiling->quota, &ceiling->quota_repository,
+				 counted_under(question->table, ceiling));
 	}
 	return needs;
 }

@@ -72,15 +72,26 @@ enum err_class policies_keep_users(struct db *db, int64_t repo_id, const json_t 
 
 /* --- quotas --- */
 
-enum err_class policies_count(struct db *db, const struct job *job, const json_t *commands,
-			      int64_t since_ms, int64_t *out, struct err *err)
+/* Only earlier ones count: of two that come at once the first goes on, instead of each refusing the
+ * other. */
+enum err_class policies_count(struct db *db, const struct job *job,
+			      const struct policies_quota *quota, struct policies_use *out,
+			      struct err *err)
 {
-	AUTO_FREE char *names = jval_dump(commands);
+	AUTO_FREE char *names = jval_dump(quota->commands);
+	sqlite3_stmt *row AUTO_ROW = NULL;
+	enum err_class class = store_query(
+		db, &row, quota->is_repository ? STMT_POLICY_ALL : STMT_POLICY_OWN, err,
+		B_INT(job->repo_id), B_INT(job->actor_id), B_INT(quota->since_ms), B_TEXT(names),
+		B_INT(job->id));
 
-	return store_number(db, out, 0, STMT_POLICY_COUNT,
-			    STORE_BINDS(B_INT(job->repo_id), B_INT(job->actor_id), B_INT(since_ms),
-					B_TEXT(names), B_INT(job->id)),
-			    err);
+	*out = (struct policies_use){0};
+	while (class == ERR_OK) {
+		if (++out->count == quota->count)
+			out->filled_at_ms = sqlite3_column_int64(row, 0);
+		class = store_next(db, &row, err);
+	}
+	return class == ERR_NOT_FOUND ? ERR_OK : class;
 }
 
 /* --- holds --- */

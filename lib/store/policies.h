@@ -5,6 +5,7 @@
 #define KF_STORE_POLICIES_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "lib/base/err.h"
@@ -20,11 +21,24 @@ enum err_class policies_users(struct db *db, int64_t repo_id, json_t **out,
 enum err_class policies_keep_users(struct db *db, int64_t repo_id, const json_t *users,
 				   int64_t now_ms, struct err *err) MUST_CHECK;
 
-/* How many jobs the actor of `job` has given in its repository since then, of these commands (an
- * array of names), without this one and without those that were refused by the policy. Any
- * connection. */
-enum err_class policies_count(struct db *db, const struct job *job, const json_t *commands,
-			      int64_t since_ms, int64_t *out, struct err *err) MUST_CHECK;
+/* What a quota counts: jobs of these commands (an array of names) since then, of the actor of the
+ * job or of everybody in its repository. */
+struct policies_quota {
+	const json_t *commands;
+	int64_t since_ms;
+	bool is_repository;
+	int64_t count; /* that are allowed; from 1 */
+};
+struct policies_use {
+	int64_t count;
+	int64_t filled_at_ms; /* when the oldest of the newest `quota.count` came; 0: fewer came */
+};
+
+/* How many came before `job`, without those that were refused by the policy, and for a repository
+ * without those of strangers. Any connection. */
+enum err_class policies_count(struct db *db, const struct job *job,
+			      const struct policies_quota *quota, struct policies_use *out,
+			      struct err *err) MUST_CHECK;
 
 /* Holds the pull request of `job`, for a reason (NULL: none was given); a hold that is there keeps
  * its beginning. */

@@ -29,6 +29,13 @@
 #define JOB_IN_LINE                                                                                \
 	"repo_id = ?1 AND pr = ?2 AND end_state = 0 AND read_only = 0 AND finished_at IS NULL"
 
+/* Jobs `j` that a quota counts. */
+#define JOB_IS_COUNTED                                                                             \
+	"j.created_at > ?3 AND j.command IN (SELECT value FROM json_each(?4)) AND j.id < ?5 "      \
+	"AND coalesce(j.code, '') NOT GLOB 'denied.*' "                                            \
+	"AND coalesce(j.code, '') NOT GLOB 'policy.*' "                                            \
+	"AND coalesce(j.code, '') NOT GLOB 'fork.*'"
+
 /* In the order in which deployments.c takes them. */
 #define DEPLOYMENT_COLUMNS                                                                         \
 	"id, environment, state, job_id, uid, pr, head_sha, run_id, actor_id, actor, fence, "      \

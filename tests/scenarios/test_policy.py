@@ -131,12 +131,14 @@ def test_a_custom_role(scene, bot, ann, ben):
 
 
 def test_a_quota(scene, bot, ann, ben):
-    merged(scene, "commands: { build: { quota: 2/day } }\n")
+    merged(scene, "commands: { build: { quota: 2/day, quota_repository: 3/day } }\n")
     done(scene, ann, "/build")
     done(scene, ann, "/build_run")
-    refused(scene, ann, "/build", "denied.quota", "2 times in the last day", "2 are allowed")
+    refused(scene, ann, "/build", "denied.quota", "2 times in the last day", "2 are allowed",
+            "The next one is possible on ")
     refused(scene, ann, "/build_run", "denied.quota")
     done(scene, ben, "/build")
+    refused(scene, ben, "/build", "denied.quota_repository", "All people together did this 3 times", "The next one")
 
 
 @pytest.mark.scene(config={"ceilings": [OPERATOR]})
