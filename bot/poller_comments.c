@@ -7,7 +7,12 @@
  * hold somebody else's words), and has led to nothing: no job, no refusal, no reaction of ours (the
  * database may have been restored). It is taken in like a webhook, with a GUID made from its id, so
  * whatever comes in twice meets the same keys; one that is older than `limits.comment_age` is
- * answered as too late. */
+ * answered as too late.
+ *
+ * On a public repository strangers may write as much as they like. Who has had the answer of the
+ * hour there, or gets it by this look, is asked after once (may this person do more than read?) and
+ * then passed over: nothing would be said to them at the webhook's door either, and each comment
+ * would cost three calls here. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -20,6 +25,7 @@
 #include "lib/core/comment.h"
 #include "lib/services/github_missed.h"
 #include "lib/store/queue.h"
+#include "lib/store/strangers.h"
 
 enum {
 	GAP_MAX_MS = 1000,	 /* between two repositories */
@@ -27,11 +33,20 @@ enum {
 	OVERLAP_MS = 600000,
 };
 
+/* Somebody whom the repository does not know. */
+struct unknown {
+	int64_t actor_id;
+	int64_t pr;	/* on which a comment was taken in by this look; 0: asked after */
+	bool may_write; /* GitHub's word */
+};
+
 struct look {
 	struct poller *poller;
 	struct poller_repo *repo;
 	int64_t since_ms;
 	bool again; /* something of it could not be looked at */
+	struct unknown *unknown;
+	size_t unknown_count;
 };
 
 static int64_t number_of(const json_t *comment)
@@ -71,6 +86,7 @@ static char *payload_of(const struct look *look, const json_t *comment,
 	jval_set(payload, "comment", json_deep_copy(comment));
 	jval_set_int(repo, "id", pull->base_repo_id);
 	jval_set_str(repo, "full_name", look->repo->name);
+	jval_set_bool(repo, "private", !pull->is_public);
 	jval_set(payload, "repository", repo);
 	jval_set(payload, "sender", json_deep_copy(json_object_get(comment, "user")));
 	if (look->repo->installation_id) {
@@ -121,16 +137,86 @@ static bool has_led_to_something(struct look *look, const json_t *comment,
 	return known;
 }
 
+/* --- strangers --- */
+
+static const struct unknown *find_unknown(const struct look *look, int64_t actor_id, int64_t pr)
+{
+	for (size_t i = 0; i < look->unknown_count; i++)
+		if (look->unknown[i].actor_id == actor_id && look->unknown[i].pr == pr)
+			return &look->unknown[i];
+	return NULL;
+}
+
+static void note_unknown(struct look *look, struct unknown one)
+{
+	look->unknown = mem_grow(look->unknown, (look->unknown_count + 1) * sizeof *look->unknown);
+	look->unknown[look->unknown_count++] = one;
+}
+
+/* GitHub says "read" of everybody on a public repository. Asked once a person and look. */
+static enum err_class may_write(struct look *look, const json_t *comment, bool *out,
+				struct err *err)
+{
+	const struct github_target target = poller_repo_target(look->repo);
+	int64_t actor_id = jval_int(comment, "user.id", 0);
+	const struct unknown *asked = find_unknown(look, actor_id, 0);
+	struct github_permission seen = {0};
+	enum err_class class = ERR_OK;
+
+	if (!asked) {
+		class = github_permission(look->poller->world->github,
+					  look->poller->hands.github_http, &target,
+					  jval_str(comment, "user.login", ""), &seen, err);
+		if (class && class != ERR_NOT_FOUND)
+			return class;
+		*out = class == ERR_OK && seen.user_id == actor_id &&
+		       (seen.triage || seen.push || seen.maintain || seen.admin);
+		note_unknown(look, (struct unknown){.actor_id = actor_id, .may_write = *out});
+		return ERR_OK;
+	}
+	*out = asked->may_write;
+	return ERR_OK;
+}
+
+/* True for a comment to which nothing will be said: a stranger's who has had the answer of the
+ * hour. Only public repositories have such answers. */
+static bool is_passed_over(struct look *look, const json_t *comment, enum err_class *class,
+			   struct err *err)
+{
+	int64_t actor_id = jval_int(comment, "user.id", 0), pr = number_of(comment);
+	struct strangers_seen seen;
+	bool writes = false;
+
+	*class = strangers_look(look->poller->hands.reader, look->repo->id, pr, actor_id,
+				clock_now_ms(), &seen, err);
+	if (*class || seen.is_known ||
+	    (!seen.was_answered && !find_unknown(look, actor_id, pr)))
+		return false;
+	*class = may_write(look, comment, &writes, err);
+	return !*class && !writes;
+}
+
+/* The next one of the same person on the same pull request is passed over, if it is a stranger. */
+static void note_taken_in(struct look *look, const json_t *comment, const struct github_pull *pull)
+{
+	if (pull->is_public)
+		note_unknown(look, (struct unknown){.actor_id = jval_int(comment, "user.id", 0),
+						    .pr = number_of(comment)});
+}
+
 static enum err_class take_in(struct look *look, const json_t *comment, struct err *err)
 {
 	struct poller *poller = look->poller;
 	const struct github_target target = poller_repo_target(look->repo);
 	AUTO_FREE char *payload = NULL;
 	struct github_pull pull;
-	enum err_class class = github_pull(poller->world->github, poller->hands.github_http,
-					   &target, number_of(comment), &pull, err);
+	enum err_class class = ERR_OK;
 	char guid[37];
 
+	if (is_passed_over(look, comment, &class, err) || class)
+		return class;
+	class = github_pull(poller->world->github, poller->hands.github_http, &target,
+			    number_of(comment), &pull, err);
 	if (class || has_led_to_something(look, comment, &pull, &class, err) || class ||
 	    !is_as_written(look, comment, &class, err) || class)
 		return class;
@@ -138,6 +224,8 @@ static enum err_class take_in(struct look *look, const json_t *comment, struct e
 	guid_of(guid, pull.base_repo_id, jval_int(comment, "id", 0));
 	class = receive_payload(poller->receive, "issue_comment", guid, payload, strlen(payload), 2,
 				err);
+	if (!class)
+		note_taken_in(look, comment, &pull);
 	if (!class)
 		log_info("comment_recovered", LOG_S("delivery", guid), LOG_S("repo", target.repo),
 			 LOG_I("pr", number_of(comment)));
@@ -186,6 +274,7 @@ static void look_at(struct poller *poller, struct poller_repo *repo, int64_t now
 	look.since_ms = look_since(poller, key, now_ms);
 	err.class = github_comments_since(poller->world->github, poller->hands.github_http, &target,
 					  look.since_ms, see_comment, &look, &err);
+	mem_free(look.unknown);
 	credentials_note(poller->world, CREDENTIALS_GITHUB, &err);
 	if (err.class)
 		log_info("comments_unread", LOG_S("repo", repo->name), LOG_S("message", err.msg));

@@ -283,6 +283,7 @@ static enum err_class read_pull(const json_t *json, struct github_pull *out, str
 	out->head_repo_id = jval_int(json, "head.repo.id", 0);
 	out->base_repo_id = jval_int(json, "base.repo.id", 0);
 	out->author_id = jval_int(json, "user.id", 0);
+	out->is_public = !jval_bool(json, "base.repo.private", true);
 	fits = str_copy(out->head_sha, sizeof out->head_sha, sha) &&
 	       str_copy(out->base_sha, sizeof out->base_sha, jval_str(json, "base.sha", "")) &&
 	       str_copy(out->node_id, sizeof out->node_id, jval_str(json, "node_id", "")) &&

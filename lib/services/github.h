@@ -66,6 +66,7 @@ enum err_class github_permission(struct github *gh, struct http *http,
 
 struct github_pull {
 	bool open, merged, draft, locked;
+	bool is_public; /* the repository that it is for */
 	char head_sha[65];
 	char base_sha[65];
 	char head_ref[256];

@@ -75,6 +75,31 @@ def test_a_webhook_that_never_came_is_found_by_its_comment(scene, bot, ann):
 
 
 @pytest.mark.scene(config=BY_COMMENT)
+def test_what_strangers_wrote_meanwhile_is_answered_once(scene, bot, ann):
+    """As at the webhook's door: one answer a person, pull request and hour; the rest costs a permission check."""
+    scene.github.post(f"repos/{scene.repo}/settings", private=False)
+    scene.github.fault("drop", on="webhook", event="issue_comment", action="created", times=-1)
+    sam, bea = scene.person("sam"), scene.person("bea")
+    flood = [sam.comments(line) for line in ("/build", "/run", "/biuld", "/deploy", "/help", "/build_run")]
+    other = bea.comments("/deploy")
+    own = ann.comments("/build")
+    assert bot.ends(to=own) == "rocket"
+    assert bot.ends(to=other) == "-1"
+    assert bot.ends(to=flood[0]) == "-1"
+    two_more_looks(scene)
+    assert [comment.reactions() for comment in flood[1:]] == [[]] * 5
+    assert len([comment for comment in bot.comments() if "sam" in comment["body"]]) == 1
+    assert bot.rows("SELECT count(*) AS n FROM jobs WHERE actor = 'sam'")[0]["n"] == 1
+    asked = [item["path"] for item in scene.github.requests()]
+    for comment in flood[1:]:
+        assert not [path for path in asked if path.endswith(f"/issues/comments/{comment.id}/reactions")]
+    kim = scene.person("kim")  # who has never said anything here, and may
+    kim.is_given("write")
+    for comment in [kim.comments(line) for line in ("/build", "/build_run")]:
+        assert bot.ends(to=comment) == "rocket"
+
+
+@pytest.mark.scene(config=BY_COMMENT)
 def test_a_webhook_that_comes_after_all_changes_nothing(scene, bot, ann):
     scene.github.fault("delay", on="webhook", event="issue_comment", action="created", seconds=2)
     comment = ann.comments("/build_run")

@@ -362,7 +362,7 @@ static void test_plans(void **state)
 		STMT_OUTBOX_PUT,      STMT_OUTBOX_INSTALLATION,
 		STMT_OUTBOX_FIRST,    STMT_OUTBOX_SENT,
 		STMT_OUTBOX_RETRY,    STMT_OUTBOX_REMOTE,
-		STMT_OUTBOX_REPO,
+		STMT_OUTBOX_REPO,     STMT_ANSWER_COMING,
 	};
 	static const char *const texts[] = {
 #define STMT(symbol, text) [STMT_##symbol] = text,

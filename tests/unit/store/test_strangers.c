@@ -1,5 +1,6 @@
 /* test_strangers.c - what people whom nobody knows may cost on a public repository: one answer per
  * person, pull request and hour; the rest in silence, paced, and out of everybody's way. */
+#include "lib/store/strangers.h"
 #include "tests/unit/store/store_kit.h"
 
 /* A comment of ann, on pull request 1 unless another is given. */
@@ -74,6 +75,35 @@ static void test_what_does_not_parse_counts_as_well(void **state)
 	assert_int_equal(kit_number(&kit, "SELECT count(*) FROM audit"), 1);
 	wrong.pr = 2; /* another pull request has its own */
 	assert_int_equal(kit_receive(&kit, &wrong), QUEUE_STORED);
+	kit_end(&kit);
+}
+
+static struct strangers_seen look(struct kit *kit, int64_t pr, int64_t now_ms)
+{
+	struct strangers_seen seen;
+
+	assert_ok(kit, strangers_look(kit->db, REPO, pr, 5, now_ms, &seen, &kit->err));
+	return seen;
+}
+
+/* For who finds comments that no webhook brought. */
+static void test_whether_anything_will_be_said(void **state)
+{
+	struct kit kit;
+
+	(void)state;
+	kit_start(&kit);
+	assert_false(look(&kit, 1, T0).was_answered);
+	comments(&kit, "build", T0);
+	assert_true(look(&kit, 1, T0).was_answered); /* the answer is on its way */
+	assert_false(look(&kit, 2, T0).was_answered);
+	assert_true(ends(&kit, false, T0 + 5));
+	assert_true(look(&kit, 1, T0 + HOUR_MS).was_answered);
+	assert_false(look(&kit, 1, T0 + 5 + HOUR_MS).was_answered);
+	assert_false(look(&kit, 1, T0).is_known);
+	comments(&kit, "build", T0 + 10);
+	assert_true(ends(&kit, true, T0 + 10000));
+	assert_true(look(&kit, 1, T0 + 10000).is_known);
 	kit_end(&kit);
 }
 
@@ -170,6 +200,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_one_answer_an_hour),
 		cmocka_unit_test(test_what_does_not_parse_counts_as_well),
+		cmocka_unit_test(test_whether_anything_will_be_said),
 		cmocka_unit_test(test_nobody_waits_for_a_stranger),
 		cmocka_unit_test(test_a_flood_is_not_even_stored),
 		cmocka_unit_test(test_people_are_not_limited),
