@@ -45,13 +45,25 @@ static inline void kit_open(struct kit *kit)
 	assert_ok(kit, db_open(&kit->db, kit->path, T0, &kit->err));
 }
 
-static inline void kit_folder(struct kit *kit)
+static inline void kit_folder_in(struct kit *kit, const char *parent)
 {
 	*kit = (struct kit){0};
 	log_set_level(LOG_LEVEL_ERROR);
-	str_copy(kit->dir, sizeof kit->dir, "/tmp/kfops-store-XXXXXX");
+	snprintf(kit->dir, sizeof kit->dir, "%s/kfops-store-XXXXXX", parent);
 	assert_non_null(mkdtemp(kit->dir));
 	snprintf(kit->path, sizeof kit->path, "%s/kfops.db", kit->dir);
+}
+
+static inline void kit_folder(struct kit *kit)
+{
+	kit_folder_in(kit, "/tmp");
+}
+
+/* In memory where there is such a place: for tests that play what a disk does. They sync thousands
+ * of times, and what a real disk would do with that is not what they look at. */
+static inline void kit_folder_in_memory(struct kit *kit)
+{
+	kit_folder_in(kit, access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
 }
 
 static inline void kit_start(struct kit *kit)
@@ -309,6 +321,25 @@ static inline void kit_text(struct kit *kit, char *out, size_t size, const char 
 	if (sqlite3_step(stmt) == SQLITE_ROW && sqlite3_column_text(stmt, 0))
 		str_copy(out, size, (const char *)sqlite3_column_text(stmt, 0));
 	sqlite3_finalize(stmt);
+}
+
+/* The delivery of that number is stored, and its job. */
+static inline bool kit_has_delivery(struct kit *kit, unsigned guid)
+{
+	unsigned char bytes[16] = {0};
+	sqlite3_stmt *stmt;
+	bool found;
+
+	memcpy(bytes, &guid, sizeof guid);
+	assert_int_equal(sqlite3_prepare_v2(kit->db->sql,
+					    "SELECT 1 FROM deliveries AS d JOIN jobs AS j "
+					    "ON j.comment_id = d.comment_id WHERE guid = ?1",
+					    -1, &stmt, NULL),
+			 SQLITE_OK);
+	sqlite3_bind_blob(stmt, 1, bytes, 16, SQLITE_STATIC);
+	found = sqlite3_step(stmt) == SQLITE_ROW;
+	sqlite3_finalize(stmt);
+	return found;
 }
 
 static inline bool kit_is_sound(struct kit *kit)
