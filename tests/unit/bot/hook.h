@@ -360,7 +360,7 @@ static int wire_read(int fd, struct reply *reply, int timeout_ms)
 }
 
 /* True when the far side closes within the time. */
-static bool wire_is_closed(int fd, int timeout_ms)
+static inline bool wire_is_closed(int fd, int timeout_ms)
 {
 	int64_t end_ms = clock_mono_ms() + timeout_ms;
 	char unused[4096];
