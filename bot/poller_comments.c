@@ -189,8 +189,7 @@ static bool is_passed_over(struct look *look, const json_t *comment, enum err_cl
 
 	*class = strangers_look(look->poller->hands.reader, look->repo->id, pr, actor_id,
 				clock_now_ms(), &seen, err);
-	if (*class || seen.is_known ||
-	    (!seen.was_answered && !find_unknown(look, actor_id, pr)))
+	if (*class || seen.is_known || (!seen.was_answered && !find_unknown(look, actor_id, pr)))
 		return false;
 	*class = may_write(look, comment, &writes, err);
 	return !*class && !writes;

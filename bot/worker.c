@@ -701,8 +701,8 @@ static bool wait_for_job(struct workers *workers, struct task *task)
 
 		found = claim(task, &due_ms);
 		if (!found)
-			workers->seen = world_wait(world, workers->seen,
-						   due_ms < until ? due_ms : until);
+			workers->seen =
+				world_wait(world, workers->seen, due_ms < until ? due_ms : until);
 	}
 	pthread_mutex_unlock(&workers->claiming);
 	return found;

@@ -56,8 +56,8 @@ static void read_nexts(struct rights *out, json_t *nexts)
 	json_t *at;
 
 	out->nexts = mem_new(json_object_size(nexts) + 1, sizeof *out->nexts);
-	json_object_foreach(nexts, key, at) if (json_is_integer(at))
-		out->nexts[out->next_count++] = (struct policy_next){key, json_integer_value(at)};
+	json_object_foreach(nexts, key, at) if (json_is_integer(at)) out->nexts[out->next_count++] =
+		(struct policy_next){key, json_integer_value(at)};
 }
 
 void rights_read(struct rights *out, const json_t *facts, const char *repo)

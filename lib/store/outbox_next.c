@@ -3,16 +3,18 @@
  * Installations take turns, because each has an allowance of its own, and inside one its
  * repositories do; both are gone through in a circle from the one after the last that was served,
  * one index probe each, so that no list of waiting rows is ever made. Answers at once and final
- * states take turns too: if the eyes always went first, two hundred commands of one repository would
- * keep the result of another's back until all of them have been seen. Progress comes when neither
- * waits. A turn counts once something was tried, not when it is looked for: what was put off before
- * it was sent, because GitHub wants its writes apart, is the next all the same. */
+ * states take turns too: if the eyes always went first, two hundred commands of one repository
+ * would keep the result of another's back until all of them have been seen. Progress comes when
+ * neither waits. A turn counts once something was tried, not when it is looked for: what was put
+ * off before it was sent, because GitHub wants its writes apart, is the next all the same. */
 #include "lib/base/jval.h"
 #include "lib/base/str.h"
 #include "lib/store/outbox.h"
 #include "lib/store/store_impl.h"
 
-enum { CIRCLE_MAX = 100000 }; /* installations, or repositories of one: more are not looked through */
+enum {
+	CIRCLE_MAX = 100000
+}; /* installations, or repositories of one: more are not looked through */
 
 /* What is being looked for, and when there is none, the time of the next. */
 struct search {
@@ -68,8 +70,8 @@ void outbox_served(struct db *db, const struct outbox_row *row)
 	struct outbox_place *place = place_of(db, row->installation_id);
 
 	if (!place) {
-		turns->places = mem_grow(turns->places,
-					 (turns->place_count + 1) * sizeof *turns->places);
+		turns->places =
+			mem_grow(turns->places, (turns->place_count + 1) * sizeof *turns->places);
 		place = &turns->places[turns->place_count++];
 		*place = (struct outbox_place){.installation_id = row->installation_id};
 	}

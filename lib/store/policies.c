@@ -80,10 +80,10 @@ enum err_class policies_count(struct db *db, const struct job *job,
 {
 	AUTO_FREE char *names = jval_dump(quota->commands);
 	sqlite3_stmt *row AUTO_ROW = NULL;
-	enum err_class class = store_query(
-		db, &row, quota->is_repository ? STMT_POLICY_ALL : STMT_POLICY_OWN, err,
-		B_INT(job->repo_id), B_INT(job->actor_id), B_INT(quota->since_ms), B_TEXT(names),
-		B_INT(job->id));
+	enum err_class class =
+		store_query(db, &row, quota->is_repository ? STMT_POLICY_ALL : STMT_POLICY_OWN, err,
+			    B_INT(job->repo_id), B_INT(job->actor_id), B_INT(quota->since_ms),
+			    B_TEXT(names), B_INT(job->id));
 
 	*out = (struct policies_use){0};
 	while (class == ERR_OK) {

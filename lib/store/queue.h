@@ -53,14 +53,13 @@ enum err_class queue_receive(struct db *db, const struct queue_intake *intake,
 
 /* --- working --- */
 
-/* Leases a job that is due, fills *out: one of the repository with the fewest jobs in hand, of those
- * the next in turn, and there the one that has been due longest. A repository with `in_hand_max`
- * jobs in hand (0: any number) is passed over. NOT_FOUND when there is none, then *next_due_ms is
- * the time of the next one (INT64_MAX: none, as far as time alone brings one). The caller disposes
- * of the job.
- * `crashes` counts the processes that crashed over it since its last committed result. A job over
- * which two have crashed is claimed only while no other is leased, and no other while it is:
- * NOT_FOUND, though *next_due_ms has passed. */
+/* Leases a job that is due, fills *out: one of the repository with the fewest jobs in hand, of
+ * those the next in turn, and there the one that has been due longest. A repository with
+ * `in_hand_max` jobs in hand (0: any number) is passed over. NOT_FOUND when there is none, then
+ * *next_due_ms is the time of the next one (INT64_MAX: none, as far as time alone brings one). The
+ * caller disposes of the job. `crashes` counts the processes that crashed over it since its last
+ * committed result. A job over which two have crashed is claimed only while no other is leased, and
+ * no other while it is: NOT_FOUND, though *next_due_ms has passed. */
 enum err_class queue_claim(struct db *db, int64_t now_ms, int64_t in_hand_max, struct job *out,
 			   int64_t *next_due_ms, struct err *err) MUST_CHECK;
 

@@ -158,8 +158,8 @@ char *store_note_path(const struct db *db) MUST_CHECK;
 /* Finds orphans, counts the incarnation up; inside its own transaction. */
 enum err_class store_recover(struct db *db, int64_t now_ms, struct err *err) MUST_CHECK;
 
-/* The repository whose turn it is to have a job claimed; NOT_FOUND, quietly: none, then *next_due_ms
- * as of queue_claim. */
+/* The repository whose turn it is to have a job claimed; NOT_FOUND, quietly: none, then
+ * *next_due_ms as of queue_claim. */
 enum err_class store_turn(struct db *db, int64_t now_ms, int64_t in_hand_max, int64_t *repo_id,
 			  int64_t *next_due_ms, struct err *err) MUST_CHECK;
 

@@ -11,7 +11,7 @@
 #include "lib/store/db.h"
 
 struct strangers_seen {
-	bool is_known; /* was allowed to change something in the repository once */
+	bool is_known;	   /* was allowed to change something in the repository once */
 	bool was_answered; /* as a stranger, on this pull request, within the hour, or will be */
 };
 enum err_class strangers_look(struct db *db, int64_t repo_id, int64_t pr, int64_t actor_id,

@@ -1,5 +1,6 @@
 /* test_receive.c - what each kind of request is answered, over real sockets with a real store:
- * signatures, headers, paths. Names of cases are those of the list of attacks where there is one. */
+ * signatures, headers, paths. Names of cases are those of the list of attacks where there is one.
+ */
 #include "tests/unit/cases.h"
 
 #include "tests/unit/bot/hook.h"

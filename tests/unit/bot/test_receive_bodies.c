@@ -1,5 +1,5 @@
-/* test_receive_bodies.c - bodies that are large, slow, broken or hostile, over real sockets. Names of
- * cases are those of the list of attacks where there is one. */
+/* test_receive_bodies.c - bodies that are large, slow, broken or hostile, over real sockets. Names
+ * of cases are those of the list of attacks where there is one. */
 #include "tests/unit/cases.h"
 
 #include "tests/unit/bot/hook.h"
@@ -231,12 +231,8 @@ static void test_ways_of_sending(void **state)
 
 #define CASE(test) cmocka_unit_test_setup_teardown(test, bot_setup, bot_teardown)
 static const struct CMUnitTest body_cases[] = {
-	CASE(test_oversize),
-	CASE(test_endless_chunked_body),
-	CASE(test_the_largest_body),
-	CASE(test_bad_json),
-	CASE(test_deep_json_bomb),
-	CASE(test_ways_of_sending),
+	CASE(test_oversize), CASE(test_endless_chunked_body), CASE(test_the_largest_body),
+	CASE(test_bad_json), CASE(test_deep_json_bomb),	      CASE(test_ways_of_sending),
 };
 
 CASES_MAIN(body_cases, NULL, NULL)

@@ -338,7 +338,8 @@ static const struct {
 	 GOOD
 	 "ceilings:\n- match: ann/*\n- {permission: chief}\n- {quota: 5/day, environments: [a]}\n"
 	 "- {forks: always}\n- {commands: [\"/run\"], approvals: 30}\n- {team_required: true}\n",
-	 {"5:1: ceilings[0] sets none of permission, teams_required, approvals, quota, quota_repository and forks",
+	 {"5:1: ceilings[0] sets none of permission, teams_required, approvals, quota, "
+	  "quota_repository and forks",
 	  "7:16: ceilings[1].permission must be read, triage, write, maintain or admin",
 	  "8:1: ceilings[2].quota counts commands, wherever they go: remove environments",
 	  "9:11: ceilings[3].forks must be never or ok-to-run",

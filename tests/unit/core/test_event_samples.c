@@ -1,5 +1,5 @@
-/* Webhook payloads that are deep, cut or damaged, and every sample payload with seeded damage to it;
- * jansson is the second opinion on what JSON is. */
+/* Webhook payloads that are deep, cut or damaged, and every sample payload with seeded damage to
+ * it; jansson is the second opinion on what JSON is. */
 #include "lib/core/event.h"
 
 #include <jansson.h>
@@ -308,12 +308,9 @@ static void test_samples(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-	cmocka_unit_test(test_depth),
-	cmocka_unit_test(test_many_escapes),
-	cmocka_unit_test(test_cut_everywhere),
-	cmocka_unit_test(test_mixed_up),
-	cmocka_unit_test(test_is_read),
-	cmocka_unit_test(test_samples),
+	cmocka_unit_test(test_depth),	       cmocka_unit_test(test_many_escapes),
+	cmocka_unit_test(test_cut_everywhere), cmocka_unit_test(test_mixed_up),
+	cmocka_unit_test(test_is_read),	       cmocka_unit_test(test_samples),
 };
 
 CASES_MAIN(tests, NULL, NULL)

@@ -724,10 +724,11 @@ static void test_needs(void **state)
 		      "acme/model");
 	needs = policy_needs(policy, &ceilings, &question);
 	text = jval_dump(needs);
-	assert_string_equal(text, "{\"teams\":[\"ml\",\"infra\"],\"uses\":[{\"commands\":[\"run\","
-				  "\"build_run\"],\"key\":\"run\",\"period_ms\":3600000,\"quota\":5},{"
-				  "\"commands\":[\"run\",\"build_run\"],\"key\":\"ceilings[1]\","
-				  "\"period_ms\":86400000,\"quota\":9}]}");
+	assert_string_equal(text,
+			    "{\"teams\":[\"ml\",\"infra\"],\"uses\":[{\"commands\":[\"run\","
+			    "\"build_run\"],\"key\":\"run\",\"period_ms\":3600000,\"quota\":5},{"
+			    "\"commands\":[\"run\",\"build_run\"],\"key\":\"ceilings[1]\","
+			    "\"period_ms\":86400000,\"quota\":9}]}");
 	json_decref(needs);
 	policy_ceilings_dispose(&ceilings);
 }

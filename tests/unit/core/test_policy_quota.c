@@ -54,7 +54,8 @@ static const struct {
 	 {{"repository run", 3}},
 	 {"repository run", monday_ms},
 	 "denied.quota_repository",
-	 "All people together did this 3 times in the last day in this repository, and 3 are allowed "
+	 "All people together did this 3 times in the last day in this repository, and 3 are "
+	 "allowed "
 	 "(commands.run, line 1). The next one is possible on Mon 09:31 UTC.",
 	 "commands.run, line 1"},
 	{"used up, by a command that it is a part of",

@@ -30,90 +30,91 @@ static const char description[] = "repo=o/r sha256=" DIGEST_A;
 
 /* --- probe --- */
 
+static const struct {
+	const char *name;
+	struct scripted_answer answers[2];
+	int requests;
+	enum err_class class;
+	const char *version, *says;
+	bool multi_user;
+	const char *code;
+} probes[] = {
+	{"2.17",
+	 {{"GET /apis/v2beta1/healthz ", 200, NULL,
+	   "{\"tag_name\":\"2.17.0\",\"multi_user\":true,\"pipeline_store\":"
+	   "\"database\"}"}},
+	 1,
+	 ERR_OK,
+	 "2.17.0",
+	 NULL,
+	 true},
+	{"home-built",
+	 {{"GET /apis/v2beta1/healthz ", 200, NULL, "{}"}},
+	 1,
+	 ERR_OK,
+	 "unknown",
+	 NULL,
+	 false},
+	{"1.x only",
+	 {{"GET /apis/v2beta1/healthz ", 404, NULL, "Not Found\n"},
+	  {"GET /apis/v1beta1/healthz ", 200, NULL,
+	   "{\"tag_name\":\"1.8.22\",\"multi_user\":false}"}},
+	 2,
+	 ERR_CONFIG,
+	 "unknown",
+	 "1.8.22, which has only the v1beta1 API; version 2.0",
+	 false,
+	 "kfp.too_old"},
+	{"no server of ours",
+	 {{"GET /apis/v2beta1/healthz ", 404, NULL, "<html>"},
+	  {"GET /apis/v1beta1/healthz ", 404, NULL, "<html>"}},
+	 2,
+	 ERR_CONFIG,
+	 "unknown",
+	 "there is no Kubeflow Pipelines API at",
+	 false,
+	 "kfp.not_there"},
+	{"login page",
+	 {{"GET /apis/v2beta1/healthz ", 200, NULL, "<html>log in"}},
+	 1,
+	 ERR_CONFIG,
+	 "unknown",
+	 "a login page?",
+	 false,
+	 "kfp.not_there"},
+	{"redirect to a login page",
+	 {{"GET /apis/v2beta1/healthz ", 302, "Location: https://dex/\r\n", ""}},
+	 1,
+	 ERR_CONFIG,
+	 "unknown",
+	 "login page",
+	 false},
+	{"down",
+	 {{"GET /apis/v2beta1/healthz ", 503, NULL, "no healthy upstream"}},
+	 1,
+	 ERR_TRANSIENT,
+	 "unknown",
+	 "503: no healthy upstream",
+	 false},
+};
+
 static void test_probe(void **state)
 {
-	static const struct {
-		const char *name;
-		struct scripted_answer answers[2];
-		int requests;
-		enum err_class class;
-		const char *version, *says;
-		bool multi_user;
-		const char *code;
-	} cases[] = {
-		{"2.17",
-		 {{"GET /apis/v2beta1/healthz ", 200, NULL,
-		   "{\"tag_name\":\"2.17.0\",\"multi_user\":true,\"pipeline_store\":"
-		   "\"database\"}"}},
-		 1,
-		 ERR_OK,
-		 "2.17.0",
-		 NULL,
-		 true},
-		{"home-built",
-		 {{"GET /apis/v2beta1/healthz ", 200, NULL, "{}"}},
-		 1,
-		 ERR_OK,
-		 "unknown",
-		 NULL,
-		 false},
-		{"1.x only",
-		 {{"GET /apis/v2beta1/healthz ", 404, NULL, "Not Found\n"},
-		  {"GET /apis/v1beta1/healthz ", 200, NULL,
-		   "{\"tag_name\":\"1.8.22\",\"multi_user\":false}"}},
-		 2,
-		 ERR_CONFIG,
-		 "unknown",
-		 "1.8.22, which has only the v1beta1 API; version 2.0",
-		 false,
-		 "kfp.too_old"},
-		{"no server of ours",
-		 {{"GET /apis/v2beta1/healthz ", 404, NULL, "<html>"},
-		  {"GET /apis/v1beta1/healthz ", 404, NULL, "<html>"}},
-		 2,
-		 ERR_CONFIG,
-		 "unknown",
-		 "there is no Kubeflow Pipelines API at",
-		 false,
-		 "kfp.not_there"},
-		{"login page",
-		 {{"GET /apis/v2beta1/healthz ", 200, NULL, "<html>log in"}},
-		 1,
-		 ERR_CONFIG,
-		 "unknown",
-		 "a login page?",
-		 false,
-		 "kfp.not_there"},
-		{"redirect to a login page",
-		 {{"GET /apis/v2beta1/healthz ", 302, "Location: https://dex/\r\n", ""}},
-		 1,
-		 ERR_CONFIG,
-		 "unknown",
-		 "login page",
-		 false},
-		{"down",
-		 {{"GET /apis/v2beta1/healthz ", 503, NULL, "no healthy upstream"}},
-		 1,
-		 ERR_TRANSIENT,
-		 "unknown",
-		 "503: no healthy upstream",
-		 false},
-	};
-
 	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		struct kit kit = kit_start_with(cases[i].answers, (size_t)cases[i].requests, NULL);
+	for (size_t i = 0; i < ARRAY_LEN(probes); i++) {
+		struct kit kit =
+			kit_start_with(probes[i].answers, (size_t)probes[i].requests, NULL);
 		struct kfp_capabilities seen;
 
-		print_message("  %s\n", cases[i].name);
-		assert_int_equal(kfp_probe(kit.kfp, kit.http, &seen, &kit.err), cases[i].class);
-		assert_string_equal(seen.version, cases[i].version);
-		assert_int_equal(seen.multi_user, cases[i].multi_user);
-		if (cases[i].says)
-			assert_non_null(strstr(kit.err.msg, cases[i].says));
-		if (cases[i].code)
-			assert_string_equal(kit.err.code, cases[i].code);
-		kit_stop(&kit, cases[i].requests);
+		print_message("  %s\n", probes[i].name);
+		assert_int_equal(kfp_probe(kit.kfp, kit.http, &seen, &kit.err), probes[i].class);
+		assert_string_equal(seen.version, probes[i].version);
+		assert_int_equal(seen.multi_user, probes[i].multi_user);
+		if (probes[i].says)
+			assert_non_null(strstr(kit.err.msg, probes[i].says));
+		if (probes[i].code)
+			assert_string_equal(kit.err.code, probes[i].code);
+		kit_stop(&kit, probes[i].requests);
 	}
 }
 

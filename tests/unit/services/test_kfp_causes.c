@@ -32,87 +32,79 @@ static json_t *detail(const char *workflow)
 	"DeuqlaGKp/RdxWZp4Ae4t5Y4eYkzhw88XmR9MhQGp+XSFzELidPiMrhalaqbZMj9JFFDRgQmLgn+"             \
 	"U4w1cQMhyGdGw3A5oy7+iDOGCdSR0qsV7aEWTcxNiC5lf2fb9gWfY38YzAAAAA=="
 
+static const struct {
+	const char *name, *workflow, *causes, *other_pod;
+} failures[] = {
+	{"one pod",
+	 WORKFLOW("", NODE("wf-11", "wf.root.train.executor", "Pod", "Failed",
+			   "main: Error (exit code 1)", "05")),
+	 "[{\"message\":\"main: Error (exit code "
+	 "1)\",\"pod\":\"wf-11\",\"task\":\"train\"}]",
+	 "wf-impl-11"},
+	{"pods named as Argo 3.4 does",
+	 WORKFLOW("\"workflows.argoproj.io/pod-name-format\":\"v2\"",
+		  NODE("wf-11", "wf.root.train.executor", "Pod", "Error", "OOMKilled", "05")),
+	 "[{\"message\":\"OOMKilled\",\"pod\":\"wf-impl-11\",\"task\":\"train\"}]", "wf-11"},
+	{"the first to fail comes first",
+	 WORKFLOW("", NODE("wf-1", "wf.root.b.executor", "Pod", "Failed", "late", "09") "," NODE(
+			      "wf-2", "wf.root.a.executor", "Pod", "Failed", "early", "01")),
+	 "[{\"message\":\"early\",\"pod\":\"wf-2\",\"task\":\"a\"},"
+	 "{\"message\":\"late\",\"pod\":\"wf-1\",\"task\":\"b\"}]",
+	 "wf-impl-2"},
+	{"of several attempts the last",
+	 WORKFLOW("",
+		  NODE("wf-1", "wf.root.a.executor(0)", "Pod", "Failed", "first", "01") "," NODE(
+			  "wf-2", "wf.root.a.executor(1)", "Pod", "Failed", "second", "02")),
+	 "[{\"message\":\"second\",\"pod\":\"wf-2\",\"task\":\"a\"}]", "wf-impl-2"},
+	{"an attempt that was mended is none",
+	 WORKFLOW("",
+		  NODE("wf-1", "wf.root.a.executor(0)", "Pod", "Failed", "first", "01") "," NODE(
+			  "wf-2", "wf.root.a.executor(1)", "Pod", "Succeeded", "",
+			  "02") "," NODE("wf-3", "wf.root.b.executor", "Pod", "Failed", "b", "03")),
+	 "[{\"message\":\"b\",\"pod\":\"wf-3\",\"task\":\"b\"}]", "wf-impl-3"},
+	{"driver", WORKFLOW("", NODE("wf-1", "train-driver", "Pod", "Error", "bad input", "01")),
+	 "[{\"message\":\"bad input\",\"pod\":\"wf-1\",\"task\":\"train\"}]", "wf-impl-1"},
+	{"loop",
+	 WORKFLOW("", NODE("wf-1", "wf.root.for-loop-1(0:a).train(0).executor", "Pod", "Failed",
+			   "x", "01")),
+	 "[{\"message\":\"x\",\"pod\":\"wf-1\",\"task\":\"train\"}]", "wf-impl-1"},
+	{"no pod failed, a step did",
+	 WORKFLOW("", NODE("wf", "wf", "DAG", "Failed", "child 'wf-1' failed", "02") "," NODE(
+			      "wf-1", "wf.root.a", "Steps", "Error", "quota exceeded", "01")),
+	 "[{\"message\":\"quota exceeded\",\"pod\":\"\",\"task\":\"wf.root.a\"}]", ""},
+	{"packed nodes",
+	 "{\"metadata\":{\"name\":\"wf\"},\"status\":{\"message\":\"child failed\","
+	 "\"compressedNodes\":\"" PACKED "\"}}",
+	 "[{\"message\":\"OOMKilled\",\"pod\":\"wf-11\",\"task\":\"train\"}]", "wf-impl-11"},
+	{"packed nodes that are damaged",
+	 "{\"status\":{\"message\":\"child failed\",\"compressedNodes\":\"H4sIAAAA\"}}",
+	 "[{\"message\":\"child failed\",\"pod\":\"\",\"task\":\"\"}]", ""},
+	{"packed nodes of another kind",
+	 "{\"status\":{\"message\":\"child failed\",\"compressedNodes\":[1]}}",
+	 "[{\"message\":\"child failed\",\"pod\":\"\",\"task\":\"\"}]", ""},
+	{"nodes kept elsewhere", "{\"status\":{\"message\":\"child failed\"}}",
+	 "[{\"message\":\"child failed\",\"pod\":\"\",\"task\":\"\"}]", ""},
+	{"no manifest", "", "[]", ""},
+	{"a manifest of another kind", "{\"status\":{\"nodes\":[1,2],\"message\":5}}", "[]", ""},
+	{"nodes of other kinds",
+	 "{\"status\":{\"nodes\":{\"a\":1,\"b\":null,\"c\":{\"phase\":\"Failed\",\"type\":"
+	 "\"Pod\"}}}}",
+	 "[{\"message\":\"\",\"pod\":\"\",\"task\":\"\"}]", ""},
+};
+
 static void test_causes(void **state)
 {
-	static const struct {
-		const char *name, *workflow, *causes, *other_pod;
-	} cases[] = {
-		{"one pod",
-		 WORKFLOW("", NODE("wf-11", "wf.root.train.executor", "Pod", "Failed",
-				   "main: Error (exit code 1)", "05")),
-		 "[{\"message\":\"main: Error (exit code "
-		 "1)\",\"pod\":\"wf-11\",\"task\":\"train\"}]",
-		 "wf-impl-11"},
-		{"pods named as Argo 3.4 does",
-		 WORKFLOW("\"workflows.argoproj.io/pod-name-format\":\"v2\"",
-			  NODE("wf-11", "wf.root.train.executor", "Pod", "Error", "OOMKilled",
-			       "05")),
-		 "[{\"message\":\"OOMKilled\",\"pod\":\"wf-impl-11\",\"task\":\"train\"}]",
-		 "wf-11"},
-		{"the first to fail comes first",
-		 WORKFLOW("", NODE("wf-1", "wf.root.b.executor", "Pod", "Failed", "late",
-				   "09") "," NODE("wf-2", "wf.root.a.executor", "Pod", "Failed",
-						  "early", "01")),
-		 "[{\"message\":\"early\",\"pod\":\"wf-2\",\"task\":\"a\"},"
-		 "{\"message\":\"late\",\"pod\":\"wf-1\",\"task\":\"b\"}]",
-		 "wf-impl-2"},
-		{"of several attempts the last",
-		 WORKFLOW("", NODE("wf-1", "wf.root.a.executor(0)", "Pod", "Failed", "first",
-				   "01") "," NODE("wf-2", "wf.root.a.executor(1)", "Pod", "Failed",
-						  "second", "02")),
-		 "[{\"message\":\"second\",\"pod\":\"wf-2\",\"task\":\"a\"}]", "wf-impl-2"},
-		{"an attempt that was mended is none",
-		 WORKFLOW("",
-			  NODE("wf-1", "wf.root.a.executor(0)", "Pod", "Failed", "first",
-			       "01") "," NODE("wf-2", "wf.root.a.executor(1)", "Pod", "Succeeded",
-					      "", "02") "," NODE("wf-3", "wf.root.b.executor",
-								 "Pod", "Failed", "b", "03")),
-		 "[{\"message\":\"b\",\"pod\":\"wf-3\",\"task\":\"b\"}]", "wf-impl-3"},
-		{"driver",
-		 WORKFLOW("", NODE("wf-1", "train-driver", "Pod", "Error", "bad input", "01")),
-		 "[{\"message\":\"bad input\",\"pod\":\"wf-1\",\"task\":\"train\"}]", "wf-impl-1"},
-		{"loop",
-		 WORKFLOW("", NODE("wf-1", "wf.root.for-loop-1(0:a).train(0).executor", "Pod",
-				   "Failed", "x", "01")),
-		 "[{\"message\":\"x\",\"pod\":\"wf-1\",\"task\":\"train\"}]", "wf-impl-1"},
-		{"no pod failed, a step did",
-		 WORKFLOW("",
-			  NODE("wf", "wf", "DAG", "Failed", "child 'wf-1' failed", "02") "," NODE(
-				  "wf-1", "wf.root.a", "Steps", "Error", "quota exceeded", "01")),
-		 "[{\"message\":\"quota exceeded\",\"pod\":\"\",\"task\":\"wf.root.a\"}]", ""},
-		{"packed nodes",
-		 "{\"metadata\":{\"name\":\"wf\"},\"status\":{\"message\":\"child failed\","
-		 "\"compressedNodes\":\"" PACKED "\"}}",
-		 "[{\"message\":\"OOMKilled\",\"pod\":\"wf-11\",\"task\":\"train\"}]",
-		 "wf-impl-11"},
-		{"packed nodes that are damaged",
-		 "{\"status\":{\"message\":\"child failed\",\"compressedNodes\":\"H4sIAAAA\"}}",
-		 "[{\"message\":\"child failed\",\"pod\":\"\",\"task\":\"\"}]", ""},
-		{"packed nodes of another kind",
-		 "{\"status\":{\"message\":\"child failed\",\"compressedNodes\":[1]}}",
-		 "[{\"message\":\"child failed\",\"pod\":\"\",\"task\":\"\"}]", ""},
-		{"nodes kept elsewhere", "{\"status\":{\"message\":\"child failed\"}}",
-		 "[{\"message\":\"child failed\",\"pod\":\"\",\"task\":\"\"}]", ""},
-		{"no manifest", "", "[]", ""},
-		{"a manifest of another kind", "{\"status\":{\"nodes\":[1,2],\"message\":5}}", "[]",
-		 ""},
-		{"nodes of other kinds",
-		 "{\"status\":{\"nodes\":{\"a\":1,\"b\":null,\"c\":{\"phase\":\"Failed\",\"type\":"
-		 "\"Pod\"}}}}",
-		 "[{\"message\":\"\",\"pod\":\"\",\"task\":\"\"}]", ""},
-	};
-
 	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		AUTO_JSON json_t *answer = detail(cases[i].workflow), *causes = NULL;
+	for (size_t i = 0; i < ARRAY_LEN(failures); i++) {
+		AUTO_JSON json_t *answer = detail(failures[i].workflow), *causes = NULL;
 		AUTO_FREE char *text = NULL;
 		char other[256];
 
-		print_message("  %s\n", cases[i].name);
+		print_message("  %s\n", failures[i].name);
 		causes = kfp_causes_parse(answer, other, sizeof other);
 		text = jval_dump(causes);
-		assert_string_equal(text, cases[i].causes);
-		assert_string_equal(other, cases[i].other_pod);
+		assert_string_equal(text, failures[i].causes);
+		assert_string_equal(other, failures[i].other_pod);
 	}
 }
 

@@ -11,61 +11,62 @@
 
 /* --- create --- */
 
+static const struct {
+	const char *name;
+	struct scripted_answer answer;
+	enum err_class class;
+	bool in_doubt;
+	const char *id, *says;
+} creations[] = {
+	{"created",
+	 {CREATE, 200, NULL, "{\"run_id\":\"r1\",\"state\":\"PENDING\"}"},
+	 ERR_OK,
+	 false,
+	 "r1",
+	 NULL},
+	{"a server that makes its own ids",
+	 {CREATE, 200, NULL, "{\"run_id\":\"other\"}"},
+	 ERR_OK,
+	 false,
+	 "other",
+	 NULL},
+	{"refused",
+	 {CREATE, 400, NULL,
+	  "{\"code\":3,\"message\":\"chain\",\"details\":[{\"message\":\"parameter "
+	  "neighbors is "
+	  "not optional\"}]}"},
+	 ERR_USER,
+	 false,
+	 NULL,
+	 "answers 400: parameter neighbors is not optional"},
+	{"no rights", {CREATE, 403, NULL, "{\"code\":7}"}, ERR_DENIED, false, NULL, NULL},
+	{"taken", {CREATE, 409, NULL, "{\"code\":6}"}, ERR_CONFLICT, false, NULL, NULL},
+	{"not stored?",
+	 {CREATE, 500, NULL, "{\"code\":13,\"message\":\"Failed to store run\"}"},
+	 ERR_TRANSIENT,
+	 true,
+	 NULL,
+	 "Failed to store run"},
+	{"proxy gave up", {CREATE, 504, NULL, ""}, ERR_TRANSIENT, true, NULL, NULL},
+	{"reset after the request",
+	 {CREATE, 200, NULL, "{}", 0, SCRIPTED_RESET},
+	 ERR_TRANSIENT,
+	 true,
+	 NULL,
+	 NULL},
+	{"answer cut",
+	 {CREATE, 200, NULL, "{\"run_id\":\"r1\"}", 0, SCRIPTED_CUT},
+	 ERR_TRANSIENT,
+	 true,
+	 NULL,
+	 NULL},
+	{"garbage", {CREATE, 200, NULL, "<html>"}, ERR_TRANSIENT, true, NULL, NULL},
+	{"no id", {CREATE, 200, NULL, "{}"}, ERR_TRANSIENT, true, NULL, "without a run_id"},
+	{"asked to wait", {CREATE, 429, NULL, ""}, ERR_THROTTLED, false, NULL, NULL},
+};
+
 static void test_create(void **state)
 {
-	static const struct {
-		const char *name;
-		struct scripted_answer answer;
-		enum err_class class;
-		bool in_doubt;
-		const char *id, *says;
-	} cases[] = {
-		{"created",
-		 {CREATE, 200, NULL, "{\"run_id\":\"r1\",\"state\":\"PENDING\"}"},
-		 ERR_OK,
-		 false,
-		 "r1",
-		 NULL},
-		{"a server that makes its own ids",
-		 {CREATE, 200, NULL, "{\"run_id\":\"other\"}"},
-		 ERR_OK,
-		 false,
-		 "other",
-		 NULL},
-		{"refused",
-		 {CREATE, 400, NULL,
-		  "{\"code\":3,\"message\":\"chain\",\"details\":[{\"message\":\"parameter "
-		  "neighbors is "
-		  "not optional\"}]}"},
-		 ERR_USER,
-		 false,
-		 NULL,
-		 "answers 400: parameter neighbors is not optional"},
-		{"no rights", {CREATE, 403, NULL, "{\"code\":7}"}, ERR_DENIED, false, NULL, NULL},
-		{"taken", {CREATE, 409, NULL, "{\"code\":6}"}, ERR_CONFLICT, false, NULL, NULL},
-		{"not stored?",
-		 {CREATE, 500, NULL, "{\"code\":13,\"message\":\"Failed to store run\"}"},
-		 ERR_TRANSIENT,
-		 true,
-		 NULL,
-		 "Failed to store run"},
-		{"proxy gave up", {CREATE, 504, NULL, ""}, ERR_TRANSIENT, true, NULL, NULL},
-		{"reset after the request",
-		 {CREATE, 200, NULL, "{}", 0, SCRIPTED_RESET},
-		 ERR_TRANSIENT,
-		 true,
-		 NULL,
-		 NULL},
-		{"answer cut",
-		 {CREATE, 200, NULL, "{\"run_id\":\"r1\"}", 0, SCRIPTED_CUT},
-		 ERR_TRANSIENT,
-		 true,
-		 NULL,
-		 NULL},
-		{"garbage", {CREATE, 200, NULL, "<html>"}, ERR_TRANSIENT, true, NULL, NULL},
-		{"no id", {CREATE, 200, NULL, "{}"}, ERR_TRANSIENT, true, NULL, "without a run_id"},
-		{"asked to wait", {CREATE, 429, NULL, ""}, ERR_THROTTLED, false, NULL, NULL},
-	};
 	AUTO_JSON json_t *parameters = json_pack("{s:i, s:b}", "neighbors", 3, "scaler", 1);
 	const struct kfp_run_request request = {.run_id = "r1",
 						.display_name = "iris PR#7",
@@ -77,21 +78,21 @@ static void test_create(void **state)
 						.parameters = parameters};
 
 	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		struct kit kit = kit_start_with(&cases[i].answer, 1, NULL);
+	for (size_t i = 0; i < ARRAY_LEN(creations); i++) {
+		struct kit kit = kit_start_with(&creations[i].answer, 1, NULL);
 		char *id;
 
-		print_message("  %s\n", cases[i].name);
+		print_message("  %s\n", creations[i].name);
 		assert_int_equal(kfp_run_create(kit.kfp, kit.http, &request, &id, &kit.err),
-				 cases[i].class);
-		if (cases[i].id)
-			assert_string_equal(id, cases[i].id);
+				 creations[i].class);
+		if (creations[i].id)
+			assert_string_equal(id, creations[i].id);
 		else
 			assert_null(id);
-		if (cases[i].class)
-			assert_int_equal(kit.err.in_doubt, cases[i].in_doubt);
-		if (cases[i].says)
-			assert_non_null(strstr(kit.err.msg, cases[i].says));
+		if (creations[i].class)
+			assert_int_equal(kit.err.in_doubt, creations[i].in_doubt);
+		if (creations[i].says)
+			assert_non_null(strstr(kit.err.msg, creations[i].says));
 		assert_string_equal(
 			kit.server->requests[0].body,
 			"{\"description\":\"repo=o/r pr=7\",\"display_name\":\"iris PR#7\","

@@ -473,90 +473,85 @@ static void test_pod_log(void **state)
 	"inferenceservices.serving.kserve.io "
 #define FORBIDDEN "{\"kind\":\"Status\",\"reason\":\"Forbidden\",\"message\":\"it is forbidden\"}"
 
+static const struct {
+	const char *name;
+	struct scripted_answer script[4];
+	int requests;
+	enum err_class class;
+	bool is_there;
+	enum kube_known canary;
+} kserves[] = {
+	{"0.20",
+	 {{GROUP, 200, NULL, GROUP_LIST},
+	  NO_INDEX,
+	  {OPENAPI, 200, NULL, SCHEMA("\"canary\":{},\"predictor\":{}")}},
+	 3,
+	 ERR_OK,
+	 true,
+	 KUBE_YES},
+	{"0.19",
+	 {{GROUP, 200, NULL, GROUP_LIST},
+	  NO_INDEX,
+	  {OPENAPI, 200, NULL, SCHEMA("\"predictor\":{}")}},
+	 3,
+	 ERR_OK,
+	 true,
+	 KUBE_NO},
+	{"no KServe", {{GROUP, 404, NULL, "404 page not found\n"}}, 1, ERR_OK, false, KUBE_UNKNOWN},
+	{"another kind of that group",
+	 {{GROUP, 200, NULL, "{\"resources\":[{\"name\":\"x\"}]}"}},
+	 1,
+	 ERR_OK,
+	 false,
+	 KUBE_UNKNOWN},
+	{"old server, definition hidden",
+	 {{GROUP, 200, NULL, GROUP_LIST},
+	  NO_INDEX,
+	  {OPENAPI, 404, NULL, "404 page not found\n"},
+	  {CRD, 403, NULL, FORBIDDEN}},
+	 4,
+	 ERR_OK,
+	 true,
+	 KUBE_UNKNOWN},
+	{"old server, definition shown",
+	 {{GROUP, 200, NULL, GROUP_LIST},
+	  NO_INDEX,
+	  {OPENAPI, 404, NULL, "404 page not found\n"},
+	  {CRD, 200, NULL,
+	   "{\"spec\":{\"versions\":[{\"name\":\"v1beta1\",\"schema\":{\"openAPIV3Schema\":"
+	   "{\"properties\":{\"spec\":{\"properties\":{\"canary\":{}}}}}}}]}}"}},
+	 4,
+	 ERR_OK,
+	 true,
+	 KUBE_YES},
+	{"down in between",
+	 {{GROUP, 200, NULL, GROUP_LIST}, NO_INDEX, {OPENAPI, 503, NULL, "no"}},
+	 3,
+	 ERR_TRANSIENT,
+	 true,
+	 KUBE_UNKNOWN},
+	{"a proxy without a route",
+	 {{GROUP, 404, NULL, "<html>"}},
+	 1,
+	 ERR_TRANSIENT,
+	 false,
+	 KUBE_UNKNOWN},
+};
+
 static void test_probe_kserve(void **state)
 {
-	static const struct {
-		const char *name;
-		struct scripted_answer script[4];
-		int requests;
-		enum err_class class;
-		bool is_there;
-		enum kube_known canary;
-	} cases[] = {
-		{"0.20",
-		 {{GROUP, 200, NULL, GROUP_LIST},
-		  NO_INDEX,
-		  {OPENAPI, 200, NULL, SCHEMA("\"canary\":{},\"predictor\":{}")}},
-		 3,
-		 ERR_OK,
-		 true,
-		 KUBE_YES},
-		{"0.19",
-		 {{GROUP, 200, NULL, GROUP_LIST},
-		  NO_INDEX,
-		  {OPENAPI, 200, NULL, SCHEMA("\"predictor\":{}")}},
-		 3,
-		 ERR_OK,
-		 true,
-		 KUBE_NO},
-		{"no KServe",
-		 {{GROUP, 404, NULL, "404 page not found\n"}},
-		 1,
-		 ERR_OK,
-		 false,
-		 KUBE_UNKNOWN},
-		{"another kind of that group",
-		 {{GROUP, 200, NULL, "{\"resources\":[{\"name\":\"x\"}]}"}},
-		 1,
-		 ERR_OK,
-		 false,
-		 KUBE_UNKNOWN},
-		{"old server, definition hidden",
-		 {{GROUP, 200, NULL, GROUP_LIST},
-		  NO_INDEX,
-		  {OPENAPI, 404, NULL, "404 page not found\n"},
-		  {CRD, 403, NULL, FORBIDDEN}},
-		 4,
-		 ERR_OK,
-		 true,
-		 KUBE_UNKNOWN},
-		{"old server, definition shown",
-		 {{GROUP, 200, NULL, GROUP_LIST},
-		  NO_INDEX,
-		  {OPENAPI, 404, NULL, "404 page not found\n"},
-		  {CRD, 200, NULL,
-		   "{\"spec\":{\"versions\":[{\"name\":\"v1beta1\",\"schema\":{\"openAPIV3Schema\":"
-		   "{\"properties\":{\"spec\":{\"properties\":{\"canary\":{}}}}}}}]}}"}},
-		 4,
-		 ERR_OK,
-		 true,
-		 KUBE_YES},
-		{"down in between",
-		 {{GROUP, 200, NULL, GROUP_LIST}, NO_INDEX, {OPENAPI, 503, NULL, "no"}},
-		 3,
-		 ERR_TRANSIENT,
-		 true,
-		 KUBE_UNKNOWN},
-		{"a proxy without a route",
-		 {{GROUP, 404, NULL, "<html>"}},
-		 1,
-		 ERR_TRANSIENT,
-		 false,
-		 KUBE_UNKNOWN},
-	};
-
 	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		struct kit kit =
-			kit_start_with(cases[i].script, (size_t)cases[i].requests, "{token: t}");
+	for (size_t i = 0; i < ARRAY_LEN(kserves); i++) {
+		struct kit kit = kit_start_with(kserves[i].script, (size_t)kserves[i].requests,
+						"{token: t}");
 		struct kube_kserve seen;
 
-		print_message("  %s\n", cases[i].name);
+		print_message("  %s\n", kserves[i].name);
 		assert_int_equal(kube_probe_kserve(kit.kube, kit.http, &seen, &kit.err),
-				 cases[i].class);
-		assert_int_equal(seen.is_there, cases[i].is_there);
-		assert_int_equal(seen.canary, cases[i].canary);
-		kit_stop(&kit, cases[i].requests);
+				 kserves[i].class);
+		assert_int_equal(seen.is_there, kserves[i].is_there);
+		assert_int_equal(seen.canary, kserves[i].canary);
+		kit_stop(&kit, kserves[i].requests);
 	}
 }
 

@@ -1,5 +1,5 @@
-/* test_failing_disk.c - a disk that fails, lies or loses its power, played by the faulty VFS: what was
- * acknowledged is there afterwards, or what is wrong is called so. */
+/* test_failing_disk.c - a disk that fails, lies or loses its power, played by the faulty VFS: what
+ * was acknowledged is there afterwards, or what is wrong is called so. */
 #include "tests/unit/store/store_kit.h"
 
 #if KFOPS_FAULTS
@@ -226,7 +226,8 @@ static int cut(const char *spec, uint64_t seed, bool *fired)
 		lost = -1;
 	} else if (kit_is_sound(&kit)) {
 		for (int i = 0; i < BATCHES * PER_BATCH; i++)
-			lost += run.acked[i / PER_BATCH] && !kit_has_delivery(&kit, (unsigned)i + 1);
+			lost += run.acked[i / PER_BATCH] &&
+				!kit_has_delivery(&kit, (unsigned)i + 1);
 		kit_crash(&kit);
 	} else {
 		lost = -1;

@@ -1,5 +1,5 @@
-/* test_muddle.c - commands, claims, ends, cancels, retries and restarts in any order: after each step
- * the rules of the queue hold, and in the end everybody gets home. */
+/* test_muddle.c - commands, claims, ends, cancels, retries and restarts in any order: after each
+ * step the rules of the queue hold, and in the end everybody gets home. */
 #include "tests/unit/store/store_kit.h"
 
 struct muddle {

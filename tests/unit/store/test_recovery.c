@@ -1,5 +1,5 @@
-/* test_recovery.c - what the store does after a process has died: who is to blame, who goes on, what
- * a wrong clock left behind, and that kill -9 loses nothing. */
+/* test_recovery.c - what the store does after a process has died: who is to blame, who goes on,
+ * what a wrong clock left behind, and that kill -9 loses nothing. */
 #include <signal.h>
 #include <time.h>
 
