@@ -223,12 +223,12 @@ static enum err_class take_in(struct look *look, const json_t *comment, struct e
 	guid_of(guid, pull.base_repo_id, jval_int(comment, "id", 0));
 	class = receive_payload(poller->receive, "issue_comment", guid, payload, strlen(payload), 2,
 				err);
-	if (!class)
-		note_taken_in(look, comment, &pull);
-	if (!class)
-		log_info("comment_recovered", LOG_S("delivery", guid), LOG_S("repo", target.repo),
-			 LOG_I("pr", number_of(comment)));
-	return class;
+	if (class)
+		return class;
+	note_taken_in(look, comment, &pull);
+	log_info("comment_recovered", LOG_S("delivery", guid), LOG_S("repo", target.repo),
+		 LOG_I("pr", number_of(comment)));
+	return ERR_OK;
 }
 
 static bool see_comment(void *arg, const json_t *comment)

@@ -23,7 +23,7 @@
 #include "lib/base/str.h"
 #include "lib/commands/commands.h"
 #include "lib/core/backoff.h"
-#include "lib/store/queue.h"
+#include "lib/store/queue_wake.h"
 
 enum {
 	CRASHES_MAX = 3,

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "lib/base/blame.h"
+#include "lib/base/buf.h"
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/base/str.h"

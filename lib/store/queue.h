@@ -63,14 +63,6 @@ enum err_class queue_receive(struct db *db, const struct queue_intake *intake,
 enum err_class queue_claim(struct db *db, int64_t now_ms, int64_t in_hand_max, struct job *out,
 			   int64_t *next_due_ms, struct err *err) MUST_CHECK;
 
-/* When queue_claim would find a job (now_ms: now); INT64_MAX: not before something is stored.
- * Reader; a microsecond for each repository that has jobs only for later. */
-enum err_class queue_claim_due(struct db *db, int64_t now_ms, int64_t in_hand_max, int64_t *due_ms,
-			       struct err *err) MUST_CHECK;
-
-/* When the next parked job is to be looked at; INT64_MAX: none. Reader. */
-enum err_class queue_parked_due(struct db *db, int64_t *due_ms, struct err *err) MUST_CHECK;
-
 /* Commits the intent to run an effect for the job's present step. */
 enum err_class queue_step_intent(struct db *db, const struct job *job, const struct effect *effect,
 				 int64_t now_ms, struct err *err) MUST_CHECK;

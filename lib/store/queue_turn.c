@@ -8,7 +8,7 @@
  * each claim. The circle is walked by one index probe each, and ends at the first repository that
  * has a due job and nothing in hand; so at most those are passed that have something in hand, or
  * only jobs for later. */
-#include "lib/store/queue.h"
+#include "lib/store/queue_wake.h"
 #include "lib/store/store_impl.h"
 
 /* Of one repository: when its first job is due, and how many are in hand. */

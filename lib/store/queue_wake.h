@@ -1,4 +1,4 @@
-/* queue_wake.h - jobs and wishes that wait: looked through, and made due.
+/* queue_wake.h - jobs and wishes that wait: when the next is due, looked through, and made due.
  *
  * A part of queue.h with the same rules: what writes runs on the writer, inside its transaction.
  * Waking asks for the state that it changes, so a report may come twice, late or early. */
@@ -6,6 +6,14 @@
 #define KF_STORE_QUEUE_WAKE_H
 
 #include "lib/store/queue.h"
+
+/* When queue_claim would find a job (now_ms: now); INT64_MAX: not before something is stored.
+ * Reader; a microsecond for each repository that has jobs only for later. */
+enum err_class queue_claim_due(struct db *db, int64_t now_ms, int64_t in_hand_max, int64_t *due_ms,
+			       struct err *err) MUST_CHECK;
+
+/* When the next parked job is to be looked at; INT64_MAX: none. Reader. */
+enum err_class queue_parked_due(struct db *db, int64_t *due_ms, struct err *err) MUST_CHECK;
 
 /* Makes parked jobs that wait for these references READY; counts them. */
 enum err_class queue_wake(struct db *db, enum wait_kind kind, const char *const *refs, size_t count,

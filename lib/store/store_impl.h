@@ -11,12 +11,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "lib/base/buf.h"
 #include "lib/base/err.h"
 #include "lib/core/audit.h"
 #include "lib/core/job.h"
 #include "lib/store/db.h"
 #include "lib/store/outbox.h"
+#include "lib/store/turns_impl.h"
 
 /* In the order in which store_job_read takes them. */
 #define JOB_COLUMNS                                                                                \
@@ -60,16 +60,6 @@ enum {
 	STORE_CRASHES_MAX = 6,	      /* then the store ends a job that even its ending kills */
 	STORE_RESULT_MAX = 16 * 1024, /* bytes of a step's result that are kept for people */
 	STORE_REFUSALS_MAX = 10, /* permanent errors after which a wish is given up; in the index */
-};
-
-/* Who was served last, by urgency: which installation, and in each which repository. */
-struct outbox_turns {
-	int64_t installation_id[3];
-	bool final_first; /* an answer at once was sent last */
-	struct outbox_place {
-		int64_t installation_id, repo_id[3];
-	} * places;
-	size_t place_count;
 };
 
 struct db {
@@ -157,11 +147,6 @@ char *store_note_path(const struct db *db) MUST_CHECK;
 
 /* Finds orphans, counts the incarnation up; inside its own transaction. */
 enum err_class store_recover(struct db *db, int64_t now_ms, struct err *err) MUST_CHECK;
-
-/* The repository whose turn it is to have a job claimed; NOT_FOUND, quietly: none, then
- * *next_due_ms as of queue_claim. */
-enum err_class store_turn(struct db *db, int64_t now_ms, int64_t in_hand_max, int64_t *repo_id,
-			  int64_t *next_due_ms, struct err *err) MUST_CHECK;
 
 /* Gives the turn of a pull request to the first job in line, unless a job that has started holds
  * it. */

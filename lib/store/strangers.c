@@ -30,7 +30,7 @@ static bool is_recent(int64_t answered_ms, int64_t now_ms)
 enum err_class strangers_look(struct db *db, int64_t repo_id, int64_t pr, int64_t actor_id,
 			      int64_t now_ms, struct strangers_seen *out, struct err *err)
 {
-	int64_t answered_ms, coming = 0;
+	int64_t answered_ms = 0, coming = 0;
 	enum err_class class = is_known(db, repo_id, actor_id, &out->is_known, err);
 
 	if (class == ERR_OK)

@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #include "lib/base/blame.h"
+#include "lib/base/buf.h"
 #include "lib/base/jval.h"
 #include "lib/base/log.h"
 #include "lib/base/str.h"
