@@ -203,7 +203,8 @@ static void test_nobody_waits_for_ever(void **state)
 	for (uint64_t seed = 1; seed <= 12; seed++) {
 		struct play play = {.seed = seed, .now_ms = T0};
 
-		kit_start(&play.kit);
+		kit_folder_in_memory(&play.kit);
+		kit_open(&play.kit);
 		for (int i = 0; i < MOVES; i++) {
 			uint64_t what = draw(&play, 10);
 
