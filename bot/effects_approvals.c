@@ -2,6 +2,8 @@
  * the commit, and what those people may do. Whether it is enough is for lib/core/approvals.h. */
 #include "bot/effects_impl.h"
 #include "lib/base/clock.h"
+#include "lib/core/approvers.h"
+#include "lib/services/github_policy.h"
 #include "lib/services/github_reviews.h"
 #include "lib/store/approvals.h"
 #include "lib/store/queue.h"
@@ -39,47 +41,95 @@ static bool is_to_be_asked(const json_t *act, const char *sha)
 	       (str_eq(state, "APPROVED") && str_eq(jval_str(act, "sha", ""), sha));
 }
 
-static void set_may(json_t *acts, int64_t id, bool may)
+/* `team`: on which it depends, and GitHub does not show it. Then it does not count, and is said. */
+static void set_may(json_t *acts, int64_t id, bool pushes, bool may, const char *team)
 {
 	json_t *act;
 	size_t i;
 
-	json_array_foreach(acts, i, act) if (jval_int(act, "id", 0) == id)
+	json_array_foreach(acts, i, act)
+	{
+		if (jval_int(act, "id", 0) != id)
+			continue;
+		jval_set_bool(act, "push", pushes);
 		jval_set_bool(act, "may", may);
+		if (team)
+			jval_set_str(act, "team", team);
+	}
+}
+
+/* By the rule that the job keeps, asking for teams only as far as it depends on them. */
+static enum err_class ask_teams(struct effect_call *call, const json_t *rule, const char *login,
+				struct policy_person *person, enum approver *out, const char **team,
+				struct err *err)
+{
+	struct policy_team teams[POLICY_TEAMS_MAX];
+	struct github_target to = effect_target(call);
+	enum github_member member;
+
+	person->teams = teams;
+	while ((*out = approvers_judge(rule, person, team)) == APPROVER_ASK) {
+		if (person->team_count == POLICY_TEAMS_MAX) {
+			*out = APPROVER_UNKNOWN;
+			break;
+		}
+		if (github_team_member(call->hands->world->github, call->hands->github_http, &to,
+				       *team, login, &member, err))
+			return err_wrap(err, "could not learn whether %.60s is in the team %s",
+					login, *team);
+		teams[person->team_count++] = (struct policy_team){
+			*team, member == GITHUB_MEMBER_YES  ? POLICY_MEMBER_YES
+			       : member == GITHUB_MEMBER_NO ? POLICY_MEMBER_NO
+							    : POLICY_MEMBER_UNKNOWN};
+	}
+	person->teams = NULL;
+	return ERR_OK;
 }
 
 /* Somebody whom GitHub does not know here has no right: an answer. An account that only bears the
  * name has none either. */
-static enum err_class ask_person(struct effect_call *call, const json_t *act, json_t *acts,
-				 struct err *err)
+static enum err_class ask_person(struct effect_call *call, const json_t *rule, const json_t *act,
+				 json_t *acts, struct err *err)
 {
+	const char *login = jval_str(act, "login", ""), *team = NULL;
 	struct github_target to = effect_target(call);
 	struct github_permission seen = {0};
 	int64_t id = jval_int(act, "id", 0);
 	enum err_class class =
-		github_permission(call->hands->world->github, call->hands->github_http, &to,
-				  jval_str(act, "login", ""), &seen, err);
+		github_permission(call->hands->world->github, call->hands->github_http, &to, login,
+				  &seen, err);
+	struct policy_person person = {.user_id = class ? 0 : seen.user_id,
+				       .pull = seen.pull,
+				       .triage = seen.triage,
+				       .push = seen.push,
+				       .maintain = seen.maintain,
+				       .admin = seen.admin,
+				       .role = seen.role};
+	enum approver verdict = APPROVER_NO;
 
 	if (class && class != ERR_NOT_FOUND)
-		return err_wrap(err, "could not verify what %.60s may do",
-				jval_str(act, "login", "?"));
-	set_may(acts, id, !class && seen.user_id == id && seen.push);
+		return err_wrap(err, "could not verify what %.60s may do", login);
+	if (person.user_id == id && ask_teams(call, rule, login, &person, &verdict, &team, err))
+		return err->class;
+	set_may(acts, id, person.user_id == id && person.push, verdict == APPROVER_YES,
+		verdict == APPROVER_UNKNOWN ? team : NULL);
 	return ERR_OK;
 }
 
-static enum err_class ask_people(struct effect_call *call, json_t *acts, const char *sha,
+static enum err_class ask_people(struct effect_call *call, json_t *acts, const struct job *about,
 				 struct err *err)
 {
+	const json_t *rule = jval_at(about->data, "policy.approvers");
 	int asked = 0;
 	json_t *act;
 	size_t i;
 
 	json_array_foreach(acts, i, act)
 	{
-		if (jval_at(act, "may") || !is_to_be_asked(act, sha) || asked == PEOPLE_MAX)
+		if (jval_at(act, "may") || !is_to_be_asked(act, about->head_sha) || asked == PEOPLE_MAX)
 			continue;
 		asked++;
-		if (ask_person(call, act, acts, err))
+		if (ask_person(call, rule, act, acts, err))
 			return err->class;
 	}
 	return ERR_OK;
@@ -99,7 +149,7 @@ static enum err_class keep_acts(struct effect_call *call, const struct job *abou
 	acts = merge_acts(reviews, commands);
 	jval_set(call->data, "acts", acts);
 	jval_set_bool(call->data, "complete", complete);
-	return ask_people(call, acts, about->head_sha, err);
+	return ask_people(call, acts, about, err);
 }
 
 static enum err_class keep_authors(struct effect_call *call, const struct job *about,
@@ -138,12 +188,15 @@ static enum err_class keep_pull(struct effect_call *call, const struct job *abou
 static enum err_class gather(struct effect_call *call, const struct job *about, struct err *err)
 {
 	const char *environment = jval_str(about->data, "rollout.environment", "");
+	const json_t *approvers = jval_at(about->data, "policy.approvers");
 	int64_t need = effect_approvals_needed(call, about);
 
 	jval_set_int(call->data, "need", need);
 	jval_set_bool(call->data, "reviews", true);
 	jval_set_str(call->data, "sha", about->head_sha);
 	jval_set_str(call->data, "environment", environment);
+	if (approvers)
+		jval_set(call->data, "approvers", json_deep_copy(approvers));
 	jval_set_int(call->data, "requester_id", about->actor_id);
 	jval_set_int(call->data, "pull_author_id", jval_int(about->data, "facts.author_id", 0));
 	if (!need)

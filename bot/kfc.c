@@ -18,6 +18,7 @@
 #include "lib/base/str.h"
 #include "lib/commands/commands.h"
 #include "lib/commands/rights.h"
+#include "lib/core/approvers.h"
 #include "lib/core/comment.h"
 #include "lib/core/event.h"
 
@@ -309,16 +310,20 @@ static int take_ceilings(json_t *facts, const char *path)
 }
 
 /* What a deployment has to meet beside the right to it. */
-static void tell_terms(const struct rights *rights, const struct command *command,
-		       const json_t *args)
+static void tell_terms(const struct rights *rights, const char *repo,
+		       const struct command *command, const json_t *args)
 {
 	const char *environment = policy_environment_of(command, args);
 	AUTO_BUF struct buf text = buf_make(REPORT_MAX);
 	struct policy_terms terms;
 
 	policy_terms(&terms, rights->policy, &rights->ceilings, command, environment);
-	if (terms.approvals)
-		buf_printf(&text, ", %d approvals", terms.approvals);
+	if (terms.approvals) {
+		AUTO_JSON json_t *approvers = approvers_keep(&terms.approvers);
+
+		buf_printf(&text, ", %d approvals%s", terms.approvals, approvers ? " by " : "");
+		approvers_say(approvers, repo, "", &text);
+	}
 	buf_printf(&text, "%s%s", terms.checks ? ", checks" : "",
 		   terms.up_to_date ? ", up to date" : "");
 	if (terms.after)
@@ -331,8 +336,8 @@ static void tell_terms(const struct rights *rights, const struct command *comman
 	       terms.merges && terms.method ? terms.method : "");
 }
 
-static int tell(const struct rights *rights, const struct command_call *call, int64_t actor_id,
-		enum policy_origin origin)
+static int tell(const struct rights *rights, const char *repo, const struct command_call *call,
+		int64_t actor_id, enum policy_origin origin)
 {
 	struct policy_decision decision;
 
@@ -342,7 +347,7 @@ static int tell(const struct rights *rights, const struct command_call *call, in
 	if (decision.verdict != POLICY_ALLOW)
 		printf("  %s: %s\n", decision.code, decision.sentence);
 	else if (str_eq(call->command->rule, "deploy"))
-		tell_terms(rights, call->command, call->args);
+		tell_terms(rights, repo, call->command, call->args);
 	return decision.verdict == POLICY_ALLOW ? KFC_OK : KFC_NO;
 }
 
@@ -363,7 +368,7 @@ static int tell_all(const struct event *event, const json_t *facts, enum policy_
 	else if (class)
 		printf("%s: %s\n", err.code, err.msg);
 	for (size_t i = 0; i < calls.count; i++)
-		code = worse(code, tell(&rights, &calls.items[i], event->sender_id, origin));
+		code = worse(code, tell(&rights, event->repo, &calls.items[i], event->sender_id, origin));
 	command_calls_dispose(&calls);
 	comment_lines_dispose(&lines);
 	return class && class != ERR_NOT_FOUND ? KFC_NO : code;

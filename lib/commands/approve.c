@@ -8,6 +8,7 @@
 #include "lib/commands/commands.h"
 #include "lib/commands/common.h"
 #include "lib/commands/rollout.h"
+#include "lib/core/approvers.h"
 
 enum { ANSWER_MAX = 4000 };
 
@@ -27,6 +28,18 @@ static void decide_approve(const struct job *job, const struct effect_result *la
 		common_next(job, out);
 	else
 		common_ask(out, EFFECT_APPROVE, job_args(job));
+}
+
+static void refuse(const struct job *job, const json_t *rule, const json_t *voice,
+		   struct update *out)
+{
+	AUTO_BUF struct buf by = buf_make(ANSWER_MAX);
+
+	approvers_say(rule, job->repo, "`", &by);
+	common_refuse(out, "approve.not_counted",
+		      "Your approval of job %" PRId64 " does not count: @%s %s.%s%s%s",
+		      jval_int(job->args, "arg", 0), job->actor, jval_str(voice, "why", ""),
+		      by.len ? " Who counts: " : "", buf_text(&by), by.len ? "." : "");
 }
 
 static const json_t *voice_of(const json_t *topic, int64_t id)
@@ -53,10 +66,7 @@ static void decide_count(const struct job *job, const struct effect_result *last
 	rollout_judge_approvals(topic, last->data);
 	voice = voice_of(topic, job->actor_id);
 	if (voice && !jval_bool(voice, "counts", false)) {
-		common_refuse(out, "approve.not_counted",
-			      "Your approval of job %" PRId64 " does not count: @%s %s.",
-			      jval_int(job->args, "arg", 0), job->actor,
-			      jval_str(voice, "why", ""));
+		refuse(job, jval_at(last->data, "approvers"), voice, out);
 		return;
 	}
 	buf_printf(&text, "@%s approves `%.7s` for %s, job %" PRId64 ": ", job->actor,

@@ -10,6 +10,7 @@
 #include "lib/commands/commands.h"
 #include "lib/commands/common.h"
 #include "lib/commands/rights.h"
+#include "lib/core/approvers.h"
 
 static void keep_windows(json_t *kept, const struct policy_environment *terms)
 {
@@ -36,12 +37,15 @@ static void keep_terms(const struct rights *rights, const struct command *deploy
 		       const char *environment, json_t *kept)
 {
 	struct policy_terms terms;
-	json_t *steps = json_array();
+	json_t *steps = json_array(), *approvers;
 
 	policy_terms(&terms, rights->policy, &rights->ceilings, deploy, environment);
 	jval_set_int(kept, "approvals", terms.approvals);
 	jval_set_bool(kept, "checks", terms.checks);
+	approvers = approvers_keep(&terms.approvers);
 	jval_set_bool(kept, "up_to_date", terms.up_to_date);
+	if (approvers)
+		jval_set(kept, "approvers", approvers);
 	jval_set_bool(kept, "merges", terms.merges);
 	jval_set_bool(kept, "metrics", rights->policy->metric_count > 0);
 	if (terms.after)

@@ -10,6 +10,7 @@
 #include "lib/base/str.h"
 #include "lib/commands/commands.h"
 #include "lib/commands/rollout.h"
+#include "lib/core/approvers.h"
 #include "lib/core/policy.h"
 
 enum {
@@ -105,9 +106,11 @@ static void merge_facts(const json_t *seen, struct gate_facts *facts)
 	facts->workflows_allowed = fact_of(seen, "may_workflows");
 }
 
-static void approval_facts(const json_t *approvals, const struct job *job, struct gate_facts *facts)
+static void approval_facts(const json_t *approvals, const json_t *policy, const struct job *job,
+			   struct gate_facts *facts)
 {
 	const char *unknown = jval_str(approvals, "unknown", "");
+	AUTO_BUF struct buf by = buf_make(sizeof facts->approvals_by);
 
 	facts->approvals_need = (int)jval_int(approvals, "need", 0);
 	facts->approvals_have = (int)jval_int(approvals, "have", 0);
@@ -115,6 +118,8 @@ static void approval_facts(const json_t *approvals, const struct job *job, struc
 		approvals && !facts->approvals_need ? FACT_UNUSED : fact_of(approvals, "enough");
 	facts->approvals_unknown = *unknown ? unknown : NULL;
 	facts->approvals_wait = true;
+	approvers_say(jval_at(policy, "approvers"), job->repo, "", &by);
+	str_copy(facts->approvals_by, sizeof facts->approvals_by, buf_text(&by));
 	facts->approvals_job = str_eq(job->command, "plan") ? 0 : job->id;
 	facts->changes_requested = fact_of(approvals, "changes_requested");
 	facts->changes_by = jval_str(approvals, "changes_by", NULL);
@@ -297,7 +302,7 @@ void rollout_facts(const struct job *job, const struct update *out, int64_t now_
 	model_facts(topic(job, out, "model"), facts);
 	merge_facts(seen, facts);
 	rule_facts(seen, rollout, facts);
-	approval_facts(topic(job, out, "approvals"), job, facts);
+	approval_facts(topic(job, out, "approvals"), policy, job, facts);
 	policy_facts(policy, seen, facts);
 	method_facts(policy, facts);
 	freeze_facts(policy, now_ms, facts);

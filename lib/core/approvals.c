@@ -66,6 +66,8 @@ void approvals_read(struct approval_facts *out, struct approvals_room *room, con
 			.login = jval_str(each, "login", ""),
 			.sha = jval_str(each, "sha", ""),
 			.may = fact_at(each, "may"),
+			.pushes = fact_at(each, "push"),
+			.team = jval_str(each, "team", ""),
 		};
 	}
 	out->authors_known = jval_bool(data, "authors_known", false) &&
@@ -129,8 +131,11 @@ static void object_to_person(struct approval_voice *out, const struct approval_f
 		why(out, "opened the pull request");
 	else if (author)
 		why(out, "is %.40s of the commit", author->role);
+	else if (*act->team)
+		why(out, "is perhaps in the team `%.100s`, which GitHub does not show", act->team);
 	else if (act->may == FACT_NO)
-		why(out, "may not approve here");
+		why(out, act->pushes == FACT_YES ? "is not one of the approvers"
+						 : "may not approve here");
 }
 
 static void object_to_act(struct approval_voice *out, const struct approval_facts *facts,
@@ -166,13 +171,14 @@ static void find_unknown(struct approvals *out, const struct approval_facts *fac
 }
 
 /* A request for changes stands until it is taken back, of whatever commit it was said; only from
- * whom an approval would count, or anybody could stop a deployment. */
+ * those with write permission, or anybody could stop a deployment. The policy's approvers are fewer
+ * who may say yes, not fewer who may say no. */
 static void note_changes(struct approvals *out, const struct approval_act *act)
 {
 	if (act->kind != APPROVAL_CHANGES || act->is_bot || act->user_id <= 0 ||
-	    act->may == FACT_NO || out->changes_requested == FACT_YES)
+	    act->pushes == FACT_NO || out->changes_requested == FACT_YES)
 		return;
-	out->changes_requested = act->may == FACT_YES ? FACT_YES : FACT_UNKNOWN;
+	out->changes_requested = act->pushes == FACT_YES ? FACT_YES : FACT_UNKNOWN;
 	out->changes_by = act->login;
 }
 

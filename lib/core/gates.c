@@ -284,9 +284,10 @@ static void ask_approvals(struct gate_verdict *out, const struct gate_facts *fac
 			or_(facts->changes_by, "A reviewer"));
 	else if (facts->approvals == FACT_NO)
 		verdict(out, facts->approvals_wait ? GATE_WAITS : GATE_FAILED, "deploy.approvals",
-			"Commit %s has %d of %d approvals that count: of this very commit, and not "
-			"from its author.",
-			brief(sha, facts->sha), facts->approvals_have, facts->approvals_need);
+			"Commit %s has %d of %d approvals that count: of this very commit, not from "
+			"its author%s%s.",
+			brief(sha, facts->sha), facts->approvals_have, facts->approvals_need,
+			*facts->approvals_by ? ", and by one of " : "", facts->approvals_by);
 	else if (facts->approvals == FACT_YES && facts->changes_requested == FACT_NO)
 		pass(out, "Enough people approved this commit.");
 	else if (!str_is_empty(facts->approvals_unknown))

@@ -72,6 +72,7 @@ struct gate_facts {
 	const char *changes_by;	       /* login */
 	bool approvals_wait;	       /* the job can wait for those that are missing */
 	int64_t approvals_job;	       /* for /approve; 0: none */
+	char approvals_by[160];	       /* whose count, "@acme/ml-leads"; "": the policy names nobody */
 	enum fact changes_requested;   /* NO passes; asked only when approvals is used */
 
 	enum fact reviews;    /* that rules of the base branch require; UNUSED: none */

@@ -144,10 +144,6 @@ void policy_terms(struct policy_terms *out, const struct policy *policy,
 /* The environment whose namespace this is by the policy; NULL: nobody's. */
 const char *policy_namespace_owner(const struct policy *policy, const char *namespace);
 
-/* May a person's approval count: the rule `approvers` of the environment, for that person. */
-bool policy_may_approve(const struct policy *policy, const char *environment,
-			const struct policy_person *person);
-
 /* How pull requests of forks may be used at most: the policy's word under the ceilings. */
 enum policy_fork policy_forks(const struct policy *policy, const struct policy_ceilings *ceilings,
 			      enum policy_fork_use use);

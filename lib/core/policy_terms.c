@@ -105,20 +105,6 @@ json_t *policy_needs(const struct policy *policy, const struct policy_ceilings *
 
 /* --- terms --- */
 
-bool policy_may_approve(const struct policy *policy, const char *environment,
-			const struct policy_person *person)
-{
-	static const struct policy_rule fallback = {.permission = RIGHT_WRITE};
-	const struct policy_environment *terms = policy_environment(policy, environment);
-	const struct policy_rule *rule =
-		terms && terms->approvers.set ? &terms->approvers : &fallback;
-	const char *unknown;
-
-	return !policy->fault_count && person && person->user_id > 0 &&
-	       policy_person_has(person, rule->permission) &&
-	       (!policy_names_people(rule) || policy_is_among(rule, person, &unknown));
-}
-
 static const char *method_of(enum policy_merge merge)
 {
 	return merge == POLICY_MERGE_MERGE    ? "merge"

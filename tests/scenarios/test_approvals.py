@@ -11,6 +11,10 @@ ONE_ASKED = pytest.mark.scene(**models.KNATIVE_WAY,
                               config={"repositories": [{**REPOSITORIES[0], "approvals": 1}]})
 
 
+NAMED = ("environments: { production: { deploy: { permission: write }, require: [], approvals: 1, "
+         "approvers: { teams: [ml-leads, gone] } } }\n")
+
+
 @pytest.fixture
 def cat(scene):
     return writer(scene, "cat")
@@ -76,6 +80,27 @@ def test_who_does_not_count(scene, bot, ann, ben, eve, cat):
     cat.comments(f"/approve {job}")
     assert bot.ends(to=comment) == "rocket"
     assert said(audit(scene)).count("refused approve.not_counted") == 2
+
+
+@pytest.mark.scene(**models.KNATIVE_WAY)
+def test_only_the_named_approve(scene, bot, cat, dan):
+    """The policy names two teams; cat is in neither of those that GitHub shows, dan is in one below the first."""
+    scene.github.post(f"repos/{scene.repo}/commits", files={".github/kfops.yaml": NAMED})
+    scene.github.post("teams", org="lab", slug="ml-leads", members={})
+    scene.github.post("teams", org="lab", slug="ml-vision", members={"dan": "member"}, parent="ml-leads")
+    comment, job = deploys(scene)
+    waits(scene, comment, "needs approval by one of `@lab/ml-leads`, `@lab/gone`;", "by them starts it")
+    cat.comments(f"/approve {job}")
+    assert bot.ends() == "-1"
+    bot.answer("`approve.not_counted`", "cat is perhaps in the team `gone`, which GitHub does not show",
+               "Who counts: `@lab/ml-leads`, `@lab/gone`")
+    scene.github.post("teams", org="lab", slug="gone", members={})
+    cat.reviews()
+    bot.answer("0 of 1", "cat is not one of the approvers", to=comment)
+    assert models.writes(scene) == []
+    dan.reviews()
+    assert bot.ends(to=comment) == "rocket"
+    bot.answer("1 of 1", to=comment)
 
 
 @ONE_ASKED

@@ -151,7 +151,7 @@ static int passes;
 #define SAID(acts) SAID_BUT(acts, "")
 #define ACT(id, login, state, commit)                                                              \
 	"{\"id\":" id ",\"login\":\"" login "\",\"state\":\"" state "\",\"sha\":\"" commit         \
-	"\",\"may\":true}"
+	"\",\"may\":true,\"push\":true}"
 #define KIM	   ACT("11", "kim", "APPROVED", SHA_TEXT)
 #define LEE	   ACT("12", "lee", "APPROVED", SHA_TEXT)
 #define LEE_BEFORE ACT("12", "lee", "APPROVED", "1111111a1b2c3d4e5f60718293a4b5c6d7e8f901")

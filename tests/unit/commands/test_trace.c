@@ -68,7 +68,7 @@
 			"\"pull_author_id\":" opened_by                                            \
 			",\"authors_known\":true,\"complete\":true,\"acts\":[{\"id\":" by          \
 			",\"login\":\"ann\",\"command\":true,\"state\":\"APPROVED\",\"sha\":"      \
-			"\"9f8e7d6\",\"may\":true}]}"                                              \
+			"\"9f8e7d6\",\"may\":true,\"push\":true}]}"                                              \
 	}
 
 static const struct trace_case cases[] = {

@@ -109,6 +109,33 @@ static const struct {
 	 .enough = FACT_YES,
 	 .changes = FACT_NO,
 	 .why = "GitHub did not say"},
+	{.name = "whom the policy does not name",
+	 .acts = "ben approves other; cat approves",
+	 .need = 2,
+	 .have = 1,
+	 .enough = FACT_NO,
+	 .changes = FACT_NO,
+	 .why = "is not one of the approvers"},
+	{.name = "who may not say yes may say no",
+	 .acts = "ben changes other; cat approves",
+	 .need = 1,
+	 .have = 1,
+	 .enough = FACT_YES,
+	 .changes = FACT_YES,
+	 .why = "is not one of the approvers"},
+	{.name = "a reader says no",
+	 .acts = "ben changes weak; cat approves",
+	 .need = 1,
+	 .have = 1,
+	 .enough = FACT_YES,
+	 .changes = FACT_NO,
+	 .why = "may not approve here"},
+	{.name = "a team that GitHub does not show",
+	 .acts = "ben approves hidden",
+	 .need = 1,
+	 .enough = FACT_NO,
+	 .changes = FACT_NO,
+	 .why = "is perhaps in the team `ml-leads`, which GitHub does not show"},
 	{.name = "an older commit",
 	 .acts = "ben approves old",
 	 .need = 1,
@@ -278,8 +305,14 @@ static json_t *act_of(char *text)
 	jval_set_bool(act, "bot", str_eq(who, "bot"));
 	if (!str_eq(how, "none"))
 		jval_set_str(act, "sha", str_eq(how, "old") ? OLD : SHA);
-	if (!str_eq(how, "unsure"))
-		jval_set_bool(act, "may", !str_eq(how, "weak"));
+	if (str_eq(how, "hidden"))
+		jval_set_str(act, "team", "ml-leads");
+	if (!str_eq(how, "unsure")) {
+		jval_set_bool(act, "push", !str_eq(how, "weak"));
+		jval_set_bool(act, "may",
+			      !str_eq(how, "weak") && !str_eq(how, "other") &&
+				      !str_eq(how, "hidden"));
+	}
 	return act;
 }
 

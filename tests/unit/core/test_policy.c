@@ -776,25 +776,6 @@ static void test_terms(void **state)
 	policy_ceilings_dispose(&ceilings);
 }
 
-static void test_approvers(void **state)
-{
-	AUTO_POLICY struct policy *policy = read_text(with_terms);
-	struct policy_team team = {"ml", POLICY_MEMBER_YES};
-	struct policy_person person = {.user_id = ME, .push = true};
-
-	(void)state;
-	assert_false(policy_may_approve(policy, "production", &person));
-	person.teams = &team;
-	person.team_count = 1;
-	assert_true(policy_may_approve(policy, "production", &person));
-	person.push = false; /* attack 33 */
-	assert_false(policy_may_approve(policy, "production", &person));
-	assert_false(policy_may_approve(policy, "staging", &person));
-	person.push = true;
-	assert_true(policy_may_approve(policy, "staging", &person));
-	assert_false(policy_may_approve(policy, "staging", NULL));
-}
-
 enum { HOUR_MS = 3600000 };
 /* 2026-11-27 was a Friday. */
 static const int64_t friday = 1795737600000;
@@ -879,7 +860,6 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(test_nobody_past_the_ceilings),
 	cmocka_unit_test(test_needs),
 	cmocka_unit_test(test_terms),
-	cmocka_unit_test(test_approvers),
 	cmocka_unit_test(test_freeze),
 	cmocka_unit_test(test_cuts),
 };
