@@ -95,9 +95,8 @@ static enum err_class ask_person(struct effect_call *call, const json_t *rule, c
 	struct github_target to = effect_target(call);
 	struct github_permission seen = {0};
 	int64_t id = jval_int(act, "id", 0);
-	enum err_class class =
-		github_permission(call->hands->world->github, call->hands->github_http, &to, login,
-				  &seen, err);
+	enum err_class class = github_permission(call->hands->world->github,
+						 call->hands->github_http, &to, login, &seen, err);
 	struct policy_person person = {.user_id = class ? 0 : seen.user_id,
 				       .pull = seen.pull,
 				       .triage = seen.triage,
@@ -126,7 +125,8 @@ static enum err_class ask_people(struct effect_call *call, json_t *acts, const s
 
 	json_array_foreach(acts, i, act)
 	{
-		if (jval_at(act, "may") || !is_to_be_asked(act, about->head_sha) || asked == PEOPLE_MAX)
+		if (jval_at(act, "may") || !is_to_be_asked(act, about->head_sha) ||
+		    asked == PEOPLE_MAX)
 			continue;
 		asked++;
 		if (ask_person(call, rule, act, acts, err))

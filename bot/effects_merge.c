@@ -58,6 +58,31 @@ static enum err_class add_previous(struct effect_call *call, struct err *err)
 	return err->class = ERR_OK;
 }
 
+/* What was recorded of what serves, for thresholds that compare: "live" of thresholds_judge. */
+static enum err_class add_live(struct effect_call *call, struct err *err)
+{
+	const json_t *against = jval_at(call->args, "against"), *name;
+	json_t *live = json_object();
+	size_t i;
+
+	jval_set(call->data, "live", live);
+	json_array_foreach(against, i, name)
+	{
+		const char *environment = json_string_value(name);
+		AUTO_JSON json_t *row = NULL;
+		enum err_class class = deployment_live(call->hands->reader, call->job->repo_id,
+						       environment, &row, err);
+		json_t *one = class ? json_null() : json_object();
+
+		if (class && class != ERR_NOT_FOUND)
+			return class;
+		if (!class && jval_at(row, "plan.metrics"))
+			jval_set(one, "metrics", json_incref(jval_at(row, "plan.metrics")));
+		jval_set(live, environment, one);
+	}
+	return err->class = ERR_OK;
+}
+
 enum err_class effect_merge_facts(struct effect_call *call, struct err *err)
 {
 	struct github_merge_question question = question_of(call);
@@ -70,7 +95,9 @@ enum err_class effect_merge_facts(struct effect_call *call, struct err *err)
 	json_object_update(call->data, facts);
 	json_decref(facts);
 	jval_set_int(call->data, "approvals_needed", effect_approvals_needed(call, call->job));
-	return add_hold(call, err) || add_previous(call, err) ? err->class : ERR_OK;
+	if (add_hold(call, err) || add_previous(call, err) || add_live(call, err))
+		return err->class;
+	return ERR_OK;
 }
 
 /* GitHub merges into whatever the base is by then, and is told the head alone. A rollout takes its

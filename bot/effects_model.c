@@ -18,6 +18,7 @@
 #include "lib/services/s3.h"
 
 enum { OBJECTS_MAX = 2000, FILE_BYTES_MAX = 1 << 20, SAMPLE_BYTES_MAX = 1 << 20, SAMPLES_MAX = 8 };
+enum { METRICS_MAX = 200, METRIC_TEXT_MAX = 64 };
 
 /* --- where it lies --- */
 
@@ -108,12 +109,58 @@ static enum err_class look_at(struct effect_call *call, const char *where, struc
 	return ERR_OK;
 }
 
+/* Its metrics, if they are few enough to be kept with the run. What is no number is kept to be
+ * told, not whole. */
+static void keep_metrics(struct effect_call *call, const json_t *outputs)
+{
+	json_t *metrics = json_object_get(outputs, "metrics"), *each;
+	char cut[METRIC_TEXT_MAX];
+	size_t i;
+
+	if (json_array_size(metrics) > METRICS_MAX)
+		return;
+	json_array_foreach(metrics, i, each)
+	{
+		if (!json_is_string(json_object_get(each, "value")))
+			continue;
+		str_copy(cut, sizeof cut, jval_str(each, "value", ""));
+		cut[str_utf8_cut(cut, strlen(cut))] = '\0';
+		jval_set_str(each, "value", cut);
+	}
+	jval_set(call->data, "metrics", json_incref(metrics));
+}
+
+/* Where the model itself is found without ML Metadata: "need" them, or only "try". A run that is
+ * not known there has recorded none. */
+static enum err_class ask_metrics(struct effect_call *call, struct err *err)
+{
+	const char *wish = jval_str(call->args, "metrics", "");
+	AUTO_JSON json_t *outputs = NULL;
+	struct err cause = {0};
+	enum err_class class;
+
+	if (!*wish)
+		return ERR_OK;
+	class = ask_outputs(call, &outputs, &cause);
+	if (!class)
+		keep_metrics(call, outputs);
+	else if (class == ERR_NOT_FOUND)
+		jval_set(call->data, "metrics", json_array());
+	else if (str_eq(wish, "need")) {
+		*err = cause;
+		return err_wrap(err, "cannot ask for the metrics of the run");
+	}
+	return ERR_OK;
+}
+
 /* Stored by a task of its pipeline under the run's id: its address needs no more than that. */
 static enum err_class stored_model(struct effect_call *call, const json_t *stores, struct err *err)
 {
 	AUTO_BUF struct buf where = buf_make(S3_BUCKET_MAX + S3_KEY_MAX + 16);
 	const json_t *store;
 
+	if (ask_metrics(call, err))
+		return err->class;
 	if (pipeline_store_choose(&store, stores, jval_str(call->args, "model.task", NULL),
 				  jval_str(call->args, "model.output", NULL), err))
 		return err->class;
@@ -140,6 +187,7 @@ static enum err_class made_model(struct effect_call *call, struct err *err)
 
 	if (ask_outputs(call, &outputs, err))
 		return err_wrap(err, "cannot ask which models the run has made");
+	keep_metrics(call, outputs);
 	if (model_choose(&model, json_object_get(outputs, "models"), task, output, err))
 		return err->class;
 	if (look_at(call, jval_str(model, "uri", ""), err))

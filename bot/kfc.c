@@ -310,8 +310,8 @@ static int take_ceilings(json_t *facts, const char *path)
 }
 
 /* What a deployment has to meet beside the right to it. */
-static void tell_terms(const struct rights *rights, const char *repo,
-		       const struct command *command, const json_t *args)
+static void tell_terms(const struct rights *rights, const char *repo, const struct command *command,
+		       const json_t *args)
 {
 	const char *environment = policy_environment_of(command, args);
 	AUTO_BUF struct buf text = buf_make(REPORT_MAX);
@@ -368,7 +368,8 @@ static int tell_all(const struct event *event, const json_t *facts, enum policy_
 	else if (class)
 		printf("%s: %s\n", err.code, err.msg);
 	for (size_t i = 0; i < calls.count; i++)
-		code = worse(code, tell(&rights, event->repo, &calls.items[i], event->sender_id, origin));
+		code = worse(code,
+			     tell(&rights, event->repo, &calls.items[i], event->sender_id, origin));
 	command_calls_dispose(&calls);
 	comment_lines_dispose(&lines);
 	return class && class != ERR_NOT_FOUND ? KFC_NO : code;

@@ -1,6 +1,6 @@
-/* common_model.c - the last step of a run that succeeded: which model it has left, and what its
- * files are. A deployment compares that with what lies there then, so that nobody can put other
- * files in their place in between.
+/* common_model.c - the last step of a run that succeeded: which model it has left, what its files
+ * are, and which metrics were recorded. A deployment compares the files with what lies there then,
+ * so that nobody can put others in their place in between, and takes the metrics from here.
  *
  * The run has succeeded whatever comes of this. Without a record a deployment takes the model as it
  * finds it, so it is said when there is none. */
@@ -13,6 +13,7 @@ static void ask(const struct job *job, struct update *out)
 	json_t *args = json_object();
 
 	jval_set_str(args, "run_id", jval_str(job->data, "run.id", ""));
+	jval_set_str(args, "metrics", "try");
 	jval_set(args, "model", json_deep_copy(jval_at(job->data, "settings.model")));
 	if (jval_at(job->data, "compile.stores"))
 		jval_set(args, "stores", json_deep_copy(jval_at(job->data, "compile.stores")));
@@ -41,6 +42,8 @@ static void keep(const struct job *job, const struct effect_result *last, struct
 
 		jval_set_str(model, "note", note);
 	}
+	if (json_is_array(jval_at(last->data, "metrics")))
+		jval_set(model, "metrics", json_incref(jval_at(last->data, "metrics")));
 	for (size_t i = 0; !why && !last->err.class && i < ARRAY_LEN(kept); i++)
 		jval_set_str(model, kept[i], jval_str(last->data, kept[i], ""));
 }

@@ -11,6 +11,7 @@
 #include "lib/commands/common.h"
 #include "lib/commands/rights.h"
 #include "lib/core/approvers.h"
+#include "lib/core/thresholds.h"
 
 static void keep_windows(json_t *kept, const struct policy_environment *terms)
 {
@@ -40,14 +41,14 @@ static void keep_terms(const struct rights *rights, const struct command *deploy
 	json_t *steps = json_array(), *approvers;
 
 	policy_terms(&terms, rights->policy, &rights->ceilings, deploy, environment);
-	jval_set_int(kept, "approvals", terms.approvals);
-	jval_set_bool(kept, "checks", terms.checks);
 	approvers = approvers_keep(&terms.approvers);
-	jval_set_bool(kept, "up_to_date", terms.up_to_date);
+	jval_set_int(kept, "approvals", terms.approvals);
 	if (approvers)
 		jval_set(kept, "approvers", approvers);
+	jval_set_bool(kept, "checks", terms.checks);
+	jval_set_bool(kept, "up_to_date", terms.up_to_date);
 	jval_set_bool(kept, "merges", terms.merges);
-	jval_set_bool(kept, "metrics", rights->policy->metric_count > 0);
+	jval_set(kept, "metrics", thresholds_keep(rights->policy));
 	if (terms.after)
 		jval_set_str(kept, "after", terms.after);
 	if (terms.method)

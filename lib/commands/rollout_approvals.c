@@ -161,16 +161,15 @@ static int64_t next_look(const struct job *job, int64_t since, int64_t now_ms, i
 }
 
 /* Whose approval would help, and by which words. */
-static void put_wanted(const struct job *job, const json_t *topic, struct buf *text)
+static void put_wanted(const struct job *job, struct buf *text)
 {
 	const json_t *rule = jval_at(job->data, "policy.approvers");
-	int64_t missing = jval_int(topic, "need", 0) - jval_int(topic, "have", 0);
 
 	if (!rule) {
 		buf_printf(text, "; `/approve %" PRId64 "`", job->id);
 		return;
 	}
-	buf_puts(text, missing == 1 ? "; needs approval by one of " : "; needs approvals by ");
+	buf_puts(text, "; needs approval by ");
 	approvers_say(rule, job->repo, "`", text);
 	buf_printf(text, "; `/approve %" PRId64 "` by them starts it", job->id);
 }
@@ -182,7 +181,7 @@ static void show(const struct job *job, const json_t *topic, enum part_state sta
 
 	rollout_tell_approvals(topic, &text);
 	if (state == PART_RUNNING)
-		put_wanted(job, topic, &text);
+		put_wanted(job, &text);
 	common_part(job, out, "approvals", state, now_ms, buf_text(&text));
 }
 

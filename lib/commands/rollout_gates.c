@@ -12,6 +12,7 @@
 #include "lib/commands/rollout.h"
 #include "lib/core/approvers.h"
 #include "lib/core/policy.h"
+#include "lib/core/thresholds.h"
 
 enum {
 	ASK_AGAIN_MAX_MS = 30000,
@@ -109,17 +110,17 @@ static void merge_facts(const json_t *seen, struct gate_facts *facts)
 static void approval_facts(const json_t *approvals, const json_t *policy, const struct job *job,
 			   struct gate_facts *facts)
 {
-	const char *unknown = jval_str(approvals, "unknown", "");
 	AUTO_BUF struct buf by = buf_make(sizeof facts->approvals_by);
+	const char *unknown = jval_str(approvals, "unknown", "");
 
 	facts->approvals_need = (int)jval_int(approvals, "need", 0);
 	facts->approvals_have = (int)jval_int(approvals, "have", 0);
 	facts->approvals =
 		approvals && !facts->approvals_need ? FACT_UNUSED : fact_of(approvals, "enough");
 	facts->approvals_unknown = *unknown ? unknown : NULL;
-	facts->approvals_wait = true;
 	approvers_say(jval_at(policy, "approvers"), job->repo, "", &by);
 	str_copy(facts->approvals_by, sizeof facts->approvals_by, buf_text(&by));
+	facts->approvals_wait = true;
 	facts->approvals_job = str_eq(job->command, "plan") ? 0 : job->id;
 	facts->changes_requested = fact_of(approvals, "changes_requested");
 	facts->changes_by = jval_str(approvals, "changes_by", NULL);
@@ -220,8 +221,6 @@ static void policy_facts(const json_t *policy, const json_t *seen, struct gate_f
 		facts->checks_complete = facts->checks_passed = FACT_UNUSED;
 	if (!jval_bool(policy, "up_to_date", true))
 		facts->up_to_date = FACT_UNUSED;
-	/* thresholds that nobody can compare are not met */
-	facts->metrics = jval_bool(policy, "metrics", false) ? FACT_UNKNOWN : FACT_UNUSED;
 	facts->previous = jval_str(policy, "after", NULL);
 	facts->previous_has_sha = facts->previous ? fact_of(seen, "previous_has_sha") : FACT_UNUSED;
 	facts->held = fact_of(seen, "held");
@@ -229,6 +228,26 @@ static void policy_facts(const json_t *policy, const json_t *seen, struct gate_f
 	facts->held_reason = jval_str(seen, "held_reason", NULL);
 	facts->allowed_again = FACT_UNUSED;
 	facts->sha_is_head_again = FACT_UNUSED;
+}
+
+/* Kept as a boolean by a job of an earlier version: then nobody can compare them, and they are not
+ * met. */
+static void metric_facts(const json_t *policy, const json_t *seen, const json_t *model,
+			 struct gate_facts *facts)
+{
+	const json_t *thresholds = json_object_get(policy, "metrics");
+	struct thresholds found;
+
+	facts->metrics = FACT_UNUSED;
+	if (json_is_true(thresholds))
+		facts->metrics = FACT_UNKNOWN;
+	if (!json_array_size(thresholds))
+		return;
+	thresholds_judge(&found, thresholds, json_object_get(model, "metrics"),
+			 json_object_get(seen, "live"));
+	facts->metrics = found.met;
+	facts->metrics_code = found.code;
+	str_copy(facts->metrics_said, sizeof facts->metrics_said, found.said);
 }
 
 static void freeze_facts(const json_t *policy, int64_t now_ms, struct gate_facts *facts)
@@ -304,6 +323,7 @@ void rollout_facts(const struct job *job, const struct update *out, int64_t now_
 	rule_facts(seen, rollout, facts);
 	approval_facts(topic(job, out, "approvals"), policy, job, facts);
 	policy_facts(policy, seen, facts);
+	metric_facts(policy, seen, topic(job, out, "model"), facts);
 	method_facts(policy, facts);
 	freeze_facts(policy, now_ms, facts);
 	lock_facts(rollout, facts);
@@ -363,6 +383,7 @@ static void ask_github(const struct job *job, struct update *out)
 			      merge_method(job, jval_at(job->data, "policy"))));
 	if (jval_str(job->data, "policy.after", NULL))
 		jval_set_str(args, "after", jval_str(job->data, "policy.after", ""));
+	jval_set(args, "against", thresholds_against(jval_at(job->data, "policy.metrics")));
 	common_ask(out, EFFECT_MERGE_FACTS, args);
 }
 

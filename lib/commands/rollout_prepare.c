@@ -245,6 +245,9 @@ static json_t *model_args(const struct job *job)
 	jval_set_str(args, "path", jval_str(job->data, "rollout.path", ""));
 	if (wanted)
 		jval_set(args, "model", json_deep_copy(wanted));
+	if (json_array_size(jval_at(job->data, "policy.metrics")) &&
+	    !jval_at(job->data, "run.metrics"))
+		jval_set_str(args, "metrics", "need");
 	if (jval_at(job->data, "run.stores"))
 		jval_set(args, "stores", json_deep_copy(jval_at(job->data, "run.stores")));
 	return args;
@@ -288,6 +291,8 @@ void rollout_model(const struct job *job, const struct effect_result *last, int6
 	}
 	if (last->data)
 		json_object_update(model, last->data);
+	if (jval_at(job->data, "run.metrics")) /* as they were when it ended */
+		jval_set(model, "metrics", json_deep_copy(jval_at(job->data, "run.metrics")));
 	keep_sameness(job, model);
 	if (last->err.class) {
 		jval_set_bool(model, "found", false);

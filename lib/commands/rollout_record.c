@@ -14,6 +14,7 @@ static const struct {
 	{"rollout", "merges"}, {"rollout", "method"},  {"rollout", "timeout_ms"},
 	{"rollout", "expect"}, {"service", "samples"}, {"service", "schema"},
 	{"run", "link"},       {"model", "task"},      {"pull", "fork"},
+	{"model", "metrics"},
 };
 
 static bool is_way(const struct job *job, enum isvc_way way)

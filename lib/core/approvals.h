@@ -37,7 +37,7 @@ struct approval_act {
 	bool is_bot;
 	int64_t user_id;
 	const char *login;
-	const char *sha; /* of what it was said */
+	const char *sha;  /* of what it was said */
 	enum fact may;	  /* approve here, by the policy and GitHub's answer about the person */
 	enum fact pushes; /* the person has write permission: may say no */
 	const char *team; /* on which it depends, and nobody could tell; "": none */
@@ -83,8 +83,9 @@ void approvals_judge(struct approvals *out, const struct approval_facts *facts);
 
 /* Facts as effect github.approvals brings them: {"authors": [{"id","name","role"}],
  * "authors_known", "acts": [{"state" (GitHub's word), "command", "bot", "id", "login", "sha",
- * "may" and "push" (absent: not known), "team"}], "complete"}. What they point into is borrowed from `data` and kept
- * in *room; sha, need, reviews_count and the two ids are the caller's to set. */
+ * "may" and "push" (absent: not known), "team"}], "complete"}. What they point into is borrowed
+ * from `data` and kept in *room; sha, need, reviews_count and the two ids are the caller's to set.
+ */
 struct approvals_room {
 	struct approval_act acts[APPROVALS_ACTS_MAX];
 	struct approval_author authors[APPROVALS_AUTHORS_MAX];

@@ -1,4 +1,5 @@
-/* approvers.c - see approvers.h. Teams come last, and one at a time: each costs a call to GitHub. */
+/* approvers.c - see approvers.h. Teams come last, and one at a time: each costs a call to GitHub.
+ */
 #include "lib/core/approvers.h"
 
 #include <string.h>
@@ -127,8 +128,7 @@ static bool goes_on(struct telling *telling)
 {
 	if (telling->count++ >= SHOWN_MAX)
 		return false;
-	if (telling->count > 1)
-		buf_puts(telling->out, ", ");
+	buf_puts(telling->out, telling->count > 1 ? ", " : "one of ");
 	return true;
 }
 

@@ -1,5 +1,5 @@
-/* approvers.h - whose approvals count in an environment: the rule `approvers` of its policy as a job
- * keeps it, and what it says of one person.
+/* approvers.h - whose approvals count in an environment: the rule `approvers` of its policy as a
+ * job keeps it, and what it says of one person.
  *
  * The rule is kept with the job as JSON, {"permission","teams": [slug],"users": {login: numeric
  * id},"roles": [name]}, so that an approval is judged by the same file as the rest of the rollout;
@@ -26,8 +26,9 @@ enum approver {
 enum approver approvers_judge(const json_t *rule, const struct policy_person *person,
 			      const char **team);
 
-/* "@acme/ml-leads, @ann, role `Release manager`", each between `quote`s; "somebody with maintain
- * permission" where nobody is named; nothing for NULL. `repo`: whose owner has the teams. */
+/* "one of @acme/ml-leads, @ann, role Release manager", each between `quote`s; "somebody with
+ * maintain permission" where nobody is named; nothing for NULL. `repo`: whose owner has the teams.
+ */
 void approvers_say(const json_t *rule, const char *repo, const char *quote, struct buf *out);
 
 #endif

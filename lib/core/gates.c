@@ -261,13 +261,17 @@ static void ask_model(struct gate_verdict *out, const struct gate_facts *facts)
 
 static void ask_metrics(struct gate_verdict *out, const struct gate_facts *facts)
 {
-	if (facts->metrics == FACT_YES)
-		pass(out, "The metrics are good enough.");
-	else if (facts->metrics == FACT_UNUSED)
+	const char *said = *facts->metrics_said ? facts->metrics_said : "see the policy";
+
+	if (facts->metrics == FACT_UNUSED)
 		skip(out, "No thresholds are set.");
+	else if (facts->run_found == FACT_NO)
+		skip(out, "There is no run whose metrics could be looked at.");
+	else if (facts->metrics == FACT_YES)
+		verdict(out, GATE_PASSED, "", "The metrics are good enough: %s.", said);
 	else if (facts->metrics == FACT_NO)
-		fail(out, "deploy.metrics",
-		     or_(facts->metrics_why, "The metrics are below what the policy asks for."));
+		verdict(out, GATE_FAILED, or_(facts->metrics_code, "deploy.metrics"),
+			"The metrics are not what the policy asks for: %s.", said);
 	else
 		unverified(out, "the metrics of the run");
 }
@@ -284,10 +288,11 @@ static void ask_approvals(struct gate_verdict *out, const struct gate_facts *fac
 			or_(facts->changes_by, "A reviewer"));
 	else if (facts->approvals == FACT_NO)
 		verdict(out, facts->approvals_wait ? GATE_WAITS : GATE_FAILED, "deploy.approvals",
-			"Commit %s has %d of %d approvals that count: of this very commit, not from "
+			"Commit %s has %d of %d approvals that count: of this very commit, not "
+			"from "
 			"its author%s%s.",
 			brief(sha, facts->sha), facts->approvals_have, facts->approvals_need,
-			*facts->approvals_by ? ", and by one of " : "", facts->approvals_by);
+			*facts->approvals_by ? ", and by " : "", facts->approvals_by);
 	else if (facts->approvals == FACT_YES && facts->changes_requested == FACT_NO)
 		pass(out, "Enough people approved this commit.");
 	else if (!str_is_empty(facts->approvals_unknown))

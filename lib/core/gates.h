@@ -26,6 +26,8 @@ enum fact {
 	FACT_UNUSED, /* the policy does not ask for it: skipped */
 };
 
+enum { GATE_SENTENCE_MAX = 400, GATE_LINE_MAX = 200 };
+
 enum gate_lock { LOCK_UNKNOWN, LOCK_FREE, LOCK_OURS, LOCK_HELD };
 
 /* Texts are borrowed; NULL where there is nothing to say. "YES passes" unless said otherwise. */
@@ -64,15 +66,16 @@ struct gate_facts {
 	bool model_unclear;		   /* not found because there are several */
 
 	enum fact metrics;
-	const char *metrics_why;
+	const char *metrics_code;	      /* of the first that is not good enough; static */
+	char metrics_said[GATE_SENTENCE_MAX]; /* each with its thresholds; "": not known */
 
 	enum fact approvals;
 	int approvals_have, approvals_need;
 	const char *approvals_unknown; /* what is not known; NULL */
+	char approvals_by[160];	       /* whose count, "one of @acme/ml-leads"; "": no rule */
 	const char *changes_by;	       /* login */
 	bool approvals_wait;	       /* the job can wait for those that are missing */
 	int64_t approvals_job;	       /* for /approve; 0: none */
-	char approvals_by[160];	       /* whose count, "@acme/ml-leads"; "": the policy names nobody */
 	enum fact changes_requested;   /* NO passes; asked only when approvals is used */
 
 	enum fact reviews;    /* that rules of the base branch require; UNUSED: none */
@@ -136,8 +139,6 @@ enum gate_result {
 	GATE_UNVERIFIED, /* denies as well: a fact could not be learned */
 };
 const char *gate_result_name(enum gate_result result); /* "passed" */
-
-enum { GATE_SENTENCE_MAX = 400, GATE_LINE_MAX = 200 };
 
 struct gate_verdict {
 	enum gate gate;

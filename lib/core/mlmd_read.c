@@ -44,6 +44,15 @@ static double as_double(uint64_t bits)
 	return number;
 }
 
+/* JSON has no word for what is no number; a text says that there was something. */
+static void set_real(json_t *object, const char *key, double number)
+{
+	if (isfinite(number))
+		jval_set(object, key, json_real(number));
+	else
+		jval_set_str(object, key, isnan(number) ? "NaN" : "infinite");
+}
+
 /* Value: 1 int64, 2 double, 3 string, 6 bool; structures are not needed. */
 static void read_value(json_t *object, const char *key, const struct wire_field *of)
 {
@@ -53,8 +62,8 @@ static void read_value(json_t *object, const char *key, const struct wire_field 
 	while (wire_next(&wire, &field)) {
 		if (field.number == 1)
 			set_int(object, key, &field);
-		else if (field.number == 2 && field.type == 1 && isfinite(as_double(field.value)))
-			jval_set(object, key, json_real(as_double(field.value)));
+		else if (field.number == 2 && field.type == 1)
+			set_real(object, key, as_double(field.value));
 		else if (field.number == 3)
 			set_text(object, key, &field);
 		else if (field.number == 6 && field.type == 0)

@@ -376,6 +376,8 @@ enum err_class queue_find_run(struct db *db, int64_t repo_id, int64_t pr, const 
 	jval_set_str(*out, "sha", (const char *)sqlite3_column_text(row, 2));
 	if (jval_at(data, "compile.stores"))
 		jval_set(*out, "stores", json_incref(jval_at(data, "compile.stores")));
+	if (jval_at(data, "model.metrics"))
+		jval_set(*out, "metrics", json_incref(jval_at(data, "model.metrics")));
 	if (*jval_str(data, "model.digest", ""))
 		jval_set_str(*out, "digest", jval_str(data, "model.digest", ""));
 	else

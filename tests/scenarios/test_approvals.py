@@ -93,7 +93,7 @@ def test_only_the_named_approve(scene, bot, cat, dan):
     cat.comments(f"/approve {job}")
     assert bot.ends() == "-1"
     bot.answer("`approve.not_counted`", "cat is perhaps in the team `gone`, which GitHub does not show",
-               "Who counts: `@lab/ml-leads`, `@lab/gone`")
+               "Who counts: one of `@lab/ml-leads`, `@lab/gone`")
     scene.github.post("teams", org="lab", slug="gone", members={})
     cat.reviews()
     bot.answer("0 of 1", "cat is not one of the approvers", to=comment)

@@ -73,6 +73,24 @@ static int passes;
 	{                                                                                          \
 		.effect = name_                                                                    \
 	}
+#define ACCURACY(value)                                                                            \
+	"{\"task\":\"t\",\"output\":\"m\",\"name\":\"accuracy\",\"value\":" value "}"
+#define MEASURED(value)                                                                            \
+	{                                                                                          \
+		.effect = "model.find",                                                            \
+		.data = "{\"uri\":\"s3://models/run-2/\",\"digest\":\"d2\",\"found\":true,"        \
+			"\"metrics\":[" ACCURACY(value) "]}"                                       \
+	}
+#define SERVES_WITH(value)                                                                         \
+	MERGE_FACTS(",\"live\":{\"production\":{\"metrics\":[" ACCURACY(value) "]}}")
+#define WITH_METRICS                                                                               \
+	{                                                                                          \
+		.effect = "github.permission", .data = "{\"user_id\":7,\"pull\":true,\"push\":"    \
+						       "true,\"maintain\":true,\"policy\":{"       \
+						       "\"source\":\"p\",\"text\":\"metrics: { "   \
+						       "accuracy: { min: 0.9, max_drop: 0.01 "     \
+						       "} }\"}}"                                   \
+	}
 #define HELD                                                                                       \
 	{                                                                                          \
 		.effect = "store.turn", .data = "{\"held\":true,\"fence\":3}"                      \
@@ -380,6 +398,29 @@ static const struct trace_case cases[] = {
 	 .args = "{}",
 	 .start = OLD_SERVES,
 	 .answers = {TO_APPROVALS, HELD, MAINTAINER, TWO_NEEDED, STARTED, SAMPLE_GOOD, SERVES}},
+
+	/* --- metrics --- */
+	{.name = "a metric as good as that of what serves",
+	 .command = "deploy",
+	 .args = "{\"no-merge\":true}",
+	 .start = OLD_SERVES,
+	 .answers = {WITH_METRICS, PINNED, SERVES_WITH("0.93"), SETTLED, RUN_FOUND(""),
+		     MEASURED("0.929"), FROM_SIM("repo.service"), HELD, WITH_METRICS,
+		     SERVES_WITH("0.93"), STARTED, SAMPLE_GOOD, SERVES}},
+	{.name = "a metric that the run recorded at its end is not asked for again",
+	 .command = "deploy",
+	 .args = "{\"no-merge\":true}",
+	 .start = OLD_SERVES,
+	 .answers = {WITH_METRICS, PINNED, SERVES_WITH("0.93"), SETTLED,
+		     RUN_FOUND(",\"metrics\":[" ACCURACY("0.8") "]"), MEASURED("0.929"),
+		     FROM_SIM("repo.service")}},
+	{.name = "what serves got better while it stood in line",
+	 .command = "deploy",
+	 .args = "{}",
+	 .start = OLD_SERVES,
+	 .answers = {WITH_METRICS, PINNED, SERVES_WITH("0.93"), SETTLED, RUN_FOUND(""),
+		     MEASURED("0.929"), FROM_SIM("repo.service"), IN_LINE, HELD, WITH_METRICS,
+		     SERVES_WITH("0.98")}},
 
 	/* --- standing in line --- */
 	{.name = "in line behind a job, then behind a person's lock",

@@ -123,10 +123,10 @@ static void test_telling(void **state)
 	static const char *const said[][2] = {
 		{"", ""},
 		{"{ teams: [ml-leads], users: [me], roles: [Release manager] }",
-		 "`@acme/ml-leads`, `@me`, role `Release manager`"},
+		 "one of `@acme/ml-leads`, `@me`, role `Release manager`"},
 		{"{ permission: maintain }", "somebody with maintain permission"},
 		{"{ users: [a, b, c, d, e, f, g, h, i, j, k, l] }",
-		 "`@a`, `@b`, `@c`, `@d`, `@e`, `@f`, `@g`, `@h`, `@i`, `@j` and 2 more"}};
+		 "one of `@a`, `@b`, `@c`, `@d`, `@e`, `@f`, `@g`, `@h`, `@i`, `@j` and 2 more"}};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(said); i++) {
