@@ -21,6 +21,7 @@
 #include "lib/core/approvers.h"
 #include "lib/core/comment.h"
 #include "lib/core/event.h"
+#include "lib/core/thresholds.h"
 
 enum { FILE_MAX = 2 << 20, REPORT_MAX = 1 << 20 };
 enum { KFC_OK = 0, KFC_NO = 1, KFC_USAGE = 64, KFC_DATA = 65, KFC_NO_INPUT = 66 };
@@ -246,7 +247,8 @@ static enum policy_origin origin_of(const json_t *answers)
 
 static bool take_answers(json_t *facts, const char *path, int64_t actor_id, enum policy_origin *out)
 {
-	static const char *const copied[] = {"teams", "users", "uses", "approvals"};
+	static const char *const copied[] = {"teams",	  "users",   "uses",
+					     "approvals", "metrics", "live"};
 	AUTO_JSON json_t *answers = read_json(path);
 
 	if (answers && !json_is_object(answers))
@@ -336,8 +338,87 @@ static void tell_terms(const struct rights *rights, const char *repo, const stru
 	       terms.merges && terms.method ? terms.method : "");
 }
 
-static int tell(const struct rights *rights, const char *repo, const struct command_call *call,
-		int64_t actor_id, enum policy_origin origin)
+/* {"accuracy": 0.93} as a run records it. */
+static json_t *recorded(json_t *values)
+{
+	json_t *list = json_array(), *value;
+	const char *name;
+
+	json_object_foreach(values, name, value)
+	{
+		json_t *one = json_object();
+
+		jval_set_str(one, "name", name);
+		jval_set(one, "value", json_incref(value));
+		json_array_append_new(list, one);
+	}
+	return list;
+}
+
+static json_t *recorded_live(json_t *environments)
+{
+	json_t *live = json_object(), *values;
+	const char *name;
+
+	json_object_foreach(environments, name, values)
+	{
+		json_t *one = json_is_object(values) ? json_object() : json_null();
+
+		if (json_is_object(values))
+			jval_set(one, "metrics", recorded(values));
+		jval_set(live, name, one);
+	}
+	return live;
+}
+
+/* Whether the metrics of the answers are good enough; without them, which would be compared. */
+static int tell_metrics(const struct policy *policy, const json_t *facts)
+{
+	AUTO_JSON json_t *thresholds = thresholds_keep(policy);
+	AUTO_JSON json_t *live = recorded_live(jval_at(facts, "live"));
+	AUTO_JSON json_t *values = NULL;
+	struct thresholds found;
+
+	if (!policy->metric_count)
+		return KFC_OK;
+	if (!json_is_object(jval_at(facts, "metrics"))) {
+		for (size_t i = 0; i < policy->metric_count; i++)
+			printf("%s%s", i ? ", " : "  compares ", policy->metrics[i].name);
+		printf("\n");
+		return KFC_OK;
+	}
+	values = recorded(jval_at(facts, "metrics"));
+	thresholds_judge(&found, thresholds, values, live);
+	printf("  %s%s%s\n", found.code, *found.code ? ": " : "", found.said);
+	return found.met == FACT_YES ? KFC_OK : KFC_NO;
+}
+
+/* In which environments an /approve of this person counts, where the policy names approvers. */
+static void tell_approver(const struct rights *rights, const char *repo)
+{
+	static const char *const words[] = {
+		[APPROVER_NO] = "does not count",
+		[APPROVER_YES] = "counts",
+		[APPROVER_ASK] = "counts perhaps",
+		[APPROVER_UNKNOWN] = "does not count, for a team that GitHub does not show",
+	};
+
+	for (size_t i = 0; i < rights->policy->environment_count; i++) {
+		const struct policy_environment *environment = &rights->policy->environments[i];
+		AUTO_JSON json_t *rule = approvers_keep(&environment->approvers);
+		AUTO_BUF struct buf text = buf_make(REPORT_MAX);
+		const char *team;
+
+		if (!rule)
+			continue;
+		approvers_say(rule, repo, "", &text);
+		printf("  %s in %s: %s\n", words[approvers_judge(rule, &rights->person, &team)],
+		       environment->name, buf_text(&text));
+	}
+}
+
+static int tell(const struct rights *rights, const json_t *facts, const char *repo,
+		const struct command_call *call, int64_t actor_id, enum policy_origin origin)
 {
 	struct policy_decision decision;
 
@@ -346,8 +427,12 @@ static int tell(const struct rights *rights, const char *repo, const struct comm
 	       decision.rule);
 	if (decision.verdict != POLICY_ALLOW)
 		printf("  %s: %s\n", decision.code, decision.sentence);
-	else if (str_eq(call->command->rule, "deploy"))
+	else if (str_eq(call->command->name, "approve"))
+		tell_approver(rights, repo);
+	else if (str_eq(call->command->rule, "deploy")) {
 		tell_terms(rights, repo, call->command, call->args);
+		return tell_metrics(rights->policy, facts);
+	}
 	return decision.verdict == POLICY_ALLOW ? KFC_OK : KFC_NO;
 }
 
@@ -368,8 +453,8 @@ static int tell_all(const struct event *event, const json_t *facts, enum policy_
 	else if (class)
 		printf("%s: %s\n", err.code, err.msg);
 	for (size_t i = 0; i < calls.count; i++)
-		code = worse(code,
-			     tell(&rights, event->repo, &calls.items[i], event->sender_id, origin));
+		code = worse(code, tell(&rights, facts, event->repo, &calls.items[i],
+					event->sender_id, origin));
 	command_calls_dispose(&calls);
 	comment_lines_dispose(&lines);
 	return class && class != ERR_NOT_FOUND ? KFC_NO : code;

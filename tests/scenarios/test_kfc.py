@@ -54,6 +54,28 @@ def simulate(tmp_path):
     return ask
 
 
+MEASURED = """environments:
+  production: { deploy: { permission: write }, approvals: 1, approvers: { teams: [ml-leads], users: [kim] } }
+metrics: { accuracy: { min: 0.9, max_drop: 0.01 } }
+"""
+
+
+def test_metrics_and_approvers_are_tried_too(simulate):
+    ann = {"permission": "write", "approvals": 1}
+    done = simulate("/deploy", MEASURED, ann)
+    assert done.returncode == 0 and "1 approvals by one of @acme/ml-leads, @kim" in done.stdout
+    assert "  compares accuracy\n" in done.stdout
+    good = {**ann, "metrics": {"accuracy": 0.93}, "live": {"production": {"accuracy": 0.935}}}
+    done = simulate("/deploy", MEASURED, good)
+    assert done.returncode == 0 and "accuracy 0.93 (min 0.9, production 0.935, -0.005)" in done.stdout
+    done = simulate("/deploy", MEASURED, {**good, "metrics": {"accuracy": 0.92}})
+    assert done.returncode == 1 and "deploy.metrics: accuracy 0.92 is 0.015 below the 0.935" in done.stdout
+    assert simulate("/deploy", MEASURED, {**good, "live": {"production": None}}).returncode == 0
+    assert "counts in production: one of @acme/ml-leads, @kim" in simulate(
+        "/approve 5", MEASURED, {**ann, "teams": {"ml-leads": True}}).stdout
+    assert "does not count in production" in simulate("/approve 5", MEASURED, {**ann, "teams": {"ml-leads": False}}).stdout
+
+
 # --- lint ---
 
 def test_a_file_without_faults_says_nothing(tmp_path):
