@@ -3,9 +3,11 @@
 #include <string.h>
 
 #include "bot/effects_impl.h"
+#include "bot/policies.h"
 #include "config/settings.h"
 #include "lib/base/sign.h"
 #include "lib/base/yaml.h"
+#include "lib/core/policy.h"
 
 enum {
 	SETTINGS_MAX = 256 << 10,
@@ -14,6 +16,25 @@ enum {
 	APPEARS_AFTER_TRIES = 4,
 };
 static const char settings_path[] = "config_files/config.yaml";
+
+/* Which policy file is in the checkout, by git's name of its content: "" for none, "odd" for
+ * something that is no file of that kind. */
+static void keep_policy_here(struct effect_call *call, const char *source)
+{
+	const char *known = jval_str(call->job->data, "policy.sha", "");
+	AUTO_FREE char *text = NULL;
+	char name[65] = "odd";
+	struct err ignored = {0};
+	size_t len;
+	enum err_class class =
+		repo_read_file(source, POLICIES_PATH, POLICY_TEXT_MAX, &text, &len, &ignored);
+
+	if (class == ERR_NOT_FOUND)
+		name[0] = '\0';
+	else if (!class)
+		sign_git_blob_hex(name, strlen(known) == 64 ? 64 : 40, text, len);
+	jval_set_str(call->data, "policy_here", name);
+}
 
 enum err_class effect_checkout(struct effect_call *call, struct err *err)
 {
@@ -52,6 +73,7 @@ enum err_class effect_checkout(struct effect_call *call, struct err *err)
 		return class;
 	jval_set_int(call->data, "files", tree.files);
 	jval_set_int(call->data, "bytes", tree.bytes);
+	keep_policy_here(call, dest);
 	return ERR_OK;
 }
 

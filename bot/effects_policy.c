@@ -11,6 +11,7 @@
 #include "lib/commands/rights.h"
 #include "lib/services/github_policy.h"
 #include "lib/store/policies.h"
+#include "lib/store/queue.h"
 
 static enum err_class ask_person(struct effect_call *call, struct err *err)
 {
@@ -232,6 +233,32 @@ enum err_class effect_permission(struct effect_call *call, struct err *err)
 	    (command->scope == SCOPE_ALWAYS && !jval_bool(call->args, "whole", false)))
 		return class;
 	return ask_policy(call, command, err);
+}
+
+/* --- the file of a pull request --- */
+
+/* "policy_here" as effect_checkout has it, of the newest head that we have heard of. It only adds a
+ * sentence to a refusal, so what GitHub does not say is left out. */
+enum err_class effect_policy_here(struct effect_call *call, struct err *err)
+{
+	struct github_target to = effect_target(call);
+	struct github_file_question question = {.path = POLICIES_PATH, .max = POLICY_TEXT_MAX};
+	AUTO_JSON json_t *heads = NULL;
+	struct github_file file = {0};
+
+	jval_set_bool(call->data, "asked", true);
+	if (queue_heads(call->hands->reader, call->job->repo_id, call->job->pr, &heads, err))
+		return err->class;
+	question.ref = jval_str(json_array_get(heads, 0), "sha", NULL);
+	if (!question.ref || github_file(call->hands->world->github, call->hands->github_http, &to,
+					 &question, &file, err))
+		return err->class = ERR_OK;
+	jval_set_str(call->data, "policy_here",
+		     file.state == GITHUB_FILE_FOUND  ? file.sha
+		     : file.state == GITHUB_FILE_NONE ? ""
+						      : "odd");
+	github_file_dispose(&file);
+	return ERR_OK;
 }
 
 /* --- holds --- */

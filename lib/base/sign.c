@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -74,6 +75,23 @@ void sign_sha256_hex(char out[2 * SIGN_SHA256_LEN + 1], const void *data, size_t
 
 	sign_sha256(digest, data, len);
 	str_hex(out, digest, sizeof digest);
+}
+
+void sign_git_blob_hex(char out[2 * SIGN_SHA256_LEN + 1], size_t digits, const void *data,
+		       size_t len)
+{
+	unsigned char digest[SIGN_SHA256_LEN];
+	unsigned int digest_len = 0;
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	char head[32];
+	int head_len = snprintf(head, sizeof head, "blob %zu", len) + 1; /* with the NUL */
+
+	must(digits == 40 || digits == 64);
+	must(ctx && EVP_DigestInit_ex(ctx, digits == 40 ? EVP_sha1() : EVP_sha256(), NULL));
+	must(EVP_DigestUpdate(ctx, head, (size_t)head_len) && EVP_DigestUpdate(ctx, data, len));
+	must(EVP_DigestFinal_ex(ctx, digest, &digest_len) && digest_len == digits / 2);
+	EVP_MD_CTX_free(ctx);
+	str_hex(out, digest, digest_len);
 }
 
 void sign_random(void *out, size_t len)

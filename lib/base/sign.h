@@ -20,6 +20,10 @@ bool sign_equal(const void *a, const void *b, size_t len);
 
 void sign_sha256(unsigned char out[SIGN_SHA256_LEN], const void *data, size_t len);
 void sign_sha256_hex(char out[2 * SIGN_SHA256_LEN + 1], const void *data, size_t len);
+/* The name that git gives a file of this content: 40 digits (SHA-1), or 64. It tells files apart
+ * that come from git, and proves nothing. */
+void sign_git_blob_hex(char out[2 * SIGN_SHA256_LEN + 1], size_t digits, const void *data,
+		       size_t len);
 
 /* Cryptographic random bytes; aborts when the system has none. */
 void sign_random(void *out, size_t len);

@@ -1,7 +1,8 @@
 /* common.h - the words in which steps answer, and the steps that several commands share.
  *
  * What steps keep in job->data, one object a topic:
- *   pull       {"head_ref","base_ref","html_url","fork": it comes from one}
+ *   pull       {"head_ref","base_ref","html_url","fork": it comes from one,"policy_here": git's
+ *               name of the policy file at the commit, "" for none, "odd" for no file}
  *   fork       {"waits": for GitHub and its events to name one head}
  *   pin        {"source": "recorded" | "pushes" | "api" | "given" | "kept", "doubt": why it is not
  *               proven, see pin.h,"moved_from": sha,"proves","tries"}
@@ -74,6 +75,10 @@ enum { COMMON_HEADS_MAX = 64 };
 size_t common_heads(const json_t *pull, struct pin_head heads[COMMON_HEADS_MAX]);
 
 /* --- shared steps --- */
+/* Keeps which policy file a checkout has, for render_policy_note. */
+void common_keep_policy_here(const struct job *job, const struct effect_result *last,
+			     struct update *out);
+
 #define STEP_DECIDE(name)                                                                          \
 	void name(const struct job *job, const struct effect_result *last, int64_t now_ms,         \
 		  struct update *out)

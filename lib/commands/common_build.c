@@ -40,6 +40,7 @@ void common_checkout(const struct job *job, const struct effect_result *last, in
 		common_ask(out, EFFECT_CHECKOUT, NULL);
 		return;
 	}
+	common_keep_policy_here(job, last, out);
 	common_part(job, out, first_part(job), PART_RUNNING, now_ms, "checked out");
 	common_next(job, out);
 }

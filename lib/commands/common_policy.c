@@ -101,7 +101,57 @@ static void keep_policy(const struct job *job, const struct rights *rights, cons
 		keep_right(rights, job, as, kept);
 }
 
-static void decide(const struct job *job, const struct effect_result *last, struct update *out)
+void common_keep_policy_here(const struct job *job, const struct effect_result *last,
+			     struct update *out)
+{
+	const char *here = jval_str(last->data, "policy_here", NULL);
+
+	if (here)
+		jval_set_str(common_data(job, out, "pull"), "policy_here", here);
+}
+
+/* --- what it refuses --- */
+
+static void refuse(const struct job *job, struct update *out)
+{
+	const json_t *refusal = json_object_get(common_data(job, out, "policy"), "refusal");
+
+	common_refuse(out, jval_str(refusal, "code", ""), "%s `/%s` was not run.",
+		      jval_str(refusal, "sentence", ""), job->command);
+}
+
+/* Whoever may push may have tried to allow it to themselves in the pull request; the answer tells
+ * them which file holds. Others are not worth a call, and later the checkout has told it. */
+static void keep_refusal(const struct job *job, const struct effect_result *last,
+			 const struct policy_decision *decision, bool looks, struct update *out)
+{
+	json_t *kept = common_data(job, out, "policy"), *refusal = json_object();
+
+	json_object_clear(kept);
+	jval_set_str(kept, "source", jval_str(last->data, "policy.source", ""));
+	jval_set_str(kept, "sha", jval_str(last->data, "policy.sha", ""));
+	jval_set_str(refusal, "code", decision->code);
+	jval_set_str(refusal, "sentence", decision->sentence);
+	jval_set_bool(refusal, "member", out->is_member);
+	jval_set(kept, "refusal", refusal);
+	if (out->is_member && looks)
+		common_ask(out, EFFECT_POLICY_HERE, NULL);
+	else
+		refuse(job, out);
+}
+
+static void refuse_after_look(const struct job *job, const struct effect_result *last,
+			      struct update *out)
+{
+	const json_t *refusal = json_object_get(common_data(job, out, "policy"), "refusal");
+
+	out->is_member = jval_bool(refusal, "member", false);
+	common_keep_policy_here(job, last, out);
+	refuse(job, out);
+}
+
+static void decide(const struct job *job, const struct effect_result *last, bool looks,
+		   struct update *out)
 {
 	const struct command *command = command_by_name(&commands, job->command);
 	struct policy_decision decision;
@@ -122,8 +172,7 @@ static void decide(const struct job *job, const struct effect_result *last, stru
 		out->authorized = str_dup(decision.rule);
 		common_next(job, out);
 	} else {
-		common_refuse(out, decision.code, "%s `/%s` was not run.", decision.sentence,
-			      command->name);
+		keep_refusal(job, last, &decision, looks, out);
 	}
 }
 
@@ -142,8 +191,10 @@ void common_authorize(const struct job *job, const struct effect_result *last, i
 		      struct update *out)
 {
 	(void)now_ms;
-	if (last)
-		decide(job, last, out);
+	if (last && jval_at(last->data, "asked"))
+		refuse_after_look(job, last, out);
+	else if (last)
+		decide(job, last, true, out);
 	else if (!is_too_often(job, out))
 		common_ask(out, EFFECT_PERMISSION, NULL);
 }
@@ -157,7 +208,7 @@ void common_confirm(const struct job *job, const struct effect_result *last, int
 
 	(void)now_ms;
 	if (last) {
-		decide(job, last, out);
+		decide(job, last, false, out);
 		return;
 	}
 	if (is_too_often(job, out))

@@ -9,6 +9,7 @@
 #include "lib/commands/common.h"
 #include "lib/commands/rights.h"
 #include "lib/core/markdown.h"
+#include "lib/core/render.h"
 
 enum { ANSWER_MAX = 60000, REPORT_MAX = 8000 };
 
@@ -124,6 +125,7 @@ static void decide_settings(const struct job *job, const struct effect_result *l
 		buf_puts(&text, "\n");
 		markdown_fence(&text, "text", log, strlen(log), REPORT_MAX);
 	}
+	render_policy_note(job, &text);
 	out->data = json_object();
 	jval_set_str(out->data, "answer", buf_text(&text));
 	common_end(out, JOB_DONE, NULL, "answered");

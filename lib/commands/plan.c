@@ -104,6 +104,7 @@ static void decide_answer(const struct job *job, const struct effect_result *las
 		markdown_text(&text, last->err.msg, DIFF_MAX);
 		buf_puts(&text, "\n");
 	}
+	render_policy_note(job, &text);
 	buf_puts(&text, "\n");
 	render_gates(gates, &text);
 	out->data = json_object();

@@ -54,6 +54,7 @@ void rollout_checkout(const struct job *job, const struct effect_result *last, i
 	} else if (last->err.class) {
 		fail_part(job, "gates", last, now_ms, out);
 	} else {
+		common_keep_policy_here(job, last, out);
 		common_part(job, out, "gates", PART_RUNNING, now_ms, "checked out");
 		common_next(job, out);
 	}

@@ -134,6 +134,30 @@ static void put_commit_note(const struct job *job, struct buf *out)
 		   says);
 }
 
+void render_policy_note(const struct job *job, struct buf *out)
+{
+	const char *here = jval_str(job->data, "pull.policy_here", NULL);
+	const char *source = jval_str(job->data, "policy.source", "");
+	const char *sha = jval_str(job->data, "policy.sha", "");
+	size_t own_len = strlen(job->repo);
+	bool is_own = str_starts(source, job->repo) && source[own_len] == '/';
+
+	/* a branch that has none is one from before there was one, most likely */
+	if (!here || !*here || str_eq(here, is_own ? sha : ""))
+		return;
+	buf_puts(out, "\n> [!NOTE]\n> This pull request has another `.github/kfops.yaml`. ");
+	if (!*source) {
+		buf_puts(out, "What holds until it is merged is the default branch, which has "
+			      "none: the defaults.\n");
+		return;
+	}
+	buf_puts(out, "What holds until it is merged is ");
+	markdown_code(out, source, SENTENCE_MAX);
+	buf_printf(out,
+		   *sha ? " of the default branch, blob `%.12s`.\n" : " of the default branch%s.\n",
+		   sha);
+}
+
 /* What a person must know about which commit and when, beside the headline. */
 static void put_notes(const struct render_view *view, struct buf *out)
 {
@@ -149,6 +173,7 @@ static void put_notes(const struct render_view *view, struct buf *out)
 			   heard);
 	}
 	put_commit_note(job, out);
+	render_policy_note(job, out);
 	if (model) {
 		buf_puts(out, "\n> [!NOTE]\n> ");
 		markdown_text(out, model, CELL_MAX);

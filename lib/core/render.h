@@ -45,6 +45,10 @@ void render_rollout_model(const struct job *job, struct buf *out);
 /* A sentence for people: what stands between backticks becomes code, the rest plain text. */
 void render_sentence(const char *text, struct buf *out);
 
+/* That the pull request has another policy file than the one by which it is judged; nothing where
+ * that is not so, or not known. */
+void render_policy_note(const struct job *job, struct buf *out);
+
 /* What a comment shows of a rollout, and what may be said next; for render_comment. */
 void render_rollout(const struct job *job, struct buf *out);
 void render_rollout_next(const struct job *job, struct buf *out);

@@ -51,7 +51,9 @@ enum err_class github_file(struct github *gh, struct http *http, const struct gi
 			   struct err *err)
 {
 	AUTO_FREE char *segment = github_segment(question->path);
-	AUTO_FREE char *url = github_repo_url(gh, to, "/contents/%.600s", segment);
+	AUTO_FREE char *url =
+		github_repo_url(gh, to, "/contents/%.600s%s%.64s", segment,
+				question->ref ? "?ref=" : "", question->ref ? question->ref : "");
 	struct github_call call = {
 		.method = "GET",
 		.url = url,

@@ -26,11 +26,12 @@ struct github_file {
 
 struct github_file_question {
 	const char *path;
+	const char *ref;  /* a commit; NULL: the default branch, as it is now */
 	const char *etag; /* of an earlier answer: the same content costs nothing then; NULL */
 	size_t max;	  /* bytes */
 };
 
-/* A file of the default branch of `to`, as it is there now. */
+/* A file of `to`. */
 enum err_class github_file(struct github *gh, struct http *http, const struct github_target *to,
 			   const struct github_file_question *question, struct github_file *out,
 			   struct err *err) MUST_CHECK;

@@ -67,9 +67,10 @@ def test_production_is_not_staging_by_another_name(scene, bot, ann, ben):
 
 def test_approvals_of_the_policy(scene, bot, ann):
     merged(scene, "environments: { production: { approvals: 1, require: [] } }\n")
+    ann.pushes({".github/kfops.yaml": "environments: { production: { approvals: 0, require: [] } }\n"})
     models.has_run(scene, ann, 1)
     done(scene, ann, "/plan")
-    bot.answer("0 of 1 approval", to=scene.last_comment)
+    bot.answer("0 of 1 approval", "This pull request has another `.github/kfops.yaml`", to=scene.last_comment)
 
 
 def test_a_lock_of_another_is_opened_by_maintainers_only(scene, bot, ann, ben):

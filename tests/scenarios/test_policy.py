@@ -57,11 +57,17 @@ def test_a_team_that_does_not_exist_lets_nobody_in(scene, bot, ann, ben):
 
 # --- whose word it is ---
 
-def test_what_the_pull_request_says_of_itself_does_not_count(scene, bot, ann):
+def test_what_the_pull_request_says_of_itself_does_not_count(scene, bot, ann, ben):
     """Attack 30."""
     merged(scene, "commands: { build: { permission: maintain } }\n")
+    note = "This pull request has another `.github/kfops.yaml`. What holds until it is merged is `lab/iris/.github"
+    done(scene, ben, "/build")
+    assert note not in bot.answer("✅ **/build**", to=scene.last_comment)
     ann.pushes({".github/kfops.yaml": "commands: { build: { permission: read } }\n"})
-    refused(scene, ann, "/build", "denied.permission", "maintain permission")
+    refused(scene, ann, "/build", "denied.permission", "maintain permission", note)
+    for line in ("/build", "/config"):
+        done(scene, ben, line)
+        bot.answer(note, to=scene.last_comment)
 
 
 def test_the_owners_policy_where_the_repository_has_none(scene, bot, ann, ben):

@@ -58,6 +58,21 @@ static void test_hmac_with_a_long_key(void **state)
 	assert_memory_equal(mac, want, sizeof mac);
 }
 
+/* As `git hash-object` names them. */
+static void test_git_blob(void **state)
+{
+	char hex[65];
+
+	(void)state;
+	sign_git_blob_hex(hex, 40, "", 0);
+	assert_string_equal(hex, "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391");
+	sign_git_blob_hex(hex, 40, "test content\n", 13);
+	assert_string_equal(hex, "d670460b4b4aece5915caf5c68d12f560a9fe3e4");
+	sign_git_blob_hex(hex, 64, "", 0);
+	assert_string_equal(hex,
+			    "473a0f4c3be8a93681a267e3b1e9a7dcda1185436fe141f7749120a303721813");
+}
+
 static void test_sha256(void **state)
 {
 	char hex[65];
@@ -323,6 +338,7 @@ static const struct CMUnitTest sign_tests[] = {
 	cmocka_unit_test(test_hmac),
 	cmocka_unit_test(test_hmac_with_a_long_key),
 	cmocka_unit_test(test_sha256),
+	cmocka_unit_test(test_git_blob),
 	cmocka_unit_test(test_random),
 	cmocka_unit_test(test_base64url),
 	cmocka_unit_test(test_jwt_is_verified_by_the_public_key),

@@ -254,7 +254,7 @@ static const struct trace_case cases[] = {
 	{.name = "refused early: a writer may not deploy",
 	 .command = "deploy",
 	 .args = "{}",
-	 .answers = {ALLOWED}},
+	 .answers = {ALLOWED, {.effect = "github.policy_here", .data = "{\"asked\":true}"}}},
 	{.name = "refused early: the head was never heard of",
 	 .command = "deploy",
 	 .args = "{}",

@@ -68,7 +68,13 @@
 			"\"pull_author_id\":" opened_by                                            \
 			",\"authors_known\":true,\"complete\":true,\"acts\":[{\"id\":" by          \
 			",\"login\":\"ann\",\"command\":true,\"state\":\"APPROVED\",\"sha\":"      \
-			"\"9f8e7d6\",\"may\":true,\"push\":true}]}"                                              \
+			"\"9f8e7d6\",\"may\":true,\"push\":true}]}"                                \
+	}
+
+/* A commit's own policy file, asked for when whoever may push is refused. */
+#define LOOKED_AT_FILE                                                                             \
+	{                                                                                          \
+		.effect = "github.policy_here", .data = "{\"asked\":true,\"policy_here\":\"odd\"}" \
 	}
 
 static const struct trace_case cases[] = {
@@ -112,14 +118,18 @@ static const struct trace_case cases[] = {
 	 .args = "{}",
 	 .answers = {{.effect = "github.permission",
 		      .data = "{\"user_id\":7,\"pull\":true,\"push\":true,\"policy\":{\"text\":"
-			      "\"commands: {build: {teams: [ml]}}\"},\"teams\":{\"ml\":false}}"}},
-	 .want = "authorize asks github.permission\nend failed denied.team\n"},
+			      "\"commands: {build: {teams: [ml]}}\"},\"teams\":{\"ml\":false}}"},
+		     LOOKED_AT_FILE},
+	 .want = "authorize asks github.permission\nauthorize asks github.policy_here\nend failed "
+		 "denied.team\n"},
 	{.name = "a policy that could not be used allows nothing",
 	 .command = "build",
 	 .args = "{}",
 	 .answers = {{.effect = "github.permission",
-		      .data = "{\"user_id\":7,\"pull\":true,\"push\":true,\"policy\":{}}"}},
-	 .want = "authorize asks github.permission\nend failed policy.invalid\n"},
+		      .data = "{\"user_id\":7,\"pull\":true,\"push\":true,\"policy\":{}}"},
+		     LOOKED_AT_FILE},
+	 .want = "authorize asks github.permission\nauthorize asks github.policy_here\nend failed "
+		 "policy.invalid\n"},
 	{.name = "the policy changed while it compiled",
 	 .command = "build",
 	 .args = "{}",
