@@ -278,6 +278,13 @@ static bool repo_is_allowed(void *arg, const char *repo)
 	return config_cluster_of_repo(world->config, repo) >= 0;
 }
 
+static void default_branch_moved(void *arg, const char *repo)
+{
+	const struct world *world = arg;
+
+	policies_moved(world->policies, repo);
+}
+
 /* Tokens have no form of their own on every server: those of the start are known by their letters,
  * too. One that cannot be read is reported by who needs it. */
 static void hide_token(struct daemon *daemon, const char *path)
@@ -316,6 +323,7 @@ static enum err_class open_receive(struct daemon *daemon, struct err *err)
 		.connections_per_address_max =
 			(int)config_int(config, "server.connections_per_address_max"),
 		.repo_is_allowed = repo_is_allowed,
+		.default_branch_moved = default_branch_moved,
 		.page = health_page,
 		.arg = &daemon->world,
 	};

@@ -22,12 +22,14 @@ struct file {
 	char *repo;
 	struct github_file now; /* FOUND, NONE or ODD */
 	int64_t asked_mono_ms, used_mono_ms;
+	bool is_old; /* a push was heard of since it was asked for */
 };
 
 struct policies {
 	pthread_mutex_t mutex; /* everything below */
 	struct file *files;
 	size_t count;
+	uint64_t moves; /* that were heard of; an answer that was asked for before one may be old */
 };
 
 struct policies *policies_new(void)
@@ -90,7 +92,7 @@ static void copy_file(struct github_file *out, const struct github_file *from)
 
 /* What is known of a file; true when it is young enough to be used as it is. */
 static bool recall(struct policies *policies, const char *repo, int64_t age_max_ms,
-		   struct github_file *out)
+		   struct github_file *out, uint64_t *moves)
 {
 	int64_t now_ms = clock_mono_ms();
 	bool young = false;
@@ -98,17 +100,19 @@ static bool recall(struct policies *policies, const char *repo, int64_t age_max_
 
 	*out = (struct github_file){0};
 	pthread_mutex_lock(&policies->mutex);
+	*moves = policies->moves;
 	file = find(policies, repo);
 	if (file) {
 		file->used_mono_ms = now_ms;
-		young = now_ms - file->asked_mono_ms < age_max_ms;
+		young = !file->is_old && now_ms - file->asked_mono_ms < age_max_ms;
 		copy_file(out, &file->now);
 	}
 	pthread_mutex_unlock(&policies->mutex);
 	return young;
 }
 
-static void remember(struct policies *policies, const char *repo, const struct github_file *got)
+static void remember(struct policies *policies, const char *repo, const struct github_file *got,
+		     uint64_t moves)
 {
 	int64_t now_ms = clock_mono_ms();
 	struct file *file;
@@ -122,6 +126,19 @@ static void remember(struct policies *policies, const char *repo, const struct g
 		copy_file(&file->now, got);
 	}
 	file->asked_mono_ms = file->used_mono_ms = now_ms;
+	file->is_old = policies->moves != moves;
+	pthread_mutex_unlock(&policies->mutex);
+}
+
+void policies_moved(struct policies *policies, const char *repo)
+{
+	struct file *file;
+
+	pthread_mutex_lock(&policies->mutex);
+	file = find(policies, repo);
+	if (file)
+		file->is_old = true;
+	policies->moves++;
 	pthread_mutex_unlock(&policies->mutex);
 }
 
@@ -133,8 +150,9 @@ static enum err_class look(struct hands *hands, const struct github_target *to, 
 	struct github_file_question question = {.path = POLICIES_PATH, .max = POLICY_TEXT_MAX};
 	struct github_file got;
 	enum err_class class;
+	uint64_t moves;
 
-	if (recall(policies, to->repo, age_max_ms, out))
+	if (recall(policies, to->repo, age_max_ms, out, &moves))
 		return ERR_OK;
 	question.etag = *out->etag ? out->etag : NULL;
 	class = github_file(hands->world->github, hands->github_http, to, &question, &got, err);
@@ -142,7 +160,7 @@ static enum err_class look(struct hands *hands, const struct github_target *to, 
 		github_file_dispose(out);
 		return err_wrap(err, "cannot read the policy %s of %s", POLICIES_PATH, to->repo);
 	}
-	remember(policies, to->repo, &got);
+	remember(policies, to->repo, &got, moves);
 	if (got.state == GITHUB_FILE_UNCHANGED)
 		return ERR_OK;
 	if (!str_eq(out->sha, got.sha))

@@ -91,7 +91,8 @@ static bool collect(void *arg, const struct github_delivery *delivery)
 		str_copy(look->brought[look->brought_count++], 64, delivery->guid);
 		return true;
 	}
-	if (!event_is_read(delivery->event) || is_brought(look, delivery->guid))
+	if (!event_is_read(delivery->event) || event_is_hint(delivery->event) ||
+	    is_brought(look, delivery->guid))
 		return true;
 	for (size_t i = 0; i < look->count; i++)
 		if (str_eq(look->items[i].guid, delivery->guid))

@@ -28,6 +28,9 @@ struct receive_options {
 	int connections_max;		 /* 0: 1024 */
 	int connections_per_address_max; /* 0: 512 */
 	bool (*repo_is_allowed)(void *arg, const char *repo);
+	/* A push to the default branch was heard of; called often, on the thread that receives, and
+	 * may be NULL. Nothing is stored of it. */
+	void (*default_branch_moved)(void *arg, const char *repo);
 	/* GET pages other than the webhook: fills body and type, returns the status; 0: 404. */
 	int (*page)(void *arg, const char *path, struct buf *body, const char **content_type);
 	void *arg;

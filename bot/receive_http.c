@@ -442,7 +442,8 @@ static enum answer judge_body(struct request *request)
 	if (!is_authentic(request))
 		return ANSWER_UNAUTHORIZED;
 	if (request->is_cut)
-		return event_is_read(event) ? ANSWER_TOO_LARGE_TO_READ : ANSWER_IGNORED;
+		return event_is_read(event) && !event_is_hint(event) ? ANSWER_TOO_LARGE_TO_READ
+								     : ANSWER_IGNORED;
 	request->intake.delivery.received_at_ms = clock_now_ms();
 	if (intake_read(&request->intake, request->receive, event,
 			request->body ? request->body : "", request->body_kept, &verdict,

@@ -121,6 +121,7 @@ static enum intake_verdict judge(struct intake *intake, const struct receive *re
 		return INTAKE_STORE;
 	case EVENT_IRRELEVANT:
 	case EVENT_PING:
+	case EVENT_PUSH:
 		break;
 	}
 	return INTAKE_IRRELEVANT;
@@ -146,6 +147,8 @@ enum err_class intake_read(struct intake *intake, const struct receive *receive,
 	class = event_read(&intake->event, event, body, len, err);
 	if (class != ERR_OK)
 		return class;
+	if (intake->event.kind == EVENT_PUSH && receive->options.default_branch_moved)
+		receive->options.default_branch_moved(receive->options.arg, intake->event.repo);
 	if (intake->event.kind == EVENT_PING)
 		*out = INTAKE_PONG;
 	else if (is_allowed(receive, &intake->event))

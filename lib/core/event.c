@@ -64,6 +64,7 @@ enum {
 	CHECK_EXTERNAL_ID,
 	CHECK_APP,
 	CHECK_APP_ID,
+	PUSH_REF,
 	SLOT_COUNT
 };
 
@@ -115,6 +116,8 @@ WANTS check_wants[] = {SCAN_WANT("id", CHECK_ID, NULL), SCAN_WANT("head_sha", CH
 		       SCAN_WANT("external_id", CHECK_EXTERNAL_ID, NULL),
 		       SCAN_WANT("app", CHECK_APP, check_app_wants), SCAN_END};
 WANTS check_event_wants[] = {COMMON_WANTS, SCAN_WANT("check_run", CHECK, check_wants), SCAN_END};
+
+WANTS push_event_wants[] = {COMMON_WANTS, SCAN_WANT("ref", PUSH_REF, NULL), SCAN_END};
 
 WANTS common_event_wants[] = {COMMON_WANTS, SCAN_END};
 
@@ -450,6 +453,22 @@ static enum err_class read_installation(struct reading *r)
 	return read_sender(r);
 }
 
+/* Nothing depends on it, so whatever is odd about one is no error. */
+static enum err_class read_push(struct reading *r)
+{
+	static const char heads[] = "refs/heads/";
+	char ref[sizeof heads + EVENT_TEXT_MAX];
+	struct event *e = r->out;
+	enum err_class class = irrelevant(r, "not the default branch");
+
+	if (!*e->repo || !*e->default_branch || !copy_text(r, PUSH_REF, ref, sizeof ref) ||
+	    !str_starts(ref, heads) || !str_eq(ref + strlen(heads), e->default_branch))
+		return class;
+	e->kind = EVENT_PUSH;
+	e->why_irrelevant = NULL;
+	return ERR_OK;
+}
+
 static enum err_class read_ping(struct reading *r)
 {
 	r->out->kind = EVENT_PING;
@@ -467,6 +486,7 @@ static const struct reader {
 	{"installation", common_event_wants, read_installation},
 	{"installation_repositories", common_event_wants, read_installation},
 	{"check_run", check_event_wants, read_check_run},
+	{"push", push_event_wants, read_push},
 };
 
 static const struct reader *find_reader(const char *name)
@@ -482,6 +502,13 @@ bool event_is_read(const char *name)
 	return find_reader(name) != NULL;
 }
 
+bool event_is_hint(const char *name)
+{
+	const struct reader *reader = find_reader(name);
+
+	return reader && reader->read == read_push;
+}
+
 static enum err_class read_event(struct reading *r, const struct reader *reader, const char *body,
 				 size_t len)
 {
@@ -494,7 +521,8 @@ static enum err_class read_event(struct reading *r, const struct reader *reader,
 	if (r->values[TOP].type != SCAN_OBJECT)
 		return err_code(r->err, ERR_USER, "event.json", "The event is not a JSON object.");
 	if (!copy_text(r, ACTION, r->out->action, sizeof r->out->action) &&
-	    reader->read != read_ping && r->values[ACTION].type != SCAN_STRING)
+	    reader->read != read_ping && reader->read != read_push &&
+	    r->values[ACTION].type != SCAN_STRING)
 		return bad(r, "action is missing or not text");
 	return reader->read(r);
 }

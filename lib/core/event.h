@@ -20,6 +20,7 @@ enum event_kind {
 	EVENT_PING,
 	EVENT_INSTALLATION, /* installation.*, installation_repositories.* */
 	EVENT_CHECK_RERUN,  /* check_run.rerequested */
+	EVENT_PUSH,	    /* push to the default branch: what is remembered of it is old */
 };
 
 enum { EVENT_TEXT_MAX = 256, EVENT_BODY_MAX = 300000 };
@@ -63,5 +64,7 @@ void event_dispose(struct event *event);
 
 /* True when the event name is one whose body is looked at; others need no more than the header. */
 bool event_is_read(const char *name);
+/* True when it only makes something happen sooner: a lost one does no harm. */
+bool event_is_hint(const char *name);
 
 #endif

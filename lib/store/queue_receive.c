@@ -67,6 +67,8 @@ static const char *event_word(enum event_kind kind)
 		return "pull_request";
 	case EVENT_PING:
 		return "ping";
+	case EVENT_PUSH:
+		return "push";
 	case EVENT_INSTALLATION:
 		return "installation";
 	case EVENT_CHECK_RERUN:
@@ -458,6 +460,7 @@ enum err_class queue_receive(struct db *db, const struct queue_intake *intake,
 	case EVENT_CHECK_RERUN:
 		return receive_rerun(db, intake, out, err);
 	case EVENT_PING:
+	case EVENT_PUSH:
 	case EVENT_INSTALLATION:
 	case EVENT_IRRELEVANT:
 		break;

@@ -27,6 +27,38 @@ def done(scene, person, line: str) -> None:
     assert scene.bot.ends(to=person.comments(line)) == "rocket", line
 
 
+# --- kept for a moment ---
+
+def test_a_push_to_the_default_branch_refreshes_what_is_kept(scene, bot, ann):
+    """Without one it is asked for again after ten seconds, that of the owner after a minute."""
+    def reads() -> int:
+        return sum("contents/.github" in item["path"] for item in scene.github.get("requests"))
+
+    def allows(permission: str, repo: str = "lab/iris") -> None:
+        merged(scene, f"commands: {{ logs: {{ permission: {permission} }} }}\n", repo)
+        scene.webhooks_are_idle()
+
+    allows("maintain")
+    refused(scene, ann, "/logs 1", "denied.permission")
+    allows("write")
+    done(scene, ann, "/logs 1")
+    before = reads()
+    ann.pushes({"more.md": "more\n"})
+    scene.github.post(f"repos/{scene.repo}/commits", branch="elsewhere", files={"x": "x\n"})
+    scene.webhooks_are_idle()
+    done(scene, ann, "/logs 1")
+    assert reads() == before
+    deliveries = bot.rows("SELECT event FROM deliveries")
+    assert deliveries and not [row for row in deliveries if row["event"] == "push"]
+    scene.github.post("repos", owner="lab", name=".github", organization=True, author="ben",
+                      files={".github/kfops.yaml": "commands: { logs: { permission: admin } }\n"})
+    merged(scene, None)
+    scene.webhooks_are_idle()
+    refused(scene, ann, "/logs 1", "denied.permission", "admin permission")
+    allows("write", "lab/.github")
+    done(scene, ann, "/logs 1")
+
+
 # --- teams ---
 
 def test_only_a_team_runs(scene, bot, ann, ben):

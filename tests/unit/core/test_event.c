@@ -491,6 +491,44 @@ static void test_texts(void **state)
 	}
 }
 
+/* Whatever is odd about one is no error: nothing depends on it. */
+static void test_pushes(void **state)
+{
+#define PUSH(ref, repository) "{\"ref\":" ref ",\"repository\":" repository ",\"commits\":[{}]}"
+#define IRIS		      "{\"id\":9,\"full_name\":\"lab/iris\",\"default_branch\":\"main\"}"
+	static const struct {
+		const char *body;
+		enum event_kind kind;
+	} cases[] = {
+		{PUSH("\"refs/heads/main\"", IRIS), EVENT_PUSH},
+		{PUSH("\"refs/heads/five\"", IRIS), EVENT_IRRELEVANT},
+		{PUSH("\"refs/heads/main2\"", IRIS), EVENT_IRRELEVANT},
+		{PUSH("\"refs/heads/MAIN\"", IRIS), EVENT_IRRELEVANT},
+		{PUSH("\"refs/tags/main\"", IRIS), EVENT_IRRELEVANT},
+		{PUSH("\"main\"", IRIS), EVENT_IRRELEVANT},
+		{PUSH("\"\"", IRIS), EVENT_IRRELEVANT},
+		{PUSH("7", IRIS), EVENT_IRRELEVANT},
+		{PUSH("\"refs/heads/main\\u0000x\"", IRIS), EVENT_IRRELEVANT},
+		{PUSH("\"refs/heads/main\"", "null"), EVENT_IRRELEVANT},
+		{PUSH("\"refs/heads/main\"", "{\"id\":9,\"full_name\":\"lab/iris\"}"),
+		 EVENT_IRRELEVANT},
+		{PUSH("\"refs/heads/main\"",
+		      "{\"id\":9,\"full_name\":\"../iris\",\"default_branch\":\"main\"}"),
+		 EVENT_IRRELEVANT},
+		{"{}", EVENT_IRRELEVANT},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct event e;
+
+		assert_int_equal(read_text(&e, "push", cases[i].body), ERR_OK);
+		if (e.kind != cases[i].kind || !e.why_irrelevant != (e.kind == EVENT_PUSH))
+			fail_msg("%s: %d", cases[i].body, e.kind);
+		event_dispose(&e);
+	}
+}
+
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(test_comment),
 	cmocka_unit_test(test_pull_request),

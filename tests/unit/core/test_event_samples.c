@@ -122,8 +122,12 @@ static void test_is_read(void **state)
 	(void)state;
 	assert_true(event_is_read("issue_comment"));
 	assert_true(event_is_read("installation_repositories"));
-	assert_false(event_is_read("push"));
+	assert_true(event_is_read("push"));
+	assert_false(event_is_read("workflow_run"));
 	assert_false(event_is_read(""));
+	assert_true(event_is_hint("push"));
+	assert_false(event_is_hint("issue_comment"));
+	assert_false(event_is_hint("workflow_run"));
 }
 
 /* The sample payloads whose outcome is not "irrelevant"; of the others the reason, where it
@@ -169,6 +173,8 @@ static const struct {
 	{"installation_repositories.removed.json", EVENT_INSTALLATION, NULL},
 	{"synthetic/installation.suspend.json", EVENT_INSTALLATION, NULL},
 	{"synthetic/installation.unsuspend.json", EVENT_INSTALLATION, NULL},
+	{"push.with-installation.json", EVENT_IRRELEVANT, "not the default branch"},
+	{"push.with-new-branch.json", EVENT_PUSH, NULL},
 	{"ping.default.json", EVENT_PING, NULL},
 	{"ping.with-app_id.json", EVENT_PING, NULL},
 };
