@@ -22,7 +22,7 @@ enum { FILE_MAX = 64 << 20 };
 
 static effect_fn *const table[EFFECT_COUNT] = {
 	[EFFECT_PERMISSION] = effect_permission,
-	[EFFECT_POLICY_HERE] = effect_policy_here,
+	[EFFECT_REFUSAL] = effect_refusal,
 	[EFFECT_PULL] = effect_pull,
 	[EFFECT_CHECKOUT] = effect_checkout,
 	[EFFECT_SETTINGS] = effect_settings,

@@ -16,7 +16,7 @@ struct effect_call {
 
 typedef enum err_class effect_fn(struct effect_call *call, struct err *err);
 
-effect_fn effect_permission, effect_policy_here, effect_pull, effect_hold, effect_unhold;
+effect_fn effect_permission, effect_refusal, effect_pull, effect_hold, effect_unhold;
 effect_fn effect_ok_to_run;
 effect_fn effect_checkout, effect_settings, effect_compile;
 effect_fn effect_pipeline_ensure, effect_version_upload, effect_version_find, effect_experiment;

@@ -10,6 +10,7 @@
 #include "lib/commands/commands.h"
 #include "lib/commands/rights.h"
 #include "lib/services/github_policy.h"
+#include "lib/store/environments.h"
 #include "lib/store/policies.h"
 #include "lib/store/queue.h"
 
@@ -235,11 +236,30 @@ enum err_class effect_permission(struct effect_call *call, struct err *err)
 	return ask_policy(call, command, err);
 }
 
-/* --- the file of a pull request --- */
+/* --- what a refusal tells --- */
+
+/* "lock": who has the environment, as environment_list has it. */
+static enum err_class add_lock(struct effect_call *call, struct err *err)
+{
+	const struct command *command = command_by_name(&commands, call->job->command);
+	AUTO_JSON json_t *lines = NULL;
+	const json_t *line;
+	size_t i;
+
+	if (!command || !str_eq(command->rule, "lock"))
+		return ERR_OK;
+	if (environment_list(call->hands->reader, call->job->repo_id, clock_now_ms(), &lines, err))
+		return err->class;
+	json_array_foreach(lines, i,
+			   line) if (str_eq(jval_str(line, "environment", ""),
+					    policy_environment_of(command, call->job->args)))
+		jval_set(call->data, "lock", json_deep_copy(line));
+	return ERR_OK;
+}
 
 /* "policy_here" as effect_checkout has it, of the newest head that we have heard of. It only adds a
  * sentence to a refusal, so what GitHub does not say is left out. */
-enum err_class effect_policy_here(struct effect_call *call, struct err *err)
+enum err_class effect_refusal(struct effect_call *call, struct err *err)
 {
 	struct github_target to = effect_target(call);
 	struct github_file_question question = {.path = POLICIES_PATH, .max = POLICY_TEXT_MAX};
@@ -247,7 +267,8 @@ enum err_class effect_policy_here(struct effect_call *call, struct err *err)
 	struct github_file file = {0};
 
 	jval_set_bool(call->data, "asked", true);
-	if (queue_heads(call->hands->reader, call->job->repo_id, call->job->pr, &heads, err))
+	if (add_lock(call, err) ||
+	    queue_heads(call->hands->reader, call->job->repo_id, call->job->pr, &heads, err))
 		return err->class;
 	question.ref = jval_str(json_array_get(heads, 0), "sha", NULL);
 	if (!question.ref || github_file(call->hands->world->github, call->hands->github_http, &to,

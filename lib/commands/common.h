@@ -31,6 +31,7 @@
 #ifndef KF_COMMANDS_COMMON_H
 #define KF_COMMANDS_COMMON_H
 
+#include "lib/base/buf.h"
 #include "lib/core/job.h"
 #include "lib/core/pin.h"
 
@@ -75,6 +76,8 @@ enum { COMMON_HEADS_MAX = 64 };
 size_t common_heads(const json_t *pull, struct pin_head heads[COMMON_HEADS_MAX]);
 
 /* --- shared steps --- */
+/* Who has the environment, of what effect github.refusal brings; nothing where nobody has. */
+void common_say_lock(const json_t *facts, const char *environment, struct buf *out);
 /* Keeps which policy file a checkout has, for render_policy_note. */
 void common_keep_policy_here(const struct job *job, const struct effect_result *last,
 			     struct update *out);

@@ -13,6 +13,8 @@
 #include "lib/core/approvers.h"
 #include "lib/core/thresholds.h"
 
+enum { MORE_MAX = 400 };
+
 static void keep_windows(json_t *kept, const struct policy_environment *terms)
 {
 	json_t *windows = json_array();
@@ -112,12 +114,26 @@ void common_keep_policy_here(const struct job *job, const struct effect_result *
 
 /* --- what it refuses --- */
 
-static void refuse(const struct job *job, struct update *out)
+void common_say_lock(const json_t *facts, const char *environment, struct buf *out)
+{
+	if (jval_str(facts, "lock.person", NULL))
+		buf_printf(out, " `%s` was locked by @%s on #%" PRId64 ".", environment,
+			   jval_str(facts, "lock.person", ""),
+			   jval_int(facts, "lock.person_pr", 0));
+	else if (jval_int(facts, "lock.kept_pr", 0))
+		buf_printf(out, " `%s` stays with #%" PRId64 ", from which @%s deployed.",
+			   environment, jval_int(facts, "lock.kept_pr", 0),
+			   jval_str(facts, "lock.keeper", ""));
+}
+
+static void refuse(const struct job *job, const json_t *facts, struct update *out)
 {
 	const json_t *refusal = json_object_get(common_data(job, out, "policy"), "refusal");
+	AUTO_BUF struct buf more = buf_make(MORE_MAX);
 
-	common_refuse(out, jval_str(refusal, "code", ""), "%s `/%s` was not run.",
-		      jval_str(refusal, "sentence", ""), job->command);
+	common_say_lock(facts, jval_str(job->args, "arg", ""), &more);
+	common_refuse(out, jval_str(refusal, "code", ""), "%s `/%s` was not run.%s",
+		      jval_str(refusal, "sentence", ""), job->command, buf_text(&more));
 }
 
 /* Whoever may push may have tried to allow it to themselves in the pull request; the answer tells
@@ -135,9 +151,9 @@ static void keep_refusal(const struct job *job, const struct effect_result *last
 	jval_set_bool(refusal, "member", out->is_member);
 	jval_set(kept, "refusal", refusal);
 	if (out->is_member && looks)
-		common_ask(out, EFFECT_POLICY_HERE, NULL);
+		common_ask(out, EFFECT_REFUSAL, NULL);
 	else
-		refuse(job, out);
+		refuse(job, NULL, out);
 }
 
 static void refuse_after_look(const struct job *job, const struct effect_result *last,
@@ -147,7 +163,7 @@ static void refuse_after_look(const struct job *job, const struct effect_result 
 
 	out->is_member = jval_bool(refusal, "member", false);
 	common_keep_policy_here(job, last, out);
-	refuse(job, out);
+	refuse(job, last->data, out);
 }
 
 static void decide(const struct job *job, const struct effect_result *last, bool looks,

@@ -44,8 +44,14 @@ static void decide_unlock(const struct job *job, const struct effect_result *las
 
 	if (!last && jval_bool(job->args, "force", false) &&
 	    !jval_bool(job->data, "policy.maintain", false)) {
-		common_end(out, JOB_FAILED, "denied.permission",
-			   "`--force` needs maintain permission on this repository");
+		common_ask(out, EFFECT_REFUSAL, NULL);
+		return;
+	}
+	if (last && jval_at(last->data, "asked")) {
+		common_say_lock(last->data, jval_str(job->args, "arg", ""), &text);
+		common_refuse(out, "denied.permission",
+			      "`--force` needs maintain permission on this repository.%s",
+			      buf_text(&text));
 		return;
 	}
 	if (!last) {

@@ -77,5 +77,5 @@ def test_a_lock_of_another_is_opened_by_maintainers_only(scene, bot, ann, ben):
     merged(scene, "environments: { production: { lock: { permission: write } } }\n")
     done(scene, ben, "/lock production")
     refused(scene, ann, "/unlock production", "lock.not_yours")
-    refused(scene, ann, "/unlock production --force", "denied.permission", "`--force` needs maintain")
+    refused(scene, ann, "/unlock production --force", "denied.permission", "`--force` needs maintain", "ben on ")
     done(scene, ben, "/unlock production --force")

@@ -254,7 +254,7 @@ static const struct trace_case cases[] = {
 	{.name = "refused early: a writer may not deploy",
 	 .command = "deploy",
 	 .args = "{}",
-	 .answers = {ALLOWED, {.effect = "github.policy_here", .data = "{\"asked\":true}"}}},
+	 .answers = {ALLOWED, {.effect = "github.refusal", .data = "{\"asked\":true}"}}},
 	{.name = "refused early: the head was never heard of",
 	 .command = "deploy",
 	 .args = "{}",

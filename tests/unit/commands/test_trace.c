@@ -74,7 +74,7 @@
 /* A commit's own policy file, asked for when whoever may push is refused. */
 #define LOOKED_AT_FILE                                                                             \
 	{                                                                                          \
-		.effect = "github.policy_here", .data = "{\"asked\":true,\"policy_here\":\"odd\"}" \
+		.effect = "github.refusal", .data = "{\"asked\":true,\"policy_here\":\"odd\"}"     \
 	}
 
 static const struct trace_case cases[] = {
@@ -120,7 +120,7 @@ static const struct trace_case cases[] = {
 		      .data = "{\"user_id\":7,\"pull\":true,\"push\":true,\"policy\":{\"text\":"
 			      "\"commands: {build: {teams: [ml]}}\"},\"teams\":{\"ml\":false}}"},
 		     LOOKED_AT_FILE},
-	 .want = "authorize asks github.permission\nauthorize asks github.policy_here\nend failed "
+	 .want = "authorize asks github.permission\nauthorize asks github.refusal\nend failed "
 		 "denied.team\n"},
 	{.name = "a policy that could not be used allows nothing",
 	 .command = "build",
@@ -128,7 +128,7 @@ static const struct trace_case cases[] = {
 	 .answers = {{.effect = "github.permission",
 		      .data = "{\"user_id\":7,\"pull\":true,\"push\":true,\"policy\":{}}"},
 		     LOOKED_AT_FILE},
-	 .want = "authorize asks github.permission\nauthorize asks github.policy_here\nend failed "
+	 .want = "authorize asks github.permission\nauthorize asks github.refusal\nend failed "
 		 "policy.invalid\n"},
 	{.name = "the policy changed while it compiled",
 	 .command = "build",
