@@ -189,14 +189,19 @@ static enum err_class gather(struct effect_call *call, const struct job *about, 
 {
 	const char *environment = jval_str(about->data, "rollout.environment", "");
 	const json_t *approvers = jval_at(about->data, "policy.approvers");
+	json_t *base = jval_at(call->args, "base_changed_at_ms");
 	int64_t need = effect_approvals_needed(call, about);
 
+	if (!base) /* of another job: as it has heard */
+		base = jval_at(about->data, "facts.base_changed_at_ms");
 	jval_set_int(call->data, "need", need);
 	jval_set_bool(call->data, "reviews", true);
 	jval_set_str(call->data, "sha", about->head_sha);
 	jval_set_str(call->data, "environment", environment);
 	if (approvers)
 		jval_set(call->data, "approvers", json_deep_copy(approvers));
+	if (json_is_integer(base))
+		jval_set(call->data, "base_changed_at_ms", json_incref(base));
 	jval_set_int(call->data, "requester_id", about->actor_id);
 	jval_set_int(call->data, "pull_author_id", jval_int(about->data, "facts.author_id", 0));
 	if (!need)
@@ -225,6 +230,12 @@ enum err_class effect_approvals(struct effect_call *call, struct err *err)
 
 /* --- /approve --- */
 
+/* By GitHub's clock, as reviews are: that of this machine may be another. */
+static int64_t said_at_ms(const struct job *job)
+{
+	return job->comment_at_ms > 0 ? job->comment_at_ms : clock_now_ms();
+}
+
 struct approve_op {
 	const struct effect_call *call;
 	json_t *found;
@@ -234,8 +245,8 @@ static enum err_class run_approve(struct db *db, void *arg, struct err *err)
 {
 	struct approve_op *op = arg;
 
-	return approval_add(db, op->call->job, jval_int(op->call->args, "job", 0), clock_now_ms(),
-			    &op->found, err);
+	return approval_add(db, op->call->job, jval_int(op->call->args, "job", 0),
+			    said_at_ms(op->call->job), clock_now_ms(), &op->found, err);
 }
 
 enum err_class effect_approve(struct effect_call *call, struct err *err)

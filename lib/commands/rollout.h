@@ -52,7 +52,7 @@ void rollout_keep_verdicts(const struct job *job, struct update *out,
 			   const struct gate_report *report);
 /* Asks for approvals, judges them into the topic, tells them: "1 of 2; does not count: ...". */
 bool rollout_needs_approvals(const struct job *job, struct update *out);
-void rollout_ask_approvals(struct update *out);
+void rollout_ask_approvals(const struct job *job, struct update *out);
 void rollout_judge_approvals(json_t *topic, const json_t *data);
 void rollout_keep_approvals(const struct job *job, const struct effect_result *last,
 			    struct update *out);

@@ -99,9 +99,14 @@ bool rollout_needs_approvals(const struct job *job, struct update *out)
 	return false;
 }
 
-void rollout_ask_approvals(struct update *out)
+void rollout_ask_approvals(const struct job *job, struct update *out)
 {
-	common_ask(out, EFFECT_APPROVALS, NULL);
+	const json_t *base = jval_at(common_data(job, out, "facts"), "base_changed_at_ms");
+	json_t *args = json_object();
+
+	if (base)
+		jval_set(args, "base_changed_at_ms", json_deep_copy(base));
+	common_ask(out, EFFECT_APPROVALS, args);
 }
 
 void rollout_tell_approvals(const json_t *topic, struct buf *out)
@@ -134,7 +139,7 @@ void rollout_approvals(const struct job *job, const struct effect_result *last, 
 	(void)now_ms;
 	if (!last) {
 		if (rollout_needs_approvals(job, out))
-			rollout_ask_approvals(out);
+			rollout_ask_approvals(job, out);
 		else
 			common_next(job, out);
 		return;
@@ -252,7 +257,7 @@ void rollout_wait_approvals(const struct job *job, const struct effect_result *l
 		rollout_keep_approvals(job, last, out);
 		topic = common_data(job, out, "approvals");
 	} else if (jval_at(job->data, "rollout.approvals_since_ms")) {
-		rollout_ask_approvals(out); /* it has waited */
+		rollout_ask_approvals(job, out); /* it has waited */
 		return;
 	}
 	if (is_overtaken(job, topic, now_ms, out))

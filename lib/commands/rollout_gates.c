@@ -547,7 +547,7 @@ void rollout_again(const struct job *job, const struct effect_result *last, int6
 	} else {
 		keep_facts(job, last, out);
 		if (rollout_needs_approvals(job, out)) {
-			rollout_ask_approvals(out);
+			rollout_ask_approvals(job, out);
 			return;
 		}
 	}

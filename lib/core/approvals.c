@@ -68,10 +68,13 @@ void approvals_read(struct approval_facts *out, struct approvals_room *room, con
 			.may = fact_at(each, "may"),
 			.pushes = fact_at(each, "push"),
 			.team = jval_str(each, "team", ""),
+			.at_ms = jval_int(each, "at_ms", 0),
 		};
 	}
 	out->authors_known = jval_bool(data, "authors_known", false) &&
 			     json_array_size(authors) == out->author_count;
+	out->base_known = json_is_integer(json_object_get(data, "base_changed_at_ms"));
+	out->base_changed_at_ms = jval_int(data, "base_changed_at_ms", 0);
 	out->acts_complete =
 		jval_bool(data, "complete", false) && json_array_size(acts) == out->act_count;
 }
@@ -145,6 +148,8 @@ static void object_to_act(struct approval_voice *out, const struct approval_fact
 		why(out, "asks for changes");
 	else if (act->kind == APPROVAL_DISMISSED)
 		why(out, "was dismissed");
+	else if (facts->base_changed_at_ms && act->at_ms <= facts->base_changed_at_ms)
+		why(out, "approved before the base branch was changed");
 	else if (!act->is_command && !facts->reviews_count)
 		why(out, "approved by a review, which does not count here");
 	else if (!str_eq(act->sha, facts->sha))
@@ -168,6 +173,8 @@ static void find_unknown(struct approvals *out, const struct approval_facts *fac
 		}
 	if (!facts->acts_complete)
 		snprintf(out->unknown, sizeof out->unknown, "all reviews of the pull request");
+	else if (!facts->base_known)
+		snprintf(out->unknown, sizeof out->unknown, "whether the base branch was changed");
 }
 
 /* A request for changes stands until it is taken back, of whatever commit it was said; only from

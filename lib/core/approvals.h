@@ -39,6 +39,7 @@ struct approval_act {
 	const char *login;
 	const char *sha;  /* of what it was said */
 	enum fact may;	  /* approve here, by the policy and GitHub's answer about the person */
+	int64_t at_ms;	  /* by GitHub's clock */
 	enum fact pushes; /* the person has write permission: may say no */
 	const char *team; /* on which it depends, and nobody could tell; "": none */
 };
@@ -60,6 +61,8 @@ struct approval_facts {
 	const struct approval_act *acts;
 	size_t act_count;
 	bool acts_complete;
+	bool base_known;	    /* the next is known */
+	int64_t base_changed_at_ms; /* what was said before is of another pull request; 0: never */
 };
 
 struct approval_voice {
@@ -83,7 +86,8 @@ void approvals_judge(struct approvals *out, const struct approval_facts *facts);
 
 /* Facts as effect github.approvals brings them: {"authors": [{"id","name","role"}],
  * "authors_known", "acts": [{"state" (GitHub's word), "command", "bot", "id", "login", "sha",
- * "may" and "push" (absent: not known), "team"}], "complete"}. What they point into is borrowed
+ * "may" and "push" (absent: not known), "team", "at_ms"}], "complete", "base_changed_at_ms"
+ * (absent: not known)}. What they point into is borrowed
  * from `data` and kept in *room; sha, need, reviews_count and the two ids are the caller's to set.
  */
 struct approvals_room {

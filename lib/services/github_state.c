@@ -7,6 +7,7 @@
  * out of what is learned, so that "not allowed to know" is never taken for "there is none". */
 #include <string.h>
 
+#include "lib/base/clock.h"
 #include "lib/base/str.h"
 #include "lib/services/github_impl.h"
 
@@ -21,7 +22,11 @@ static const char question[] =
 	"viewerCanPush } } reviewThreads(first: 100) { totalCount nodes { isResolved } } "
 	"commits(last: 1) { nodes { commit { oid deployments(last: 50) { nodes { environment "
 	"state } } } } } timelineItems(last: 1, itemTypes: [REMOVED_FROM_MERGE_QUEUE_EVENT]) { "
-	"nodes { ... on RemovedFromMergeQueueEvent { reason createdAt } } } } } }";
+	"nodes { ... on RemovedFromMergeQueueEvent { reason createdAt } } } "
+	"baseChanges: timelineItems(last: 1, itemTypes: [BASE_REF_CHANGED_EVENT, "
+	"AUTOMATIC_BASE_CHANGE_SUCCEEDED_EVENT]) { nodes { ... on BaseRefChangedEvent { createdAt "
+	"} "
+	"... on AutomaticBaseChangeSucceededEvent { createdAt } } } } } }";
 
 /* True when GitHub did not say what the field is. */
 static bool is_unread(const json_t *answer, const char *field)
@@ -168,6 +173,19 @@ static void keep_queue(json_t *out, const json_t *answer, const json_t *pull)
 	}
 }
 
+/* When it was last pointed at another base; 0: never. */
+static void keep_base_change(json_t *out, const json_t *pull)
+{
+	const json_t *nodes = jval_at(pull, "baseChanges.nodes");
+	int64_t at_ms = 0;
+
+	if (!json_is_array(nodes))
+		return;
+	if (!json_array_size(nodes) ||
+	    clock_parse(&at_ms, jval_str(json_array_get(nodes, 0), "createdAt", "")))
+		jval_set_int(out, "base_changed_at_ms", at_ms);
+}
+
 static void keep_repository(json_t *out, const json_t *repository)
 {
 	static const struct {
@@ -242,6 +260,7 @@ enum err_class github_pull_state(struct github *gh, struct http *http,
 	keep_classic(out, answer.json, pull);
 	keep_deployed(out, pull);
 	keep_queue(out, answer.json, pull);
+	keep_base_change(out, pull);
 	if (err)
 		*err = (struct err){0};
 	return ERR_OK;

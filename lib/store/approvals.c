@@ -37,12 +37,12 @@ static enum err_class may_be_approved(const struct job *job, const struct job *a
 }
 
 static enum err_class add(struct db *db, const struct job *job, const struct job *as,
-			  int64_t now_ms, struct err *err)
+			  int64_t said_at_ms, int64_t now_ms, struct err *err)
 {
 	char ref[48], after[128];
 	enum err_class class =
 		store_exec(db, STMT_APPROVAL_ADD, err, B_INT(job->id), B_INT(as->actor_id),
-			   B_TEXT(as->actor), B_TEXT(job->head_sha), B_INT(now_ms));
+			   B_TEXT(as->actor), B_TEXT(job->head_sha), B_INT(said_at_ms));
 
 	if (class != ERR_OK || !store_changes(db))
 		return class;
@@ -55,8 +55,8 @@ static enum err_class add(struct db *db, const struct job *job, const struct job
 	return store_exec(db, STMT_WAKE_REF, err, B_TEXT(ref), B_INT(WAIT_APPROVAL), B_INT(now_ms));
 }
 
-enum err_class approval_add(struct db *db, const struct job *as, int64_t job_id, int64_t now_ms,
-			    json_t **out, struct err *err)
+enum err_class approval_add(struct db *db, const struct job *as, int64_t job_id, int64_t said_at_ms,
+			    int64_t now_ms, json_t **out, struct err *err)
 {
 	struct job job;
 	enum err_class class = queue_load(db, job_id, &job, err);
@@ -70,7 +70,7 @@ enum err_class approval_add(struct db *db, const struct job *as, int64_t job_id,
 		return class;
 	class = may_be_approved(&job, as, err);
 	if (class == ERR_OK)
-		class = add(db, &job, as, now_ms, err);
+		class = add(db, &job, as, said_at_ms, now_ms, err);
 	if (class == ERR_OK) {
 		*out = json_object();
 		jval_set_int(*out, "job", job.id);

@@ -18,8 +18,8 @@ void approval_ref(char out[48], int64_t job_id);
  * again at once. Asked again, it answers the same. {"job","sha"}. NOT_FOUND "job.unknown" when it
  * is not of this pull request; CONFLICT "job.ended", or "approve.not_waiting" when it asks for no
  * approvals. */
-enum err_class approval_add(struct db *db, const struct job *as, int64_t job_id, int64_t now_ms,
-			    json_t **out, struct err *err) MUST_CHECK;
+enum err_class approval_add(struct db *db, const struct job *as, int64_t job_id, int64_t said_at_ms,
+			    int64_t now_ms, json_t **out, struct err *err) MUST_CHECK;
 
 /* The oldest first: [{"state": "APPROVED", "command": true, "id","login","sha","at_ms"}], as
  * lib/core/approvals.h takes them. Any connection. */

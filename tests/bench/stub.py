@@ -108,7 +108,7 @@ class World:
                 "author": {"login": "eve", "databaseId": 1002}, "mergeCommit": None, "mergeable": "MERGEABLE",
                 "mergeStateStatus": "CLEAN", "reviewDecision": None, "isMergeQueueEnabled": False,
                 "mergeQueueEntry": None, "baseRef": {"refUpdateRule": None},
-                "reviewThreads": {"totalCount": 0, "nodes": []}, "timelineItems": {"nodes": []},
+                "reviewThreads": {"totalCount": 0, "nodes": []}, "timelineItems": {"nodes": []}, "baseChanges": {"nodes": []},
                 "commits": {"nodes": [{"commit": {
                     "oid": self.head(), "deployments": {"nodes": []},
                     "checkSuites": {"nodes": [{"createdAt": ahead(-3600), "branch": {"name": "topic"}}]}}}]}}

@@ -154,6 +154,22 @@ def test_dismissed_and_changed_reviews(scene, bot, ben, cat, dan):
 
 
 @ONE_ASKED
+def test_an_approval_of_another_base_does_not_count(scene, bot, ann, ben, cat):
+    """Approved while it went to a branch that nothing guards, then pointed at the default branch."""
+    scene.github.post(f"repos/{scene.repo}/commits", branch="playground", files={}, user="ben")
+    scene.github.post(f"{scene.pull.path}/edit", user="ann", base="playground")
+    cat.reviews()
+    scene.github.post("time", advance=2)
+    scene.github.post(f"{scene.pull.path}/edit", user="ann", base="main")
+    scene.webhooks_are_idle()
+    comment, _ = deploys(scene)
+    bot.answer("0 of 1", "cat approved before the base branch was changed", to=comment)
+    scene.github.post("time", advance=2)
+    cat.reviews()
+    assert bot.ends(to=comment) == "rocket"
+
+
+@ONE_ASKED
 def test_a_push_ends_the_wait(scene, bot, ann, cat):
     comment, job = deploys(scene)
     new = ann.pushes({"more.md": "more\n"})

@@ -55,9 +55,10 @@ def test_72_hostile_compile(scene, bot, ann):
 
 
 def test_75_comments_from_the_future(scene, bot, ann):
+    """GitHub's clock is compared with itself alone, so a comment that this machine's has not reached runs like others."""
     door = Door(scene)
     for minutes in (-4, -60):
         payload = scene.comment_payload(ann, "/build --no-cache", age_minutes=minutes)
         assert door.send(payload) == 202
-        ends = bot.ends(); print("ENDS", minutes, ends, bot.jobs()[-1])
+        assert bot.ends() == "rocket"
     assert len(bot.jobs()) == 2 and not bot.unfinished()

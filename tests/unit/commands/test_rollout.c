@@ -164,7 +164,8 @@ static int passes;
 			"\",\"environment\":\"production\",\"requester_id\":7,"                    \
 			"\"pull_author_id\":3,\"open\":true,\"head_sha\":\"" SHA_TEXT              \
 			"\",\"authors\":[{\"id\":3,\"name\":\"bob\",\"role\":\"author\"}],"        \
-			"\"authors_known\":true,\"complete\":true,\"acts\":[" acts "]" changed "}" \
+			"\"authors_known\":true,\"complete\":true,\"base_changed_at_ms\":0,"       \
+			"\"acts\":[" acts "]" changed "}"                                          \
 	}
 #define SAID(acts) SAID_BUT(acts, "")
 #define ACT(id, login, state, commit)                                                              \
@@ -380,7 +381,8 @@ static const struct trace_case cases[] = {
 		     {.effect = "github.approvals",
 		      .advance_ms = 3600000,
 		      .data = "{\"need\":2,\"reviews\":true,\"sha\":\"" SHA_TEXT
-			      "\",\"complete\":true,\"authors_known\":true,\"acts\":[]}"}}},
+			      "\",\"complete\":true,\"authors_known\":true,\"acts\":[],"
+			      "\"base_changed_at_ms\":0}"}}},
 	{.name = "a check that failed is told before approvals are waited for",
 	 .command = "deploy",
 	 .args = "{}",

@@ -66,7 +66,8 @@
 		.effect = "github.approvals",                                                      \
 		.data = "{\"need\":1,\"sha\":\"9f8e7d6\",\"environment\":\"production\","          \
 			"\"pull_author_id\":" opened_by                                            \
-			",\"authors_known\":true,\"complete\":true,\"acts\":[{\"id\":" by          \
+			",\"authors_known\":true,\"complete\":true,\"base_changed_at_ms\":0,"      \
+			"\"acts\":[{\"id\":" by                                                    \
 			",\"login\":\"ann\",\"command\":true,\"state\":\"APPROVED\",\"sha\":"      \
 			"\"9f8e7d6\",\"may\":true,\"push\":true}]}"                                \
 	}

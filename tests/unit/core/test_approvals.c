@@ -17,8 +17,9 @@ static const struct {
 	const char *acts;
 	int need;
 	const char *authors; /* "": ann */
-	bool only_commands, unknown_authors, cut;
-	int64_t requester_id; /* 0: dan */
+	bool only_commands, unknown_authors, cut, unknown_base;
+	int64_t base_changed_at_ms; /* acts are at 1000, 2000, ... */
+	int64_t requester_id;	    /* 0: dan */
 	int have;
 	enum fact enough, changes;
 	const char *why; /* of the first who does not count, or what is unknown */
@@ -257,6 +258,42 @@ static const struct {
 	 .enough = FACT_UNKNOWN,
 	 .changes = FACT_NO,
 	 .why = "which account the co-author ghost of the commit is"},
+	{.name = "before the base was changed",
+	 .acts = "ben approves; cat command",
+	 .need = 2,
+	 .base_changed_at_ms = 1500,
+	 .have = 1,
+	 .enough = FACT_NO,
+	 .changes = FACT_NO,
+	 .why = "approved before the base branch was changed"},
+	{.name = "in the second in which it was changed",
+	 .acts = "ben command",
+	 .need = 1,
+	 .base_changed_at_ms = 1000,
+	 .enough = FACT_NO,
+	 .changes = FACT_NO,
+	 .why = "approved before the base branch was changed"},
+	{.name = "approved once more, for the new base",
+	 .acts = "ben approves; ben approves",
+	 .need = 1,
+	 .base_changed_at_ms = 1500,
+	 .have = 1,
+	 .enough = FACT_YES,
+	 .changes = FACT_NO},
+	{.name = "changes that were asked for before it was changed",
+	 .acts = "ben changes; cat approves",
+	 .need = 1,
+	 .base_changed_at_ms = 1500,
+	 .have = 1,
+	 .enough = FACT_YES,
+	 .changes = FACT_YES},
+	{.name = "nobody can tell whether it was changed",
+	 .acts = "ben approves",
+	 .need = 1,
+	 .unknown_base = true,
+	 .enough = FACT_UNKNOWN,
+	 .changes = FACT_NO,
+	 .why = "whether the base branch was changed"},
 	{.name = "more reviews than were read",
 	 .acts = "ben approves",
 	 .need = 1,
@@ -324,8 +361,12 @@ static json_t *data_of(size_t i)
 	size_t at = 0;
 
 	str_copy(text, sizeof text, cases[i].acts);
-	for (char *act = strtok_r(text, ";", &save); act; act = strtok_r(NULL, ";", &save))
-		json_array_append_new(acts, act_of(act));
+	for (char *act = strtok_r(text, ";", &save); act; act = strtok_r(NULL, ";", &save)) {
+		json_t *one = act_of(act);
+
+		jval_set_int(one, "at_ms", 1000 * (int64_t)(json_array_size(acts) + 1));
+		json_array_append_new(acts, one);
+	}
 	str_copy(text, sizeof text, cases[i].authors ? cases[i].authors : "ann");
 	for (char *who = strtok_r(text, " ", &save); who; who = strtok_r(NULL, " ", &save)) {
 		json_t *author = json_object();
@@ -339,6 +380,8 @@ static json_t *data_of(size_t i)
 	jval_set(data, "authors", authors);
 	jval_set_bool(data, "authors_known", !cases[i].unknown_authors);
 	jval_set_bool(data, "complete", !cases[i].cut);
+	if (!cases[i].unknown_base)
+		jval_set_int(data, "base_changed_at_ms", cases[i].base_changed_at_ms);
 	return data;
 }
 
@@ -405,6 +448,7 @@ static void test_many(void **state)
 	jval_set(data, "authors", authors);
 	jval_set_bool(data, "authors_known", true);
 	jval_set_bool(data, "complete", true);
+	jval_set_int(data, "base_changed_at_ms", 0);
 	for (int i = 0; i < APPROVALS_ACTS_MAX; i++)
 		json_array_append_new(acts,
 				      json_pack("{s:s,s:i,s:s,s:s,s:b}", "state", "APPROVED", "id",

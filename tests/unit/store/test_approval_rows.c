@@ -31,7 +31,7 @@ static enum err_class approve(struct kit *kit, const struct job *as, int64_t id,
 	enum err_class class;
 
 	KIT_BEGIN(kit);
-	class = approval_add(kit->db, as, id, at_ms, &out, &kit->err);
+	class = approval_add(kit->db, as, id, at_ms, at_ms, &out, &kit->err);
 	if (class == ERR_OK) {
 		KIT_COMMIT(kit);
 		assert_string_equal(jval_str(out, "sha", ""), SHA);

@@ -266,6 +266,7 @@ class Actions:
         if base is not None and base != issue.pull.base_ref:
             changes["base"] = {"ref": {"from": issue.pull.base_ref}, "sha": {"from": issue.pull.base_sha}}
             issue.pull.base_ref = base
+            issue.base_changed_at = self.clock.now()
             issue.pull.base_sha = self.git.head(repo.id, f"refs/heads/{base}") or issue.pull.base_sha
             issue.pull.mergeable = None
         issue.updated = self.clock.now()

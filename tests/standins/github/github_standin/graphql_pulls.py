@@ -18,7 +18,9 @@ STATE = """query($owner: String!, $name: String!, $number: Int!) {
       reviewThreads(first: 100) { totalCount nodes { isResolved } }
       commits(last: 1) { nodes { commit { oid deployments(last: 50) { nodes { environment state } } } } }
       timelineItems(last: 1, itemTypes: [REMOVED_FROM_MERGE_QUEUE_EVENT]) {
-        nodes { ... on RemovedFromMergeQueueEvent { reason createdAt } } } } } }"""
+        nodes { ... on RemovedFromMergeQueueEvent { reason createdAt } } }
+      baseChanges: timelineItems(last: 1, itemTypes: [BASE_REF_CHANGED_EVENT, AUTOMATIC_BASE_CHANGE_SUCCEEDED_EVENT]) {
+        nodes { ... on BaseRefChangedEvent { createdAt } ... on AutomaticBaseChangeSucceededEvent { createdAt } } } } } }"""
 ENQUEUE = """mutation($id: ID!, $oid: GitObjectID!) {
   enqueuePullRequest(input: {pullRequestId: $id, expectedHeadOid: $oid}) { mergeQueueEntry { id position state } } }"""
 DEQUEUE = "mutation($id: ID!) { dequeuePullRequest(input: {id: $id}) { mergeQueueEntry { id } } }"
@@ -98,6 +100,7 @@ def _pull(app, credential, repo, issue) -> dict:
             {"environment": each["environment"], "state": _state_of(each)}
             for each in repo.deployments if each["sha"] == pull.head_sha][-50:]}}}]},
         "timelineItems": {"nodes": [{"reason": removed["reason"], "createdAt": iso(removed["at"])}] if removed else []},
+        "baseChanges": {"nodes": [{"createdAt": iso(issue.base_changed_at)}] if issue.base_changed_at else []},
     }
 
 

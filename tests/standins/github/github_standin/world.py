@@ -100,6 +100,7 @@ class Issue:
     timeline: list = field(default_factory=list)  # dictionaries with kind, at, ...
     threads: list = field(default_factory=list)  # of reviews: dictionaries with id, resolved
     removed_from_queue: dict | None = None  # the last time: reason, at
+    base_changed_at: float | None = None
     pull: Pull | None = None
 
     @property
