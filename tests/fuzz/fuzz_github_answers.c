@@ -11,9 +11,12 @@
 
 #include "lib/base/log.h"
 #include "lib/base/str.h"
+#include "lib/core/approvals.h"
 #include "lib/services/github_impl.h"
 #include "lib/services/github_missed.h"
+#include "lib/services/github_policy.h"
 #include "lib/services/github_queue.h"
+#include "lib/services/github_reviews.h"
 #include "tests/unit/core/event_sound.h"
 
 #define API	  "https://api.test"
@@ -361,6 +364,143 @@ static enum err_class delete_branch(struct github *gh, struct err *err)
 	return github_branch_delete(gh, NULL, &target, &branch, why, err);
 }
 
+/* Of what is learned of a pull request, each member is of its kind or absent. */
+static enum err_class ask_state(struct github *gh, struct err *err)
+{
+	static const char *const booleans[] = {
+		"mergeable",	"merge_queue", "may_push", "is_fork", "conversations_required",
+		"rules_unknown"};
+	AUTO_JSON json_t *seen = json_object();
+	enum err_class class = github_pull_state(gh, NULL, &target, 7, seen, err);
+	const json_t *queue = json_object_get(seen, "queue");
+
+	if (class)
+		return class;
+	must(*jval_str(seen, "head_sha", ""));
+	for (size_t i = 0; i < ARRAY_LEN(booleans); i++)
+		must(!jval_at(seen, booleans[i]) || json_is_boolean(jval_at(seen, booleans[i])));
+	must(!jval_at(seen, "threads_open") || json_is_integer(jval_at(seen, "threads_open")));
+	must(!queue || json_is_boolean(json_object_get(queue, "in")));
+	must(!jval_at(seen, "base_changed_at_ms") ||
+	     json_is_integer(jval_at(seen, "base_changed_at_ms")));
+	return ERR_OK;
+}
+
+static enum err_class look_at_queue(struct github *gh, struct err *err)
+{
+	AUTO_JSON json_t *seen = NULL;
+	enum err_class class = github_queue_look(gh, NULL, &target, 7, &seen, err);
+
+	must(!class == (seen != NULL));
+	return class;
+}
+
+static enum err_class dequeue(struct github *gh, struct err *err)
+{
+	return github_dequeue(gh, NULL, &target, 7, err);
+}
+
+/* Whatever GitHub says, nobody counts whose right was not asked for. */
+static enum err_class ask_reviews(struct github *gh, struct err *err)
+{
+	AUTO_FREE struct approvals_room *room = mem_new(1, sizeof *room);
+	AUTO_JSON json_t *data = json_object();
+	json_t *acts = NULL, *act;
+	struct approval_facts facts;
+	struct approvals found;
+	bool complete = true;
+	enum err_class class = github_reviews(gh, NULL, &target, 7, &acts, &complete, err);
+	size_t i;
+
+	must(!class == (acts != NULL));
+	if (class)
+		return class;
+	json_array_foreach(acts, i, act)
+		must(jval_str(act, "state", NULL) && jval_str(act, "login", NULL) &&
+		     json_is_boolean(json_object_get(act, "bot")) &&
+		     json_is_integer(json_object_get(act, "id")));
+	jval_set(data, "acts", acts);
+	jval_set_bool(data, "complete", complete);
+	jval_set_bool(data, "authors_known", true);
+	jval_set_int(data, "base_changed_at_ms", 0);
+	approvals_read(&facts, room, data);
+	facts.sha = HEAD;
+	facts.need = 1;
+	facts.reviews_count = true;
+	approvals_judge(&found, &facts);
+	must(!found.have && found.enough != FACT_YES);
+	must(complete || found.enough == FACT_UNKNOWN);
+	return ERR_OK;
+}
+
+static enum err_class ask_people(struct github *gh, struct err *err)
+{
+	json_t *people = NULL, *each;
+	bool complete = true;
+	enum err_class class =
+		github_commit_people(gh, NULL, &target, HEAD, &people, &complete, err);
+	size_t i;
+
+	must(!class == (people != NULL));
+	json_array_foreach(people, i, each)
+		must(jval_str(each, "name", NULL) && *jval_str(each, "role", "") &&
+		     json_is_integer(json_object_get(each, "id")));
+	must(class || !complete || json_array_size(people));
+	json_decref(people);
+	return class;
+}
+
+/* A policy is whole, with the name that git has for it, or it is none. */
+static enum err_class ask_file(struct github *gh, struct err *err)
+{
+	struct github_file_question question = {
+		.path = ".github/kfops.yaml", .etag = "\"e\"", .max = 64 << 10};
+	struct github_file file;
+	enum err_class class = github_file(gh, NULL, &target, &question, &file, err);
+
+	if (!class && file.state == GITHUB_FILE_FOUND)
+		must(file.text && file.text[file.len] == '\0' && str_is_object_name(file.sha));
+	else
+		must(!file.text || class);
+	must(class || file.state != GITHUB_FILE_ODD || *file.why);
+	github_file_dispose(&file);
+	return class;
+}
+
+static enum err_class ask_team(struct github *gh, struct err *err)
+{
+	enum github_member member = GITHUB_MEMBER_YES;
+	enum err_class class =
+		github_team_member(gh, NULL, &target, "ml-leads", "ann", &member, err);
+
+	must(!class || member == GITHUB_MEMBER_UNKNOWN);
+	return class;
+}
+
+static enum err_class ask_user(struct github *gh, struct err *err)
+{
+	int64_t id = -1;
+	enum err_class class = github_user_id(gh, NULL, &target, "ann", &id, err);
+
+	must(id >= 0 && (!class || id == 0 || class == ERR_TRANSIENT));
+	return class;
+}
+
+static bool see_repository(void *arg, const struct github_target *repo)
+{
+	int *count = arg;
+
+	must(repo->repo_id > 0 && strchr(repo->repo, '/'));
+	return ++*count < 1000;
+}
+
+static enum err_class list_repositories(struct github *gh, struct err *err)
+{
+	int count = 0;
+
+	return github_repositories(gh, NULL, see_repository, &count, err);
+}
+
 /* The small parsers on bytes of their own: a Link header, where a redirect leads, facts. */
 static enum err_class parse_parts(struct github *gh, struct err *err)
 {
@@ -397,12 +537,16 @@ static const struct {
 	char letter;
 	enum err_class (*run)(struct github *gh, struct err *err);
 } operations[] = {
-	{'p', ask_pull},	{'u', ask_permission}, {'i', ask_identity}, {'f', find_comment},
-	{'c', create_comment},	{'k', find_check},     {'n', create_check}, {'s', create_status},
-	{'d', list_deliveries}, {'y', get_payload},    {'t', get_token},    {'r', add_reaction},
-	{'m', minimize},	{'x', parse_parts},    {'h', find_hook},    {'l', list_comments},
-	{'e', ask_edited},	{'o', find_reaction},  {'g', ask_merge},    {'q', enqueue},
-	{'b', delete_branch},
+	{'p', ask_pull},      {'u', ask_permission}, {'i', ask_identity},
+	{'f', find_comment},  {'c', create_comment}, {'k', find_check},
+	{'n', create_check},  {'s', create_status},  {'d', list_deliveries},
+	{'y', get_payload},   {'t', get_token},	     {'r', add_reaction},
+	{'m', minimize},      {'x', parse_parts},    {'h', find_hook},
+	{'l', list_comments}, {'e', ask_edited},     {'o', find_reaction},
+	{'g', ask_merge},     {'q', enqueue},	     {'b', delete_branch},
+	{'S', ask_state},     {'Q', look_at_queue},  {'D', dequeue},
+	{'R', ask_reviews},   {'P', ask_people},     {'F', ask_file},
+	{'T', ask_team},      {'U', ask_user},	     {'L', list_repositories},
 };
 
 static struct github *make_github(bool is_app)

@@ -28,7 +28,7 @@ static inline bool text_is_sound(const char *text, size_t len)
 
 static inline void event_must_be_sound(const struct event *e)
 {
-	must(e->kind <= EVENT_CHECK_RERUN);
+	must(e->kind <= EVENT_PUSH);
 	must((e->kind == EVENT_IRRELEVANT) == (e->why_irrelevant != NULL));
 	must(FIELD_IS_SOUND(e->action) && FIELD_IS_SOUND(e->repo) && FIELD_IS_SOUND(e->sender));
 	must(FIELD_IS_SOUND(e->default_branch) && FIELD_IS_SOUND(e->head_sha));
@@ -51,6 +51,8 @@ static inline void event_must_be_sound(const struct event *e)
 	}
 	if (e->kind == EVENT_CHECK_RERUN)
 		must(e->check_run_id > 0 && e->app_id > 0 && *e->external_id);
+	if (e->kind == EVENT_PUSH)
+		must(e->repo_id > 0 && strchr(e->repo, '/') && *e->default_branch);
 	if (e->kind == EVENT_INSTALLATION)
 		must(e->installation_id > 0);
 }
