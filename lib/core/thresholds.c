@@ -251,16 +251,21 @@ static void judge_one(struct judged *out, const json_t *one, const json_t *value
 
 static const char *code_of(enum threshold_result result)
 {
-	static const char *const codes[] = {
-		[THRESHOLD_MET] = "",
-		[THRESHOLD_MISSED] = "deploy.metrics",
-		[THRESHOLD_MISSING] = "deploy.metric_missing",
-		[THRESHOLD_NO_NUMBER] = "deploy.metric_no_number",
-		[THRESHOLD_SEVERAL] = "deploy.which_metric",
-		[THRESHOLD_UNRECORDED] = "deploy.metric_unrecorded",
-	};
-
-	return codes[result];
+	switch (result) {
+	case THRESHOLD_MET:
+		return "";
+	case THRESHOLD_MISSED:
+		return "deploy.metrics";
+	case THRESHOLD_MISSING:
+		return "deploy.metric_missing";
+	case THRESHOLD_NO_NUMBER:
+		return "deploy.metric_no_number";
+	case THRESHOLD_SEVERAL:
+		return "deploy.which_metric";
+	case THRESHOLD_UNRECORDED:
+		return "deploy.metric_unrecorded";
+	}
+	return "deploy.metrics";
 }
 
 struct telling {

@@ -182,8 +182,7 @@ enum err_class github_graphql(struct github *gh, struct http *http, const struct
  *  "mergeable" (absent while GitHub works it out), "mergeable_why","mergeable_state",
  *  "review": "none" | "approved" | "review_required" | "changes_requested","threads_open",
  *  "conversations_required","other_rules","may_push","rules_unknown","deployed": [environments],
- *  "merge_queue","queue": {"in","state","position","removed_at","reason"},
- *  "base_changed_at_ms" (0: never)} */
+ *  "merge_queue","queue": {"in","state","position","removed_at","reason"},"base_changed_at_ms"} */
 enum err_class github_pull_state(struct github *gh, struct http *http,
 				 const struct github_target *to, int64_t pr, json_t *out,
 				 struct err *err) MUST_CHECK;

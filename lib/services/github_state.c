@@ -173,7 +173,7 @@ static void keep_queue(json_t *out, const json_t *answer, const json_t *pull)
 	}
 }
 
-/* When it was last pointed at another base; 0: never. */
+/* When it was last pointed at another base, by GitHub's clock; 0: never. */
 static void keep_base_change(json_t *out, const json_t *pull)
 {
 	const json_t *nodes = jval_at(pull, "baseChanges.nodes");
