@@ -7,9 +7,11 @@
  *   pin        {"source": "recorded" | "pushes" | "api" | "given" | "kept", "doubt": why it is not
  *               proven, see pin.h,"moved_from": sha,"proves","tries"}
  *   policy     {"source","sha","rule": that allowed it,"maintain": the person has that permission,
- *               "fork_build","fork_run","fork_deploy"}; of what deploys also {"approvals","checks",
- *               "up_to_date","merges","metrics","after","method","hold_ms","steps","freeze",
- *               "namespaces": {of which environment}}, and of /plan {"allowed","why"}
+ *               "fork_build","fork_run","fork_deploy"}; of what deploys also {"approvals",
+ *               "approvers": see approvers.h,"checks","up_to_date","merges","metrics": see
+ *               thresholds.h,"after","method","hold_ms","steps","freeze","namespaces": {of which
+ *               environment}}, and of /plan {"allowed","why"}; or {"source","sha","refusal":
+ *               {"code","sentence","member"}} of what is refused
  *   settings   {"namespace","experiment","pipeline","description","path","function","args","mode",
  *               "model": which one is deployed if a run has several; absent: none is}
  *   compile    {"sha256","content": digest of the documents,"platform","bytes","name","tasks",
@@ -23,7 +25,7 @@
  *   run        {"id","name","parameters","created_at_ms","state","tasks","terminating",
  *               "terminated_at_ms","looked_at_ms","absent_at_ms","id_try"}
  *   model      {"uri","digest"} of what a run that succeeded has left, or {"note"}: why that is not
- *               known
+ *               known; "metrics": that were recorded, as mlmd_outputs has them
  *   parts      [{"name","state","text","started_at_ms","ended_at_ms"}]: the rows people see
  *   failure    {"part","causes","log","annotation":{"path","line","message"}}
  *   answer     Markdown of a command that only answers

@@ -10,15 +10,15 @@
  *             Of a deployment that is taken up again (/promote, /rollback), moreover:
  *             {"of": the job whose deployment it is,"mark": the uid in its objects,"was": its
  *             percent,"digest": of its model's files}
- *   facts    what GitHub says of the merge, as effect github.merge_facts brings it
- *   run      {"id","link","sha","pr","state","job"} of the run whose model it is
+ *   facts    as effect github.merge_facts brings it
+ *   run      {"id","link","sha","pr","state","job","metrics"} of the model
  *   model    {"uri","digest","files","bytes","task","output","cached","found","fits","why","code"}
+ *            and the "metrics" of its run
  *   service  {"wanted","before","served":{"sha","pr","id","job","remote_id"},"samples","schema",
  *             "link"}
  *   sample   {"status","took_ms","body","verdict"}
  *   approvals {"need","have","enough","changes_requested","changes_by","unknown","moved_to",
- *            "closed","voices": [{"id","login","counts","why"}]}; a boolean that is absent is not
- *            known
+ *            "closed","voices": [{"id","login","counts","why"}]}; an absent boolean is not known
  *   gates    [{"gate","result","code","sentence","line"}]
  *   failed   {"state","code","message"}: why a rollout is being taken back
  * Steps before `begin` change nothing outside. From `stage` on, whatever goes wrong leads to

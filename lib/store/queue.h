@@ -173,8 +173,8 @@ enum err_class queue_heads(struct db *db, int64_t repo_id, int64_t pr, json_t **
 
 /* A run that we made: the one of that id in this repository, else (run_id NULL) the newest that
  * succeeded at `sha` on the pull request. {"id","link","pr","sha","state","job","stores" of its
- * pipeline if there are any,"digest" of its model as the run left it, or else as it was deployed
- * first}; NOT_FOUND. */
+ * pipeline if there are any,"metrics" if they were recorded,"digest" of its model as the run left
+ * it, or else as it was deployed first}; NOT_FOUND. */
 enum err_class queue_find_run(struct db *db, int64_t repo_id, int64_t pr, const char *sha,
 			      const char *run_id, json_t **out, struct err *err) MUST_CHECK;
 /* The repository with the next higher id of which there are jobs, as the newest of them knows it.

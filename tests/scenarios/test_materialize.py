@@ -83,6 +83,11 @@ def test_a_model_that_its_pipeline_stores_is_deployed_from_there(scene, bot, ann
     assert bot.ends() == "-1"
     bot.answer("`deploy.model_changed`", patience=3)
     assert models.answers(scene) == [1]
+    scene.github.post(f"repos/{scene.repo}/commits",
+                      files={".github/kfops.yaml": "metrics: { accuracy: { min: 0.5 } }\n"})
+    ben.comments("/plan")
+    assert bot.ends() == "rocket"
+    bot.answer("accuracy was not recorded by the run", to=scene.last_comment, patience=3)
 
 
 def test_a_model_that_was_not_stored_is_not_taken_from_elsewhere(scene, bot, ann, ben, store):
