@@ -175,6 +175,7 @@ static const struct {
 	{"synthetic/installation.unsuspend.json", EVENT_INSTALLATION, NULL},
 	{"push.with-installation.json", EVENT_IRRELEVANT, "not the default branch"},
 	{"push.with-new-branch.json", EVENT_PUSH, NULL},
+	{"synthetic/push.json", EVENT_PUSH, NULL},
 	{"ping.default.json", EVENT_PING, NULL},
 	{"ping.with-app_id.json", EVENT_PING, NULL},
 };
