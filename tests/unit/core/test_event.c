@@ -540,6 +540,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(test_states),
 	cmocka_unit_test(test_bodies),
 	cmocka_unit_test(test_texts),
+	cmocka_unit_test(test_pushes),
 };
 
 CASES_MAIN(tests, NULL, NULL)
