@@ -184,6 +184,7 @@ static void read_options(struct world *world)
 		.look_until_ms = config_ms(config, "poll.run_until"),
 		.doubt_ms = config_ms(config, "poll.run_doubt"),
 		.look_service_ms = config_ms(config, "poll.service_first"),
+		.look_held_ms = config_ms(config, "poll.held_interval"),
 	};
 	world->notify_after_ms = config_ms(config, "report.notify_after");
 	world->edit_interval_ms = config_ms(config, "report.edit_interval");

@@ -53,6 +53,7 @@ static effect_fn *const table[EFFECT_COUNT] = {
 	[EFFECT_SERVICE_SEND] = effect_service_send,
 	[EFFECT_SERVICE_CAUSES] = effect_service_causes,
 	[EFFECT_SAMPLE] = effect_sample,
+	[EFFECT_WATCH] = effect_watch,
 	[EFFECT_TURN_TAKE] = effect_turn_take,
 	[EFFECT_DEPLOYMENT_BEGIN] = effect_deployment_begin,
 	[EFFECT_DEPLOYMENT_END] = effect_deployment_end,

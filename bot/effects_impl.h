@@ -5,6 +5,7 @@
 #include "bot/effects.h"
 #include "lib/base/jval.h"
 #include "lib/base/str.h"
+#include "lib/core/isvc.h"
 
 struct effect_call {
 	struct hands *hands;
@@ -31,7 +32,8 @@ effect_fn effect_branch_delete, effect_holder_look, effect_holder_free, effect_a
 	effect_approve;
 effect_fn effect_model, effect_model_look, effect_service_make, effect_service_look,
 	effect_service_before;
-effect_fn effect_service_try, effect_service_send, effect_service_causes, effect_sample;
+effect_fn effect_service_try, effect_service_send, effect_service_causes, effect_sample,
+	effect_watch;
 effect_fn effect_jobs_list, effect_job_cancel, effect_job_retry, effect_job_logs;
 
 /* DENIED "denied.namespace" when the operator gives the job's repository no such namespace; asks
@@ -62,6 +64,14 @@ enum err_class effect_mlmd(const struct effect_call *call, struct mlmd **out,
 			   struct err *err) MUST_CHECK;
 /* A text of the job's cluster in the operator's file; NULL. */
 const char *effect_cluster_text(const struct effect_call *call, const char *key);
+
+/* Asks the model that these objects stage for one of its samples; what it answered, and whether
+ * that will do, is put into call->data, which is emptied. */
+enum err_class effect_sample_once(struct effect_call *call, const struct isvc_look *look,
+				  size_t which, struct err *err) MUST_CHECK;
+/* The pods of the new model; the caller drops *out. */
+enum err_class effect_pods(struct effect_call *call, const struct isvc_look *look, json_t **out,
+			   struct err *err) MUST_CHECK;
 
 /* Keeps a place in their files for the check run. */
 void effect_annotate(struct effect_call *call, const char *path, int line, const char *message);

@@ -18,8 +18,8 @@
 
 enum { URL_MAX = 2048, FIELDS_MAX = 32, TRIED_MAX = 600, HOST_SHOWN = 120 };
 
-/* The objects as they are now, for the addresses in their status. */
-static enum err_class find_address(struct effect_call *call, json_t **out, struct err *err)
+static enum err_class find_address(struct effect_call *call, const struct isvc_look *look,
+				   json_t **out, struct err *err)
 {
 	const json_t *service = json_object_get(call->job->data, "service");
 	struct isvc_goal goal = {
@@ -28,13 +28,8 @@ static enum err_class find_address(struct effect_call *call, json_t **out, struc
 		.job = call->job->uid,
 		.phase = ISVC_STAGE,
 	};
-	struct isvc_look look;
 
-	if (effect_service_look(call, err))
-		return err->class;
-	look = (struct isvc_look){.live = json_object_get(call->data, "live"),
-				  .second = json_object_get(call->data, "second")};
-	return isvc_addresses(out, &goal, &look, effect_cluster_text(call, "serving_url"), err);
+	return isvc_addresses(out, &goal, look, effect_cluster_text(call, "serving_url"), err);
 }
 
 static enum err_class ask(struct effect_call *call, const json_t *address, const json_t *body,
@@ -219,15 +214,30 @@ static enum err_class ask_all(struct asking *asking, const json_t *body, struct 
 	return err->class;
 }
 
+/* Takes the objects out of what a look has brought, for the addresses in their status. The caller
+ * drops both. */
+static enum err_class look_first(struct effect_call *call, json_t **live, json_t **second,
+				 struct err *err)
+{
+	if (effect_service_look(call, err))
+		return err->class;
+	*live = json_incref(json_object_get(call->data, "live"));
+	*second = json_incref(json_object_get(call->data, "second"));
+	return ERR_OK;
+}
+
 /* One after the other, up to the first that is not answered well; the last answer is shown. */
 enum err_class effect_sample(struct effect_call *call, struct err *err)
 {
 	const json_t *samples = jval_at(call->job->data, "service.samples"), *body;
+	AUTO_JSON json_t *addresses = NULL, *live = NULL, *second = NULL;
 	AUTO_BUF struct buf tried = buf_make(TRIED_MAX);
-	AUTO_JSON json_t *addresses = NULL;
-	enum err_class class = find_address(call, &addresses, err);
-	struct asking asking = {.call = call, .addresses = addresses, .tried = &tried};
+	struct asking asking = {.call = call, .tried = &tried};
+	enum err_class class = look_first(call, &live, &second, err);
 
+	if (!class)
+		class = find_address(call, &(struct isvc_look){live, second}, &addresses, err);
+	asking.addresses = addresses;
 	json_array_foreach(samples, asking.sample, body)
 	{
 		if (class || (asking.sample && !jval_bool(call->data, "good", false)))
@@ -235,4 +245,18 @@ enum err_class effect_sample(struct effect_call *call, struct err *err)
 		class = ask_all(&asking, body, err);
 	}
 	return class;
+}
+
+enum err_class effect_sample_once(struct effect_call *call, const struct isvc_look *look,
+				  size_t which, struct err *err)
+{
+	const json_t *body = json_array_get(jval_at(call->job->data, "service.samples"), which);
+	AUTO_BUF struct buf tried = buf_make(TRIED_MAX);
+	AUTO_JSON json_t *addresses = NULL;
+	struct asking asking = {.call = call, .sample = which, .tried = &tried};
+
+	if (find_address(call, look, &addresses, err))
+		return err->class;
+	asking.addresses = addresses;
+	return ask_all(&asking, body, err);
 }

@@ -12,7 +12,7 @@
 #include "lib/store/deployments.h"
 #include "lib/store/queue.h"
 
-enum { LOG_BYTES_MAX = 16 * 1024, LOG_LINES = 40 };
+enum { LOG_BYTES_MAX = 16 * 1024, LOG_LINES = 40, PODS_MAX = 100 };
 
 static struct kube_ref service_ref(const struct effect_call *call, const char *name)
 {
@@ -226,43 +226,36 @@ static void put_log(struct effect_call *call, struct kube *kube, const struct ku
 	jval_set_str(call->data, "log", buf_text(&log));
 }
 
-/* The pods of the new model: those of the second service when it is ours, else with Knative those
- * of the newest revision, for failed ones of earlier rollouts may still be there. */
-static enum err_class select_pods(struct effect_call *call, char **out, struct err *err)
+enum err_class effect_pods(struct effect_call *call, const struct isvc_look *look, json_t **out,
+			   struct err *err)
 {
-	const char *name = jval_str(call->args, "service", "");
-	AUTO_JSON json_t *live = NULL, *second = NULL;
-	struct isvc_state state, other;
-
-	if (get_own(call, &live, &second, err))
-		return err->class;
-	isvc_read(&state, live);
-	isvc_read(&other, second);
-	if (second && str_eq(other.marks.job, jval_str(call->args, "mark", call->job->uid)))
-		state = other;
-	*out = *state.created ? str_printf("serving.knative.dev/revision=%s", state.created)
-			      : str_printf("serving.kserve.io/inferenceservice=%s",
-					   *state.name ? state.name : name);
-	return ERR_OK;
-}
-
-enum err_class effect_service_causes(struct effect_call *call, struct err *err)
-{
-	AUTO_FREE char *selector = NULL;
+	const struct isvc_goal goal = {
+		.wanted = jval_at(call->job->data, "service.wanted"),
+		.before = jval_at(call->job->data, "service.before"),
+		.job = jval_str(call->job->data, "rollout.mark", call->job->uid),
+	};
+	AUTO_FREE char *selector = isvc_pod_selector(&goal, look);
 	struct kube_ref ref = {.group = "",
 			       .version = "v1",
 			       .plural = "pods",
 			       .ns = jval_str(call->args, "namespace", "")};
-	struct kube_list_options options = {.items_max = 100};
-	AUTO_JSON json_t *pods = NULL;
+	struct kube_list_options options = {.items_max = PODS_MAX, .label_selector = selector};
+	struct kube *kube;
+
+	if (effect_kube(call, &kube, err))
+		return err->class;
+	return kube_list(kube, hands_cluster_http(call->hands), &ref, &options, out, NULL, err);
+}
+
+enum err_class effect_service_causes(struct effect_call *call, struct err *err)
+{
+	AUTO_JSON json_t *live = NULL, *second = NULL, *pods = NULL;
 	struct kube_pods why;
 	struct kube *kube;
 
-	if (select_pods(call, &selector, err))
-		return err->class;
-	options.label_selector = selector;
-	if (effect_kube(call, &kube, err) ||
-	    kube_list(kube, hands_cluster_http(call->hands), &ref, &options, &pods, NULL, err))
+	if (get_own(call, &live, &second, err) ||
+	    effect_pods(call, &(struct isvc_look){live, second}, &pods, err) ||
+	    effect_kube(call, &kube, err))
 		return err->class;
 	kube_pods_explain(&why, pods);
 	if (why.state != KUBE_PODS_STUCK && why.state != KUBE_PODS_FAILED)

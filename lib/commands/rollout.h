@@ -6,7 +6,8 @@
  *             "timeout_ms","merges","method","delete_branch","sticks","fence","place","since_ms",
  *             "at","hold_until_ms","tries","blocked_seen","tried":bool,"live":bool,"touched":bool,
  *             "removed_before","absent","leaves","left":bool,"branch_deleted":bool,
- *             "deployment": number of its record,"open": percent at which it is left}
+ *             "deployment": number of its record,"open": percent at which it is left,"watch":
+ *             {"at","due_ms","asked_ms","sample": the next, numbers},"holds": [{"percent"...}]}
  *             Of a deployment that is taken up again (/promote, /rollback), moreover:
  *             {"of": the job whose deployment it is,"mark": the uid in its objects,"was": its
  *             percent,"digest": of its model's files}
@@ -16,9 +17,9 @@
  *            and the "metrics" of its run
  *   service  {"wanted","before","served":{"sha","pr","id","job","remote_id"},"samples","schema",
  *             "link"}
- *   sample   {"status","took_ms","body","verdict"}
+ *   sample   {"status","took_ms","body","verdict","asked_ms": when}
  *   approvals {"need","have","enough","changes_requested","changes_by","unknown","moved_to",
- *            "closed","voices": [{"id","login","counts","why"}]}; an absent boolean is not known
+ *            "closed","voices": [{"id","login","counts","why"}]}; absent: not known
  *   gates    [{"gate","result","code","sentence","line"}]
  *   failed   {"state","code","message"}: why a rollout is being taken back
  * Steps before `begin` change nothing outside. From `stage` on, whatever goes wrong leads to
@@ -65,12 +66,12 @@ bool rollout_is_stopped(const struct job *job, int64_t now_ms, struct update *ou
 /* When to look again: growing with the time since the phase began. */
 int64_t rollout_next_look(const struct job *job, int64_t now_ms);
 
-/* True when a first model is tried before it serves: there is a sample, and nobody said no. */
+/* True when a first model is tried before it serves: there is a sample, nobody wants otherwise. */
 bool rollout_tries_first(const struct job *job);
 
 /* True when nothing is to be sent, because the object serves this very model. */
 bool rollout_is_live_already(const json_t *service);
-/* The percent at which the rollout is to be left; -1: none, the model gets all traffic. */
+/* The percent at which the rollout is to be left; -1: it goes on to all traffic. */
 int rollout_left_open(const struct job *job);
 /* The percent that the new model has when KServe has taken this one of the steps. */
 int rollout_real_percent(const struct job *job, int percent);
@@ -106,6 +107,7 @@ STEP_DECIDE(rollout_try);
 STEP_DECIDE(rollout_recheck);
 STEP_DECIDE(rollout_stage);
 STEP_DECIDE(rollout_sample);
+STEP_DECIDE(rollout_watch);
 STEP_DECIDE(rollout_shift);
 STEP_DECIDE(rollout_record);
 STEP_DECIDE(rollout_label);
@@ -171,11 +173,12 @@ STEP_DECIDE(rollout_tell_failure);
 		ROLLOUT_TRAFFIC("recheck", "looking at the model's files again", rollout_recheck), \
 		ROLLOUT_TRAFFIC("stage", "loading the new model", rollout_stage)
 
-/* From there up. */
+/* From there up: shift leads back to watch until the last percentage is reached. */
 #define ROLLOUT_SHIFT                                                                              \
 	ROLLOUT_EXTRA("sample", "asking the new model", rollout_sample),                           \
 		ROLLOUT_TRAFFIC("recheck_loaded", "looking at the model's files again",            \
 				rollout_recheck),                                                  \
+		ROLLOUT_TRAFFIC("watch", "watching the new model", rollout_watch),                 \
 		ROLLOUT_TRAFFIC("shift", "moving the traffic", rollout_shift),                     \
 		ROLLOUT_TRAFFIC("recheck_served", "looking at the model's files again",            \
 				rollout_recheck)

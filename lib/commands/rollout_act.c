@@ -544,6 +544,7 @@ static void sample_is_good(const struct job *job, const struct effect_result *la
 	char took[32];
 
 	json_object_update(sample, last->data);
+	jval_set_int(sample, "asked_ms", now_ms);
 	if (took_ms < 1000)
 		snprintf(took, sizeof took, "%" PRId64 " ms", took_ms);
 	else
@@ -611,7 +612,7 @@ static void reached(const struct job *job, int64_t at, int64_t now_ms, struct up
 	if (last_one)
 		common_next(job, out);
 	else
-		common_wait(out, WAIT_NONE, NULL, jval_int(rollout, "hold_until_ms", now_ms) + 1);
+		common_jump(job, out, "watch");
 }
 
 /* Step by step, each read back from what KServe reports before the next. */
@@ -628,7 +629,7 @@ void rollout_shift(const struct job *job, const struct effect_result *last, int6
 	if (rollout_is_stopped(job, now_ms, out))
 		return;
 	if (!last && at && now_ms < jval_int(job->data, "rollout.hold_until_ms", 0)) {
-		common_wait(out, WAIT_NONE, NULL, jval_int(job->data, "rollout.hold_until_ms", 0));
+		common_jump(job, out, "watch"); /* held here by a bot that did not watch */
 		return;
 	}
 	if (!move_on(job, last, phase, percent, now_ms, out))

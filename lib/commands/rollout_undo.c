@@ -27,8 +27,6 @@ void rollout_causes(const struct job *job, const struct effect_result *last, int
 		args = json_object();
 		jval_set_str(args, "namespace", jval_str(job->data, "rollout.namespace", ""));
 		jval_set_str(args, "service", jval_str(job->data, "rollout.service", ""));
-		if (jval_str(job->data, "rollout.mark", NULL))
-			jval_set_str(args, "mark", jval_str(job->data, "rollout.mark", ""));
 		common_ask(out, EFFECT_SERVICE_CAUSES, args);
 		return;
 	}

@@ -43,9 +43,7 @@ struct isvc_wish {
 enum err_class isvc_build(json_t **out, const json_t *const *documents, size_t count,
 			  const struct isvc_wish *wish, struct err *err) MUST_CHECK;
 
-/* A copy of an object that was wanted before, as wanted by the job of this uid. The caller drops
- * it.
- */
+/* A copy of an object that was wanted before, as wanted by the job of this uid. Caller drops it. */
 json_t *isvc_again(const json_t *wanted, const char *job) MUST_CHECK;
 
 /* --- an object of the cluster, read --- */
@@ -185,6 +183,9 @@ char *isvc_second_name(const char *name) MUST_CHECK;
 enum err_class isvc_addresses(json_t **out, const struct isvc_goal *goal,
 			      const struct isvc_look *look, const char *ingress,
 			      struct err *err) MUST_CHECK;
+/* The label selector of the new model's pods, as well as they can be told from those of other
+ * models; the caller frees. */
+char *isvc_pod_selector(const struct isvc_goal *goal, const struct isvc_look *look) MUST_CHECK;
 /* "v1" or "v2": the protocol of the wanted predictor; static. */
 const char *isvc_protocol(const json_t *wanted);
 

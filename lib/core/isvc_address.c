@@ -1,4 +1,4 @@
-/* isvc_address.c - where the staged model answers, before it has any traffic.
+/* isvc_address.c - where the staged model answers, before it has any traffic, and its pods.
  *
  * Inside the cluster the addresses are made from names, not taken from the status, so nobody who
  * can write a status can send the sample elsewhere. Through an ingress only the Host header comes
@@ -157,4 +157,30 @@ enum err_class isvc_addresses(json_t **out, const struct isvc_goal *goal,
 			ingress ? "Through the ingress there is no address for a model at 0 %% of "
 				  "the traffic here, so it cannot be tried."
 				: "The service has no address for the new model.");
+}
+
+/* --- its pods --- */
+
+/* Of the second service when it is ours, else with Knative of the newest revision, for failed ones
+ * of earlier rollouts may still be there; of a canary by the name of its Deployment. */
+char *isvc_pod_selector(const struct isvc_goal *goal, const struct isvc_look *look)
+{
+	struct isvc_marks canary = {0};
+	struct isvc_state state, other;
+	char predictor[16];
+
+	isvc_read(&state, look->live);
+	isvc_read(&other, look->second);
+	isvc_marks_read(&canary, jval_at(state.canary, "predictor.annotations"));
+	if (look->second && str_eq(other.marks.job, goal->job))
+		state = other;
+	else if (state.canary && str_eq(canary.job, goal->job)) {
+		plan_predictor_name(predictor, goal->job);
+		return str_printf("app=isvc.%s-%s-predictor", state.name, predictor);
+	}
+	return *state.created
+		       ? str_printf("serving.knative.dev/revision=%s", state.created)
+		       : str_printf("serving.kserve.io/inferenceservice=%s",
+				    *state.name ? state.name
+						: jval_str(goal->wanted, "metadata.name", ""));
 }

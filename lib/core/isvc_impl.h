@@ -9,7 +9,7 @@
  * isvc_knative.c  its moves with canaryTrafficPercent
  * isvc_standard.c with spec.canary
  * isvc_second.c   with a second service
- * isvc_address.c  where the staged model answers */
+ * isvc_address.c  where the staged model answers, and its pods */
 #ifndef KF_CORE_ISVC_IMPL_H
 #define KF_CORE_ISVC_IMPL_H
 

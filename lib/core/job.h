@@ -93,6 +93,7 @@ struct job_rules {
 	int64_t look_until_ms;	 /* age from which only the feed and the sweep look */
 	int64_t doubt_ms;	 /* how long a run that was not found may still turn up */
 	int64_t look_service_ms; /* first look at an InferenceService; later ones come slower */
+	int64_t look_held_ms;	 /* between two looks at a model whose traffic is held */
 };
 
 void job_dispose(struct job *job);

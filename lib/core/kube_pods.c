@@ -11,7 +11,7 @@
 #include "lib/base/jval.h"
 #include "lib/base/str.h"
 
-enum { PODS_MAX = 1000, CONTAINERS_MAX = 64, WORDS_MAX = 300 };
+enum { PODS_MAX = 1000, CONTAINERS_MAX = 64, WORDS_MAX = 300, RESTARTS_MAX = 1000000 };
 
 /* From the least telling to the most. */
 enum weight {
@@ -319,4 +319,35 @@ void kube_pods_explain(struct kube_pods *out, const json_t *pods)
 	} else {
 		str_copy(out->sentence, sizeof out->sentence, "there is no pod");
 	}
+}
+
+/* --- restarts --- */
+
+void kube_pods_restarts(struct kube_restarts *out, const json_t *pods)
+{
+	struct finding best = {.weight = NOTHING};
+
+	*out = (struct kube_restarts){0};
+	for (size_t i = 0; i < json_array_size(pods) && i < PODS_MAX; i++) {
+		const json_t *pod = json_array_get(pods, i);
+		const json_t *list = jval_at(pod, "status.containerStatuses");
+		const char *name = jval_str(pod, "metadata.name", "?");
+		AUTO_FREE char *clean = jval_clean_utf8(name, strlen(name));
+
+		if (jval_at(pod, "metadata.deletionTimestamp"))
+			continue;
+		for (size_t k = 0; k < json_array_size(list) && k < CONTAINERS_MAX; k++) {
+			const json_t *status = json_array_get(list, k);
+			int64_t count = jval_int(status, "restartCount", 0);
+			struct container container = {status, jval_str(status, "name", "?"), clean,
+						      false};
+
+			if (count <= 0 || count > RESTARTS_MAX)
+				continue;
+			out->count += count;
+			on_end(&best, &container, jval_at(status, "lastState.terminated"),
+			       KUBE_PODS_STUCK);
+		}
+	}
+	str_copy(out->sentence, sizeof out->sentence, best.told.sentence);
 }

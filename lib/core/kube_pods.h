@@ -10,6 +10,7 @@
 
 #include <jansson.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum kube_pods_state {
 	KUBE_PODS_NONE,	    /* no pod at all */
@@ -30,5 +31,13 @@ struct kube_pods {
 
 /* `pods` is an array of Pod objects, or one. */
 void kube_pods_explain(struct kube_pods *out, const json_t *pods);
+
+struct kube_restarts {
+	int64_t count;	    /* of all containers that serve, not of those that prepare */
+	char sentence[512]; /* how one of them ended last; "" when nobody says */
+};
+
+/* Were containers started anew, also of pods that are ready by now? */
+void kube_pods_restarts(struct kube_restarts *out, const json_t *pods);
 
 #endif

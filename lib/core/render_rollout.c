@@ -345,6 +345,50 @@ static void put_sample(const struct job *job, struct buf *out)
 	buf_puts(out, "\n</details>\n");
 }
 
+/* One hold of the traffic: how often the new model was looked at, and what was found. */
+static void put_hold(const json_t *hold, struct buf *out)
+{
+	int64_t asked = jval_int(hold, "asked", 0), failed = jval_int(hold, "failed", 0),
+		slowest_ms = jval_int(hold, "slowest_ms", 0),
+		restarted = jval_int(hold, "restarted", 0);
+	const char *said = jval_str(hold, "said", "");
+
+	buf_printf(out, "| %" PRId64 " %% | %" PRId64 " | ", jval_int(hold, "percent", 0),
+		   jval_int(hold, "looks", 0));
+	if (asked)
+		buf_printf(out, "%" PRId64 " of %" PRId64 " answered well", asked - failed, asked);
+	else
+		buf_puts(out, "none");
+	if (slowest_ms)
+		buf_printf(out, ", in at most %" PRId64 " ms", slowest_ms);
+	buf_printf(out, " | %s", restarted ? "❌" : failed || *said ? "⚠️" : "✅");
+	if (restarted && !*said)
+		buf_printf(out, " restarts: %" PRId64, restarted);
+	if (*said) {
+		buf_puts(out, " ");
+		markdown_text(out, said, SENTENCE_MAX);
+	}
+	buf_puts(out, " |\n");
+}
+
+static void put_holds(const struct job *job, struct buf *out)
+{
+	const json_t *holds = jval_at(job->data, "rollout.holds"), *hold;
+	int64_t looks = 0;
+	size_t i;
+
+	json_array_foreach(holds, i, hold) looks += jval_int(hold, "looks", 0);
+	if (!looks)
+		return;
+	buf_printf(out,
+		   "\n<details><summary>Looked at %" PRId64
+		   " time%s while its traffic was held</summary>\n\n| at | looks | sample requests "
+		   "| |\n|---|---|---|---|\n",
+		   looks, looks == 1 ? "" : "s");
+	json_array_foreach(holds, i, hold) put_hold(hold, out);
+	buf_puts(out, "\n</details>\n");
+}
+
 static void put_notes(const struct job *job, struct buf *out)
 {
 	json_t *notes = jval_at(job->data, "rollout.notes"), *note;
@@ -368,6 +412,7 @@ void render_rollout(const struct job *job, struct buf *out)
 	if (jval_str(job->data, "rollout.service", NULL))
 		put_place(job, out);
 	put_sample(job, out);
+	put_holds(job, out);
 	put_gates(json_object_get(job->data, "gates"), out);
 }
 

@@ -46,6 +46,7 @@ static void plan_all(const json_t *wanted, json_t *before, const struct isvc_loo
 					    &err))
 				must(json_array_size(places));
 			jval_drop(&places);
+			mem_free(isvc_pod_selector(&goal, look));
 		}
 }
 

@@ -62,9 +62,11 @@ static void fuzz_schema(const char *schema_text, const char *value_text)
 static void fuzz_pods(const char *text)
 {
 	AUTO_JSON json_t *pods = parse(text);
+	struct kube_restarts restarts;
 	struct kube_pods seen;
 
 	kube_pods_explain(&seen, pods);
+	kube_pods_restarts(&restarts, pods);
 	must(*seen.sentence && is_line(seen.sentence) && seen.ready <= seen.count);
 	must((seen.state == KUBE_PODS_NONE) == !seen.count);
 }

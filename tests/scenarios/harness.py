@@ -631,7 +631,7 @@ class Scene:
         if self.cluster:
             config["clusters"][0].update(self.cluster.settings(self))
             config["clusters"][0]["mlmd_url"] = self.kubeflow.url
-            config["poll"]["service_first"] = "50ms"
+            config["poll"].update({"service_first": "50ms", "held_interval": "2s"})
             config["repositories"][0]["namespaces"] = ["team-a", "ml-prod", "ml-staging"]
         for section, values in changes.items():
             if isinstance(values, dict):

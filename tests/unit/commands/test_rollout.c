@@ -17,11 +17,13 @@ enum {
 	NEW_IS_SLOW,   /* KServe says nothing */
 	NEW_SERVES,    /* by a deployment that a rollback can undo */
 	NEW_SERVES_OLD_IS_GONE,
-	NEW_IS_OPEN,	 /* with 10 % of the traffic */
-	NEW_WAITS,	 /* open, too, in a second service */
-	FIRST_IS_OPEN,	 /* over a service that was not deployed by us */
-	BACK_AT_OLD,	 /* NEW_SERVES, and a rollback of it; before that there was another */
-	SOMEBODYS_SERVES /* NEW_SERVES, and then somebody's mark */
+	NEW_IS_OPEN,	  /* with 10 % of the traffic */
+	NEW_WAITS,	  /* open, too, in a second service */
+	FIRST_IS_OPEN,	  /* over a service that was not deployed by us */
+	BACK_AT_OLD,	  /* NEW_SERVES, and a rollback of it; before that there was another */
+	SOMEBODYS_SERVES, /* NEW_SERVES, and then somebody's mark */
+	TURNS_UNREADY,	  /* OLD_SERVES, and the new one is not ready when it is held */
+	CHANGED_WHILE_HELD
 };
 
 static const char deployed_by[] = "01JBBBBBBBBBBBBBBBBBBBBBBB";
@@ -122,6 +124,18 @@ static int passes;
 	{                                                                                          \
 		.effect = "repo.service", .code = "no sample"                                      \
 	}
+/* A look at the held model: KServe's part is that of the small one. */
+#define WATCHED(data_)                                                                             \
+	{                                                                                          \
+		.effect = "serving.watch", .data = data_                                           \
+	}
+#define WATCHED_GOOD WATCHED("{\"restarts\":1,\"sample\":{\"good\":true,\"took_ms\":70}}")
+#define WATCHED_BAD                                                                                \
+	WATCHED("{\"restarts\":1,\"sample\":{\"good\":false,\"took_ms\":9,\"verdict\":\"it "       \
+		"answers "                                                                         \
+		"500\"}}")
+#define HELD_DEPLOY                                                                                \
+	.command = "deploy", .args = "{\"steps\":\"10,100\",\"hold\":900000,\"no-merge\":true}"
 #define IN_LINE                                                                                    \
 	{                                                                                          \
 		.effect = "store.turn",                                                            \
@@ -241,6 +255,53 @@ static const struct trace_case cases[] = {
 	 .args = "{\"steps\":\"10,50,100\",\"hold\":900000,\"no-merge\":true}",
 	 .start = OLD_SERVES,
 	 .answers = {PREPARED, OURS, SAMPLE_GOOD, SERVES}},
+	{.name = "held, with one blip",
+	 HELD_DEPLOY,
+	 .start = OLD_SERVES,
+	 .answers = {PREPARED, OURS, SAMPLE_GOOD, WATCHED("{\"restarts\":1}"), WATCHED_GOOD,
+		     WATCHED_BAD, WATCHED_GOOD, SERVES}},
+	{.name = "held, with a blip at its very end",
+	 HELD_DEPLOY,
+	 .start = OLD_SERVES,
+	 .answers = {PREPARED, OURS, SAMPLE_GOOD, WATCHED("{\"restarts\":1}"), WATCHED_GOOD,
+		     WATCHED_GOOD, WATCHED_GOOD, WATCHED_BAD, WATCHED_GOOD, SERVES}},
+	{.name = "held, and the sample is answered badly twice in a row",
+	 HELD_DEPLOY,
+	 .start = OLD_SERVES,
+	 .answers = {PREPARED, OURS, SAMPLE_GOOD, WATCHED("{\"restarts\":1}"), WATCHED_GOOD,
+		     WATCHED_BAD, WATCHED_BAD, TOOK_BACK}},
+	{.name = "held, and a container is started anew",
+	 HELD_DEPLOY,
+	 .start = OLD_SERVES,
+	 .answers = {PREPARED, OURS, SAMPLE_GOOD, WATCHED("{\"restarts\":1}"), WATCHED_GOOD,
+		     WATCHED("{\"restarts\":2,\"restarted\":\"the container ran out of "
+			     "memory\",\"sample\":{\"good\":true}}"),
+		     TOOK_BACK}},
+	{.name = "held, and no longer ready",
+	 HELD_DEPLOY,
+	 .start = TURNS_UNREADY,
+	 .answers = {PREPARED, OURS, SAMPLE_GOOD, WATCHED("{}"), TOOK_BACK}},
+	{.name = "held, and somebody changes the traffic",
+	 HELD_DEPLOY,
+	 .start = CHANGED_WHILE_HELD,
+	 .answers = {PREPARED, OURS, SAMPLE_GOOD, WATCHED("{}"), TOOK_BACK}},
+	{.name = "held, and the cluster may not be looked at any more",
+	 HELD_DEPLOY,
+	 .start = OLD_SERVES,
+	 .answers = {PREPARED,
+		     OURS,
+		     SAMPLE_GOOD,
+		     WATCHED("{}"),
+		     {.effect = "serving.watch",
+		      .class = ERR_DENIED,
+		      .code = "kube.forbidden",
+		      .message = "get inferenceservices"},
+		     TOOK_BACK}},
+	{.name = "held in a second service that turns bad",
+	 HELD_DEPLOY,
+	 .start = OLD_SERVES_STANDARD,
+	 .answers = {PREPARED, OURS, SAMPLE_GOOD, WATCHED("{\"restarts\":1}"), WATCHED_BAD,
+		     WATCHED_BAD, TOOK_BACK}},
 	{.name = "a repository without a sample",
 	 .command = "deploy",
 	 .args = "{\"no-merge\":true}",
@@ -1258,6 +1319,24 @@ static json_t *look(void)
 	return data;
 }
 
+/* What a look at a held model brings; what the script says of pods and sample goes before. */
+static json_t *watched(const struct player *player, const struct effect *effect)
+{
+	json_t *data = look(), *ready;
+	int start = player->script->start;
+	size_t i;
+
+	if (start == CHANGED_WHILE_HELD && jval_at(effect->args, "sample"))
+		jval_set_int(jval_at(data, "live.spec.predictor"), "canaryTrafficPercent", 40);
+	json_array_foreach(jval_at(data, "live.status.conditions"), i,
+			   ready) if (start == TURNS_UNREADY && jval_at(effect->args, "sample"))
+		jval_set_str(ready, "status", "False");
+	jval_set_int(data, "restarts", 0);
+	if (jval_at(effect->args, "sample"))
+		jval_set(data, "sample", json_pack("{s:b,s:i}", "good", 1, "took_ms", 80));
+	return data;
+}
+
 static void take_move(const json_t *args)
 {
 	static const char *const verbs[] = {"create", "patch", "delete"};
@@ -1353,6 +1432,7 @@ static json_t *service_made(const struct player *player)
 
 static bool cluster_answers(struct player *player, const struct effect *effect)
 {
+	AUTO_JSON json_t *scripted = player->result.data; /* of a look at a held model */
 	json_t *data = NULL;
 
 	if (effect->kind == EFFECT_SERVICE_MAKE)
@@ -1361,6 +1441,8 @@ static bool cluster_answers(struct player *player, const struct effect *effect)
 		data = before_of(effect->args, &player->result.err);
 	else if (effect->kind == EFFECT_SERVICE_LOOK)
 		data = look();
+	else if (effect->kind == EFFECT_WATCH)
+		data = watched(player, effect);
 	else if (effect->kind == EFFECT_MODEL_LOOK)
 		data = json_pack("{s:s}", "digest",
 				 str_eq(jval_str(effect->args, "uri", ""), old_uri) ? "d1" : "d2");
@@ -1372,6 +1454,8 @@ static bool cluster_answers(struct player *player, const struct effect *effect)
 		take_move(effect->args);
 		data = json_object();
 	}
+	if (scripted)
+		json_object_update(data, scripted);
 	player->result.data = data;
 	return data != NULL;
 }
@@ -1435,7 +1519,7 @@ static void cluster_start(int start)
 		sim_create(&sim, &sim.live, old);
 	}
 	sim_settle(&sim);
-	if (start >= NEW_SERVES)
+	if (start >= NEW_SERVES && start <= SOMEBODYS_SERVES)
 		deploy_new(is_open_at(start) ? 10 : 100);
 	if (start == BACK_AT_OLD)
 		drive(ISVC_RESTORE, 0);

@@ -170,7 +170,8 @@ static inline void take_answer(struct player *player, const struct effect *effec
 	player->has_result = true;
 	if (scripted)
 		take_scripted(player, answer);
-	if (scripted && (answer->data || answer->class || !player->far_side))
+	if (scripted && (answer->data || answer->class || !player->far_side) &&
+	    (effect->kind != EFFECT_WATCH || answer->class))
 		return;
 	if (!player->far_side || !player->far_side(player, effect))
 		fail_msg("%s: unexpected %s after:\n%s", player->script->name,
@@ -267,7 +268,8 @@ static inline void player_start(struct player *player, const struct trace_case *
 	static const struct job_rules rules = {.look_first_ms = 5000,
 					       .look_until_ms = 1800000,
 					       .doubt_ms = 150000,
-					       .look_service_ms = 2000};
+					       .look_service_ms = 2000,
+					       .look_held_ms = 300000};
 	struct err err;
 
 	*player = (struct player){.script = script, .now_ms = START_MS, .said = buf_make(1 << 16)};

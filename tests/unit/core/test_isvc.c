@@ -604,6 +604,51 @@ static json_t *service(const char *name, const char *mode, const char *url)
 			 "status", "deploymentMode", mode, "url", url);
 }
 
+static json_t *marked(const char *name, const char *job)
+{
+	json_t *made = service(name, "Standard", "");
+
+	jval_set(jval_at(made, "metadata"), "annotations",
+		 json_pack("{s:s}", "kfops.dev/job", job));
+	return made;
+}
+
+static void check_pods(const json_t *live, const json_t *second, const char *want)
+{
+	AUTO_JSON json_t *wanted = service("iris", "", "");
+	struct isvc_goal goal = {.wanted = wanted, .job = "01JOB9"};
+	struct isvc_look look = {live, second};
+	AUTO_FREE char *selector = isvc_pod_selector(&goal, &look);
+
+	assert_string_equal(selector, want);
+}
+
+static void test_pods(void **state)
+{
+	AUTO_JSON json_t *knative = json_pack("{s:{s:s},s:{s:{s:{s:s}}}}", "metadata", "name",
+					      "iris", "status", "components", "predictor",
+					      "latestCreatedRevision", "iris-predictor-00002");
+	AUTO_JSON json_t *canary = marked("iris", "job-1"), *other = marked("iris", "job-1");
+	AUTO_JSON json_t *ours = marked("iris-canary", "01JOB9");
+	AUTO_JSON json_t *theirs = marked("iris-canary", "job-8");
+	static const char entry[] = "{s:[{s:i,s:{s:{s:s}}}]}";
+
+	(void)state;
+	jval_set(canary, "spec",
+		 json_pack(entry, "canary", "trafficPercent", 10, "predictor", "annotations",
+			   "kfops.dev/job", "01JOB9"));
+	jval_set(other, "spec",
+		 json_pack(entry, "canary", "trafficPercent", 10, "predictor", "annotations",
+			   "kfops.dev/job", "job-8"));
+	check_pods(NULL, NULL, "serving.kserve.io/inferenceservice=iris");
+	check_pods(knative, NULL, "serving.knative.dev/revision=iris-predictor-00002");
+	check_pods(knative, theirs, "serving.knative.dev/revision=iris-predictor-00002");
+	check_pods(canary, NULL, "app=isvc.iris-kf-01job9-predictor");
+	check_pods(other, NULL, "serving.kserve.io/inferenceservice=iris");
+	check_pods(other, ours, "serving.kserve.io/inferenceservice=iris-canary");
+	check_pods(NULL, ours, "serving.kserve.io/inferenceservice=iris-canary");
+}
+
 static void test_addresses(void **state)
 {
 	static const char rev[] = "iris-predictor-00002", gate[] = "https://in.example.com";
@@ -653,6 +698,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(test_old_failure_is_not_the_new_one),
 	cmocka_unit_test(test_diff),
 	cmocka_unit_test(test_diff_is_capped),
+	cmocka_unit_test(test_pods),
 	cmocka_unit_test(test_addresses),
 };
 

@@ -194,9 +194,55 @@ static void test_long_words(void **state)
 	assert_int_equal(str_utf8_cut(seen.sentence, strlen(seen.sentence)), strlen(seen.sentence));
 }
 
+#define AGAIN(count, last)                                                                         \
+	POD("\"phase\":\"Running\",\"initContainerStatuses\":[{\"name\":\"i\",\"restartCount\":9}" \
+	    "],"                                                                                   \
+	    "\"containerStatuses\":[{\"name\":\"c\",\"ready\":true,\"restartCount\":" count last   \
+	    "}]")
+#define WAS_OOM ",\"lastState\":{" ENDED("\"exitCode\":137,\"reason\":\"OOMKilled\"") "}"
+
+static const struct {
+	const char *name, *pods;
+	int64_t count;
+	const char *sentence;
+} restarted[] = {
+	{"nothing", "[]", 0, ""},
+	{"no list", "7", 0, ""},
+	{"no pods", "[1,null,[],{}]", 0, ""},
+	{"never", "[" AGAIN("0", "") "]", 0, ""},
+	{"once, and ready again", "[" AGAIN("1", WAS_OOM) "]", 1,
+	 "the container c of pod p was killed because it used more memory than its limit "
+	 "(OOMKilled) (1 restart)"},
+	{"in two pods", "[" AGAIN("2", WAS_OOM) "," AGAIN("3", "") "]", 5,
+	 "the container c of pod p was killed because it used more memory than its limit "
+	 "(OOMKilled) (2 restarts)"},
+	{"nobody says why", "[" AGAIN("2", "") "]", 2, ""},
+	{"numbers that no kubelet writes",
+	 "[" AGAIN("-4", "") "," AGAIN("9000000000000000000", "") "]", 0, ""},
+	{"of a pod that goes away",
+	 "[{\"metadata\":{\"deletionTimestamp\":\"x\"},\"status\":{\"containerStatuses\":[{"
+	 "\"restartCount\":3}]}}]",
+	 0, ""},
+};
+
+static void test_restarts(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(restarted); i++) {
+		AUTO_JSON json_t *pods = json_loads(restarted[i].pods, JSON_DECODE_ANY, NULL);
+		struct kube_restarts seen;
+
+		print_message("  %s\n", restarted[i].name);
+		kube_pods_restarts(&seen, pods);
+		assert_int_equal(seen.count, restarted[i].count);
+		assert_string_equal(seen.sentence, restarted[i].sentence);
+	}
+}
+
 static const struct CMUnitTest kube_pods_tests[] = {
 	cmocka_unit_test(test_cases),
 	cmocka_unit_test(test_samples),
+	cmocka_unit_test(test_restarts),
 	cmocka_unit_test(test_long_words),
 };
 

@@ -19,7 +19,8 @@ all stand-ins share (faults, violations, mutations, requests, time, health):
     DELETE services/NS/NAME          deleted by someone else
     POST services/NS/NAME/trouble {kind or null, of?}   of the next pod, or of a workload by name;
                                      null: it ends, the pod starts
-    POST services/NS/NAME/break {of, kind or null, ...}   error, garbage, empty, nan, constant, slow
+    POST services/NS/NAME/break {of, kind or null, times?, ...}   error, garbage, empty, nan, constant, slow
+    POST services/NS/NAME/restart {of}   its container ran out of memory and is back already
     POST objects {uri, text | base64 | constant + features}, DELETE objects?uri=
     GET  objects?uri=                keys and sizes below a prefix
     POST roles {arn, trusts}         a role and the subject that STS lends it to; null: nobody
@@ -155,6 +156,10 @@ class Control:
                 self._trouble(key, body)
             elif (request.method, what) == ("POST", "break"):
                 self._break(key, body)
+            elif (request.method, what) == ("POST", "restart"):
+                work = self._named(key, body["of"])
+                work.restarts += 1
+                world.pods.show(work)
             else:
                 raise KeyError(what)
         return None

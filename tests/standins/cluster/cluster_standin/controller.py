@@ -32,6 +32,7 @@ class Workload:
         self.given_up = False
         self.trouble = None
         self.broken = None
+        self.restarts = 0
         self.pod = None
 
     @property

@@ -57,6 +57,9 @@ class IngressApp:
                                    "reason: connection failure", 503)
             request.facts["revision"] = work.name
             broken = work.broken
+            if broken and "times" in broken:
+                broken["times"] -= 1
+                work.broken = broken if broken["times"] > 0 else None
         return self._serve(request, path, work, broken)
 
     def _ruled(self, host):

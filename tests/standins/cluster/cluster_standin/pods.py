@@ -110,6 +110,9 @@ class Pods:
         init, main = self._states(work)
         status["initContainerStatuses"] = [_show("storage-initializer", init)]
         status["containerStatuses"] = [_show(name, main) for name in names]
+        if work.restarts:
+            status["containerStatuses"][0].update(
+                {"restartCount": work.restarts, "lastState": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}})
         if "running" in main or "last" in main:
             status["phase"] = "Running"
         if "running" in main:
