@@ -12,6 +12,7 @@ static struct github_merge_question question_of(const struct effect_call *call)
 		.pr = call->job->pr,
 		.sha = jval_str(call->args, "sha", ""),
 		.method = jval_str(call->args, "method", "merge"),
+		.known = json_object_get(call->job->data, "facts"),
 	};
 }
 

@@ -491,6 +491,16 @@ static void ask_queue(struct gate_verdict *out, const struct gate_facts *facts)
 		unverified(out, "whether it is in the merge queue already");
 }
 
+/* To try again does not help: a fine-grained token's permissions are told to nobody. */
+static void workflows_unknown(struct gate_verdict *out, const struct gate_facts *facts)
+{
+	verdict(out, GATE_UNVERIFIED, "deploy.unverified", "%s",
+		"Could not verify whether the bot may merge the files in .github/workflows, so "
+		"nothing is deployed. GitHub tells it of an App and of a classic token (scope "
+		"`workflow`), not of a fine-grained one. Deploy without merging:");
+	paste(out, "%s --no-merge", or_(facts->command, "/deploy"));
+}
+
 static void ask_workflows(struct gate_verdict *out, const struct gate_facts *facts)
 {
 	if (!facts->merges)
@@ -500,15 +510,15 @@ static void ask_workflows(struct gate_verdict *out, const struct gate_facts *fac
 	else if (facts->workflows_touched != FACT_YES)
 		unverified(out, "whether workflow files are touched");
 	else if (facts->workflows_allowed != FACT_NO && facts->workflows_allowed != FACT_YES)
-		unverified(out, "whether the bot may merge the files in .github/workflows");
+		workflows_unknown(out, facts);
 	else if (facts->workflows_allowed == FACT_YES)
 		pass(out, "The bot may merge the workflow files.");
 	else {
 		fail(out, "deploy.workflows",
 		     "This pull request changes files in .github/workflows, and the bot has no "
 		     "right "
-		     "to merge those. Give it the \"workflows\" permission, or deploy without "
-		     "merging:");
+		     "to merge those. Give it the \"workflows\" permission (a classic token: the "
+		     "scope \"workflow\"), or deploy without merging:");
 		paste(out, "%s --no-merge", or_(facts->command, "/deploy"));
 	}
 }

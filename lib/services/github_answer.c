@@ -66,6 +66,7 @@ void github_answer_dispose(struct github_answer *answer)
 	json_decref(answer->json);
 	mem_free(answer->next);
 	mem_free(answer->etag);
+	mem_free(answer->scopes);
 	*answer = (struct github_answer){0};
 }
 
@@ -273,6 +274,8 @@ enum err_class github_answer_read(struct github_answer *out, const struct http_r
 	out->next = github_link_next(http_response_header(response, "link", link, sizeof link));
 	if (*http_response_header(response, "etag", link, sizeof link))
 		out->etag = str_dup(link);
+	if (*http_response_header(response, "x-oauth-scopes", link, sizeof link))
+		out->scopes = str_dup(link);
 	return ERR_OK;
 }
 

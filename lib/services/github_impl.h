@@ -20,6 +20,7 @@ struct github_answer {
 	int status;
 	json_t *json;	   /* NULL: 204, or nothing that is JSON */
 	char *next, *etag; /* URL of Link rel="next"; ETag with its quotes; NULL: none */
+	char *scopes;	   /* of a classic token, "repo, workflow"; NULL: not told */
 };
 void github_answer_dispose(struct github_answer *answer);
 #define AUTO_ANSWER __attribute__((cleanup(github_answer_dispose)))
@@ -178,7 +179,7 @@ enum err_class github_graphql(struct github *gh, struct http *http, const struct
 
 /* Puts into `out` what one question tells of a pull request; what could not be learned is absent:
  * {"pull_id","repository_id","open","draft","merged","merged_sha","author","author_id","is_fork",
- *  "head_sha","head_ref","base_ref","default_branch","settings_methods": [names],
+ *  "head_sha","head_ref","base_ref","base_sha","default_branch","settings_methods": [names],
  *  "mergeable" (absent while GitHub works it out), "mergeable_why","mergeable_state",
  *  "review": "none" | "approved" | "review_required" | "changes_requested","threads_open",
  *  "conversations_required","other_rules","may_push","rules_unknown","deployed": [environments],

@@ -21,15 +21,21 @@ struct asking {
 	const struct github_merge_question *question;
 	json_t *out;
 	json_t *required; /* {"name": app id or 0} */
+	json_t *scopes;	  /* of a classic token, as its last answer told them; NULL: not told */
 	struct err *err;
 };
 
-static enum err_class get(const struct asking *ask, const char *url, struct github_answer *answer)
+static enum err_class get(struct asking *ask, const char *url, struct github_answer *answer)
 {
 	struct github_call call = {
 		.method = "GET", .url = url, .to = ask->to, .response_max = BIG_ANSWER};
+	enum err_class class = github_call(ask->gh, ask->http, &call, answer, ask->err);
 
-	return github_call(ask->gh, ask->http, &call, answer, ask->err);
+	if (!class) {
+		jval_drop(&ask->scopes);
+		ask->scopes = answer->scopes ? json_string(answer->scopes) : NULL;
+	}
+	return class;
 }
 
 /* A read that may be refused: what it would have said stays unknown. */
@@ -335,31 +341,74 @@ static enum err_class ask_checks(struct asking *ask)
 
 /* --- what would be merged --- */
 
-static enum err_class ask_difference(struct asking *ask)
+static void read_difference(struct asking *ask, const json_t *answer)
 {
-	AUTO_FREE char *base = github_segment(jval_str(ask->out, "base_ref", ""));
-	AUTO_FREE char *url = github_repo_url(ask->gh, ask->to, "/compare/%.1000s...%s?per_page=1",
-					      base, ask->question->sha);
-	AUTO_ANSWER struct github_answer answer = {0};
-	enum err_class class = get(ask, url, &answer);
-	const json_t *files, *file;
+	const json_t *files = jval_at(answer, "files"), *file;
 	bool touches = false;
 	size_t i;
 
-	if (class)
-		return is_only_unknown(class) ? ERR_OK : class;
-	if (json_is_integer(jval_at(answer.json, "behind_by")))
-		jval_set_int(ask->out, "behind_by", jval_int(answer.json, "behind_by", 0));
-	files = jval_at(answer.json, "files");
+	if (json_is_integer(jval_at(answer, "behind_by")))
+		jval_set_int(ask->out, "behind_by", jval_int(answer, "behind_by", 0));
 	json_array_foreach(files, i, file) touches |=
 		str_starts(jval_str(file, "filename", ""), ".github/workflows/") ||
 		str_starts(jval_str(file, "previous_filename", ""), ".github/workflows/");
 	if (json_is_array(files) && (touches || json_array_size(files) < 300))
 		jval_set_bool(ask->out, "touches_workflows", touches);
+}
+
+/* The same two commits differ in the same way: what was learned of them is not asked again. */
+static bool is_known(struct asking *ask, const char *compared)
+{
+	static const char *const told[] = {"behind_by", "touches_workflows"};
+	const json_t *known = ask->question->known;
+
+	if (!str_eq(jval_str(known, "compared", ""), compared))
+		return false;
+	for (size_t i = 0; i < ARRAY_LEN(told); i++)
+		if (jval_at(known, told[i]))
+			jval_set(ask->out, told[i], json_incref(jval_at(known, told[i])));
+	return true;
+}
+
+static enum err_class ask_difference(struct asking *ask)
+{
+	const char *base_sha = jval_str(ask->out, "base_sha", NULL);
+	bool is_exact = str_is_object_name(base_sha);
+	AUTO_FREE char *base =
+		github_segment(is_exact ? base_sha : jval_str(ask->out, "base_ref", ""));
+	AUTO_FREE char *compared = str_printf("%.1000s...%s", base, ask->question->sha);
+	AUTO_FREE char *url = github_repo_url(ask->gh, ask->to, "/compare/%s?per_page=1", compared);
+	AUTO_ANSWER struct github_answer answer = {0};
+	enum err_class class = ERR_OK;
+
+	if (!is_exact || !is_known(ask, compared)) {
+		class = get(ask, url, &answer);
+		if (class)
+			return is_only_unknown(class) ? ERR_OK : class;
+		read_difference(ask, answer.json);
+	}
+	if (is_exact)
+		jval_set_str(ask->out, "compared", compared);
 	return ERR_OK;
 }
 
-/* Needed only when workflows are touched: has the App been granted them? */
+/* "repo, workflow": is this one of them? */
+static bool has_scope(const char *scopes, const char *wanted)
+{
+	size_t len;
+
+	for (const char *at = scopes; *at; at += len + strspn(at + len, ", ")) {
+		len = strcspn(at, ", ");
+		if (len == strlen(wanted) && !strncmp(at, wanted, len))
+			return true;
+		if (!len)
+			len = strspn(at, ", ");
+	}
+	return false;
+}
+
+/* Needed only when workflows are touched: has the App been granted them? Of a token GitHub tells
+ * the scopes if it is a classic one; of a fine-grained one, nothing. */
 static enum err_class ask_workflows(struct asking *ask)
 {
 	struct github_call call = {.method = "GET"};
@@ -368,8 +417,14 @@ static enum err_class ask_workflows(struct asking *ask)
 	enum err_class class;
 	bool may;
 
-	if (!jval_bool(ask->out, "touches_workflows", false) || !ask->gh->app_id)
+	if (!jval_bool(ask->out, "touches_workflows", false))
 		return ERR_OK;
+	if (!ask->gh->app_id) {
+		if (ask->scopes)
+			jval_set_bool(ask->out, "may_workflows",
+				      has_scope(json_string_value(ask->scopes), "workflow"));
+		return ERR_OK;
+	}
 	url = str_printf("%s/app/installations/%" PRId64, ask->gh->api_url,
 			 ask->to->installation_id);
 	call.url = url;
@@ -392,14 +447,14 @@ enum err_class github_merge_facts(struct github *gh, struct http *http,
 		ask_pull, ask_methods, ask_branch, ask_checks, ask_difference, ask_workflows,
 	};
 	AUTO_JSON json_t *found = json_object(), *required = json_object();
-	struct asking ask = {gh, http, to, question, found, required, err};
+	struct asking ask = {gh, http, to, question, found, required, NULL, err};
+	enum err_class class = ERR_OK;
 
-	for (size_t i = 0; i < ARRAY_LEN(questions); i++) {
-		enum err_class class = questions[i](&ask);
-
-		if (class)
-			return err_wrap(err, "cannot ask GitHub about the merge");
-	}
+	for (size_t i = 0; i < ARRAY_LEN(questions) && !class; i++)
+		class = questions[i](&ask);
+	jval_drop(&ask.scopes);
+	if (class)
+		return err_wrap(err, "cannot ask GitHub about the merge");
 	*out = take(found);
 	return ERR_OK;
 }
@@ -412,8 +467,10 @@ static bool is_merged(struct asking *ask, char *merged_sha)
 	AUTO_FREE char *url =
 		github_repo_url(ask->gh, ask->to, "/pulls/%" PRId64, ask->question->pr);
 	AUTO_ANSWER struct github_answer answer = {0};
+	enum err_class class = get(ask, url, &answer);
 
-	if (get(ask, url, &answer) || !jval_bool(answer.json, "merged", false) ||
+	jval_drop(&ask->scopes);
+	if (class || !jval_bool(answer.json, "merged", false) ||
 	    !str_eq(jval_str(answer.json, "head.sha", ""), ask->question->sha))
 		return false;
 	str_copy(merged_sha, 65, jval_str(answer.json, "merge_commit_sha", ""));

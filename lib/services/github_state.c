@@ -18,8 +18,9 @@ static const char question[] =
 	"id state isDraft merged isCrossRepository headRefName headRefOid baseRefName "
 	"author { login ... on User { databaseId } } mergeCommit { oid } mergeable "
 	"mergeStateStatus reviewDecision isMergeQueueEnabled mergeQueueEntry { state position } "
-	"baseRef { refUpdateRule { requiresConversationResolution requiresSignatures "
-	"viewerCanPush } } reviewThreads(first: 100) { totalCount nodes { isResolved } } "
+	"baseRef { target { oid } refUpdateRule { requiresConversationResolution "
+	"requiresSignatures viewerCanPush } } reviewThreads(first: 100) { totalCount nodes { "
+	"isResolved } } "
 	"commits(last: 1) { nodes { commit { oid deployments(last: 50) { nodes { environment "
 	"state } } } } } timelineItems(last: 1, itemTypes: [REMOVED_FROM_MERGE_QUEUE_EVENT]) { "
 	"nodes { ... on RemovedFromMergeQueueEvent { reason createdAt } } } "
@@ -69,9 +70,13 @@ static void keep_pull(json_t *out, const json_t *pull)
 {
 	static const struct {
 		const char *ours, *theirs;
-	} texts[] = {{"pull_id", "id"},		  {"author", "author.login"},
-		     {"head_sha", "headRefOid"},  {"head_ref", "headRefName"},
-		     {"base_ref", "baseRefName"}, {"merged_sha", "mergeCommit.oid"}};
+	} texts[] = {{"pull_id", "id"},
+		     {"author", "author.login"},
+		     {"head_sha", "headRefOid"},
+		     {"head_ref", "headRefName"},
+		     {"base_ref", "baseRefName"},
+		     {"base_sha", "baseRef.target.oid"},
+		     {"merged_sha", "mergeCommit.oid"}};
 
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
 		if (jval_str(pull, texts[i].theirs, NULL))

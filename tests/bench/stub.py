@@ -107,7 +107,7 @@ class World:
                 "headRefName": "topic", "headRefOid": self.head(), "baseRefName": "main", "createdAt": ahead(-7200),
                 "author": {"login": "eve", "databaseId": 1002}, "mergeCommit": None, "mergeable": "MERGEABLE",
                 "mergeStateStatus": "CLEAN", "reviewDecision": None, "isMergeQueueEnabled": False,
-                "mergeQueueEntry": None, "baseRef": {"refUpdateRule": None},
+                "mergeQueueEntry": None, "baseRef": {"target": {"oid": "b" * 40}, "refUpdateRule": None},
                 "reviewThreads": {"totalCount": 0, "nodes": []}, "timelineItems": {"nodes": []}, "baseChanges": {"nodes": []},
                 "commits": {"nodes": [{"commit": {
                     "oid": self.head(), "deployments": {"nodes": []},

@@ -337,7 +337,7 @@ static enum err_class minimize(struct github *gh, struct err *err)
 
 static enum err_class ask_merge(struct github *gh, struct err *err)
 {
-	struct github_merge_question question = {7, HEAD, "merge"};
+	struct github_merge_question question = {7, HEAD, "merge", NULL};
 	AUTO_JSON json_t *facts = NULL;
 	enum err_class class = github_merge_facts(gh, NULL, &target, &question, &facts, err);
 
@@ -348,7 +348,7 @@ static enum err_class ask_merge(struct github *gh, struct err *err)
 
 static enum err_class enqueue(struct github *gh, struct err *err)
 {
-	struct github_merge_question question = {7, HEAD, "merge"};
+	struct github_merge_question question = {7, HEAD, "merge", NULL};
 	AUTO_JSON json_t *seen = NULL;
 	enum err_class class = github_enqueue(gh, NULL, &target, &question, &seen, err);
 

@@ -1,5 +1,8 @@
 """The end of a deployment at GitHub: the merge queue, what the rules of the branch ask for, the branch that is left."""
 
+import json
+import pathlib
+
 import models
 import pytest
 import texts
@@ -231,6 +234,10 @@ def test_as_a_user_with_a_token(scene, bot, ann, ben):
     models.next_pull(scene, "Workflow", {".github/workflows/ci.yml": "on: push\n"})
     settings(scene, rules=[])
     models.has_run(scene, ann, 3)
-    refuses(scene, "/deploy", "deploy.unverified", "may merge the files in", "workflows")
-    accepts(scene, "/deploy --no-merge")
-    assert models.answers(scene) == [3]
+    refuses(scene, "/deploy", "deploy.workflows", "a classic token: the scope", "--no-merge")
+    told = pathlib.Path(json.loads(bot.config_file.read_text())["github"]["token_file"])
+    scene.github.post("tokens", user="kfops-bot", token=told.read_text().strip(), scopes=None)
+    refuses(scene, "/deploy", "deploy.unverified", "not of a fine-grained one", "`/deploy --no-merge`")
+    scene.github.post("tokens", user="kfops-bot", token=told.read_text().strip(), scopes="repo, read:org, workflow")
+    accepts(scene, "/deploy")
+    assert models.answers(scene) == [3] and scene.pull.look()["merged"]

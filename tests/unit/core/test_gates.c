@@ -171,7 +171,7 @@ static struct gate_facts good(void)
 	CASE(workflows_ok, (f->workflows_touched = FACT_YES, f->workflows_allowed = FACT_YES),     \
 	     WORKFLOWS, PASSED, "", "")                                                            \
 	CASE(workflows_unsure, f->workflows_touched = FACT_YES, WORKFLOWS, UNVERIFIED,             \
-	     "deploy.unverified", "/deploy production")                                            \
+	     "deploy.unverified", "/deploy production --no-merge")                                 \
 	CASE(previous, f->previous_has_sha = FACT_NO, PREVIOUS, FAILED, "deploy.previous",         \
 	     "/deploy staging")                                                                    \
 	CASE(no_previous, f->previous_has_sha = FACT_UNUSED, PREVIOUS, SKIPPED, "", "")            \

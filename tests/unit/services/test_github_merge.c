@@ -302,7 +302,7 @@ static void test_facts(void **state)
 			{.expect = STATUSES, JSON(200, one->statuses)},
 		};
 		struct world world = start(script, ARRAY_LEN(script) - (one->runs ? 0 : 2), false);
-		struct github_merge_question question = {7, SHA, OR(one->method, "merge")};
+		struct github_merge_question question = {7, SHA, OR(one->method, "merge"), NULL};
 		AUTO_JSON json_t *facts = NULL;
 		struct err err = {0};
 
@@ -322,7 +322,7 @@ static void test_facts_that_cannot_be_had_now(void **state)
 		{.expect = RULES, JSON(502, "{}"), .always = true},
 	};
 	struct world world = START(script, false);
-	struct github_merge_question question = {7, SHA, "merge"};
+	struct github_merge_question question = {7, SHA, "merge", NULL};
 	json_t *facts = NULL;
 	struct err err = {0};
 
@@ -348,7 +348,7 @@ static void test_lists_are_read_to_the_end(void **state)
 		{.expect = COMPARE, JSON(200, NO_FILES)},
 	};
 	struct world world = START(script, false);
-	struct github_merge_question question = {7, SHA, "merge"};
+	struct github_merge_question question = {7, SHA, "merge", NULL};
 	AUTO_JSON json_t *facts = NULL;
 
 	(void)state;
@@ -382,7 +382,7 @@ static void test_files_that_were_cut(void **state)
 			{.expect = BRANCH, JSON(200, "{}")},
 			{.expect = COMPARE, JSON(200, NULL)},
 		};
-		struct github_merge_question question = {7, SHA, "merge"};
+		struct github_merge_question question = {7, SHA, "merge", NULL};
 		AUTO_JSON json_t *facts = NULL;
 		struct world world;
 
@@ -397,6 +397,99 @@ static void test_files_that_were_cut(void **state)
 			github_merge_facts(world.gh, world.http, &repo, &question, &facts, NULL),
 			ERR_OK);
 		assert_fact(cases[i].first, facts, cases[i].want);
+		stop(&world);
+	}
+}
+
+#define BASE	"1111111111111111111111111111111111111111"
+#define AT_BASE GOOD_BUT_AT(BASE)
+#define GOOD_BUT_AT(sha)                                                                           \
+	PULL_STATE(MERGEABLE "\"mergeQueueEntry\":null,\"isMergeQueueEnabled\":false,"             \
+			     "\"reviewDecision\":null,\"baseRef\":{\"target\":{\"oid\":\"" sha     \
+			     "\"},\"refUpdateRule\":null}")
+#define EXACT "GET /repos/o/r/compare/" BASE "..." SHA "?"
+
+/* What two commits differ in is asked once; once the base has moved, again. */
+static void test_the_difference_is_asked_once(void **state)
+{
+	static const struct {
+		const char *name, *known;
+		bool asks;
+		const char *want[3];
+	} known[] = {
+		{"nothing known", "{}", true, {"behind_by=3", "touches_workflows=false"}},
+		{"the same two",
+		 "{\"compared\":\"" BASE "..." SHA "\",\"behind_by\":0,\"touches_workflows\":true}",
+		 false,
+		 {"behind_by=0", "touches_workflows=true", "compared=" BASE "..." SHA}},
+		{"the same two, of which too little was told",
+		 "{\"compared\":\"" BASE "..." SHA "\"}",
+		 false,
+		 {"behind_by", "touches_workflows"}},
+		{"another base",
+		 "{\"compared\":\"2222222222222222222222222222222222222222..." SHA
+		 "\",\"behind_by\":0,\"touches_workflows\":true}",
+		 true,
+		 {"behind_by=3", "touches_workflows=false", "compared=" BASE "..." SHA}},
+		{"another head",
+		 "{\"compared\":\"" BASE "..." BASE "\",\"behind_by\":0}",
+		 true,
+		 {"behind_by=3"}},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(known); i++) {
+		struct scripted_answer script[] = {
+			{.expect = STATE, JSON(200, AT_BASE)},
+			{.expect = RULES, JSON(200, "[]")},
+			{.expect = BRANCH, JSON(200, "{}")},
+			{.expect = EXACT, JSON(200, "{\"behind_by\":3,\"files\":[]}")},
+		};
+		struct world world = start(script, ARRAY_LEN(script) - !known[i].asks, false);
+		AUTO_JSON json_t *facts = NULL, *before = json_loads(known[i].known, 0, NULL);
+		struct github_merge_question question = {7, SHA, "merge", before};
+
+		assert_int_equal(
+			github_merge_facts(world.gh, world.http, &repo, &question, &facts, NULL),
+			ERR_OK);
+		for (size_t k = 0; k < ARRAY_LEN(known[i].want) && known[i].want[k]; k++)
+			assert_fact(known[i].name, facts, known[i].want[k]);
+		stop(&world);
+	}
+}
+
+/* A classic token's answers tell its scopes; what is not told stays unknown. */
+static void test_may_the_token_merge_workflows(void **state)
+{
+	static const char *const told[][2] = {
+		{JSON_TYPE, "may_workflows"},
+		{JSON_TYPE "X-OAuth-Scopes: \r\n", "may_workflows"},
+		{JSON_TYPE "X-OAuth-Scopes: repo, read:org\r\n", "may_workflows=false"},
+		{JSON_TYPE "X-OAuth-Scopes: repo, workflow\r\n", "may_workflows=true"},
+		{JSON_TYPE "x-oauth-scopes: workflow,repo\r\n", "may_workflows=true"},
+		{JSON_TYPE "X-OAuth-Scopes: repo, workflows, workflow:read\r\n",
+		 "may_workflows=false"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(told); i++) {
+		struct scripted_answer script[] = {
+			{.expect = STATE, JSON(200, GOOD_STATE)},
+			{.expect = RULES, JSON(200, "[]")},
+			{.expect = BRANCH, JSON(200, "{}")},
+			{.expect = COMPARE,
+			 .status = 200,
+			 .headers = told[i][0],
+			 .body = "{\"files\":[{\"filename\":\".github/workflows/x.yml\"}]}"},
+		};
+		struct world world = START(script, false);
+		struct github_merge_question question = {7, SHA, "merge", NULL};
+		AUTO_JSON json_t *facts = NULL;
+
+		assert_int_equal(
+			github_merge_facts(world.gh, world.http, &repo, &question, &facts, NULL),
+			ERR_OK);
+		assert_fact(told[i][0], facts, told[i][1]);
 		stop(&world);
 	}
 }
@@ -421,7 +514,7 @@ static void test_may_the_app_merge_workflows(void **state)
 			{.expect = INSTALLED, JSON(200, rights[i][0])},
 		};
 		struct world world = START(script, true);
-		struct github_merge_question question = {7, SHA, "merge"};
+		struct github_merge_question question = {7, SHA, "merge", NULL};
 		AUTO_JSON json_t *facts = NULL;
 
 		assert_int_equal(
@@ -440,7 +533,7 @@ static void test_may_the_app_merge_workflows(void **state)
 
 static enum err_class merge(struct world *world, bool in_doubt, char *merged, struct err *err)
 {
-	struct github_merge_question question = {7, SHA, "squash"};
+	struct github_merge_question question = {7, SHA, "squash", NULL};
 
 	return github_merge(world->gh, world->http, &repo, &question, in_doubt, merged, err);
 }
@@ -593,6 +686,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_facts_that_cannot_be_had_now),
 		cmocka_unit_test(test_lists_are_read_to_the_end),
 		cmocka_unit_test(test_files_that_were_cut),
+		cmocka_unit_test(test_the_difference_is_asked_once),
+		cmocka_unit_test(test_may_the_token_merge_workflows),
 		cmocka_unit_test(test_may_the_app_merge_workflows),
 		cmocka_unit_test(test_a_merge_names_the_commit_and_the_method),
 		cmocka_unit_test(test_refusals_of_a_merge),

@@ -79,7 +79,7 @@ static void test_enqueue(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(enqueues); i++) {
 		struct world world = start(enqueues[i].script, enqueues[i].count, false);
-		struct github_merge_question question = {7, SHA, "merge"};
+		struct github_merge_question question = {7, SHA, "merge", NULL};
 		AUTO_JSON json_t *seen = NULL;
 		struct err err = {0};
 
@@ -102,7 +102,7 @@ static void test_enqueue_names_the_commit(void **state)
 	static const struct scripted_answer script[] = {{.expect = GRAPHQL, OPEN},
 							{.expect = GRAPHQL, TAKEN}};
 	struct world world = START(script, false);
-	struct github_merge_question question = {7, SHA, "merge"};
+	struct github_merge_question question = {7, SHA, "merge", NULL};
 	AUTO_JSON json_t *seen = NULL;
 
 	(void)state;

@@ -44,6 +44,7 @@ class Credential:
     repo_ids: set | None = None  # None: all of the installation
     permissions: dict | None = None
     token: str = ""
+    scopes: str | None = None  # of a classic personal token; None: nobody is told
 
     def has(self, need: dict) -> bool:
         """Does it hold all of these permissions? write includes read."""
@@ -83,8 +84,9 @@ class Tokens:
         self._tokens[text] = entry
         return entry
 
-    def add_user_token(self, text: str, user) -> None:
-        self._tokens[text] = {"token": text, "user": user.id, "expires": None}
+    def add_user_token(self, text: str, user, scopes: str | None = "repo, read:org") -> None:
+        """A classic one with its scopes, or with None a fine-grained one."""
+        self._tokens[text] = {"token": text, "user": user.id, "expires": None, "scopes": scopes}
 
     def revoke(self, text: str) -> None:
         self._tokens.pop(text, None)
@@ -122,11 +124,15 @@ class Tokens:
             return "jwt" if text.count(".") == 2 else "anonymous"
         return f"user:{entry['user']}" if "user" in entry else f"installation:{entry['installation']}"
 
+    def scopes_of(self, header: str | None) -> str | None:
+        """What the answers to a classic personal token tell of it."""
+        return self._tokens.get((header or "").partition(" ")[2].strip(), {}).get("scopes")
+
     def _from_token(self, entry: dict) -> Credential:
         now = self._clock.now()
         if "user" in entry:
             user = self._world.users[entry["user"]]
-            return Credential("user", f"user:{user.id}", user, token=entry["token"])
+            return Credential("user", f"user:{user.id}", user, token=entry["token"], scopes=entry["scopes"])
         installation = self._world.installations.get(entry["installation"])
         if installation is None or now >= entry["expires"] or now < entry["minted"] + self.fresh_lag_s:
             raise ApiError(401, "Bad credentials")

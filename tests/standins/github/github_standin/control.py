@@ -481,11 +481,11 @@ def uninstall(c):
 
 @command("POST", "tokens")
 def tokens(c):
-    """{user, token}: one more valid personal token; {revoke: token}; {revoke_installations: true};
+    """{user, token, scopes?}: one more valid personal token, scopes null: a fine-grained one; {revoke: token}; {revoke_installations: true};
     {fresh_lag_s: seconds}: new installation tokens answer 401 for so long; {app_key: PEM}: the App's key is
     this one, the one before is deleted."""
     if "token" in c.data:
-        c.app.tokens.add_user_token(c.data["token"], c.user())
+        c.app.tokens.add_user_token(c.data["token"], c.user(), c.data.get("scopes", "repo, read:org"))
     if "revoke" in c.data:
         c.app.tokens.revoke(c.data["revoke"])
     if c.data.get("revoke_installations"):

@@ -14,7 +14,7 @@ STATE = """query($owner: String!, $name: String!, $number: Int!) {
       id state isDraft merged isCrossRepository headRefName headRefOid baseRefName
       author { login ... on User { databaseId } } mergeCommit { oid }
       mergeable mergeStateStatus reviewDecision isMergeQueueEnabled mergeQueueEntry { state position }
-      baseRef { refUpdateRule { requiresConversationResolution requiresSignatures viewerCanPush } }
+      baseRef { target { oid } refUpdateRule { requiresConversationResolution requiresSignatures viewerCanPush } }
       reviewThreads(first: 100) { totalCount nodes { isResolved } }
       commits(last: 1) { nodes { commit { oid deployments(last: 50) { nodes { environment state } } } } }
       timelineItems(last: 1, itemTypes: [REMOVED_FROM_MERGE_QUEUE_EVENT]) {
@@ -93,7 +93,7 @@ def _pull(app, credential, repo, issue) -> dict:
         "reviewDecision": rules.decision(app.world, repo, issue),
         "isMergeQueueEnabled": merge_queue.is_enabled(repo, pull.base_ref),
         "mergeQueueEntry": {"state": entry["state"], "position": merge_queue.position(repo, entry)} if entry else None,
-        "baseRef": {"refUpdateRule": rule} if base else None,
+        "baseRef": {"target": {"oid": base}, "refUpdateRule": rule} if base else None,
         "reviewThreads": {"totalCount": len(issue.threads),
                           "nodes": [{"isResolved": each["resolved"]} for each in issue.threads[:100]]},
         "commits": {"nodes": [{"commit": {"oid": pull.head_sha, "deployments": {"nodes": [

@@ -254,7 +254,7 @@ def get_user(c):
                                  "collaborators", "disk_usage", "owned_private_repos", "private_gists",
                                  "total_private_repos")}
     return 200, {**c.views.user(c.actor), **_profile(c.actor), **zero,
-                 "two_factor_authentication": True}, {"x-oauth-scopes": "repo, read:org"}
+                 "two_factor_authentication": True}
 
 
 @route("GET", "/user/repos", auth="user")

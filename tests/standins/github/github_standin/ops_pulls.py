@@ -124,9 +124,13 @@ def merge_pull(c):
     if forbidden:
         raise ApiError(405, forbidden)
     changed = [file["filename"] for file in c.git.diff(c.repo.id, pull.base_sha, pull.head_sha)]
-    if c.credential.kind == "installation" and not c.credential.has({"workflows": "write"}) and \
-       any(name.startswith(".github/workflows/") for name in changed):
-        raise ApiError(403, "Resource not accessible by integration")
+    if any(name.startswith(".github/workflows/") for name in changed):
+        if c.credential.kind == "installation" and not c.credential.has({"workflows": "write"}):
+            raise ApiError(403, "Resource not accessible by integration")
+        if c.credential.kind == "user" and c.credential.scopes is not None and \
+           "workflow" not in c.credential.scopes.split(", "):
+            raise ApiError(403, "refusing to allow a Personal Access Token to create or update workflow without "
+                           "`workflow` scope")
     sha = c.act.merge(c.repo, issue, c.actor, method, c.body.get("commit_title"),
                       c.body.get("commit_message"))
     if sha is None:

@@ -418,6 +418,9 @@ def _finish(app, request, answer: Answer) -> Answer:
     headers["x-github-media-type"] = "github.v3; format=json"
     version = request.headers.get("X-GitHub-Api-Version")
     headers["x-github-api-version-selected"] = version if version in VERSIONS else VERSIONS[0]
+    scopes = app.tokens.scopes_of(request.headers.get("Authorization"))
+    if scopes is not None:
+        headers["X-OAuth-Scopes"] = scopes
     for name, value in app.limits.headers(key, resource).items():
         headers.setdefault(name, value)
     if request.method == "GET" and answer.status == 200:
