@@ -4,6 +4,8 @@
  * What is to be sent was decided by the planner; here it is only carried out. Every request is
  * guarded by the object's resourceVersion or uid, so one that is repeated in doubt finds that it
  * has been done (the version has moved) and the next look tells. */
+#include <stdio.h>
+
 #include "bot/effects_impl.h"
 #include "lib/base/log.h"
 #include "lib/core/isvc.h"
@@ -56,14 +58,16 @@ static enum err_class get_objects(struct effect_call *call, const char *name, bo
 }
 
 /* The second object belongs to one of the ways alone. While a model is loading this is asked again
- * and again, so the others do not ask for it. */
+ * and again, so the others do not ask for it, unless they say so. */
 static enum err_class get_own(struct effect_call *call, json_t **live, json_t **second,
 			      struct err *err)
 {
 	const char *way = jval_str(call->job->data, "service.before.way", NULL);
 
 	return get_objects(call, jval_str(call->args, "service", ""),
-			   !way || str_eq(way, isvc_way_name(ISVC_WAY_SECOND)), live, second, err);
+			   !way || str_eq(way, isvc_way_name(ISVC_WAY_SECOND)) ||
+				   jval_bool(call->args, "second", false),
+			   live, second, err);
 }
 
 enum err_class effect_service_look(struct effect_call *call, struct err *err)
@@ -80,11 +84,12 @@ enum err_class effect_service_look(struct effect_call *call, struct err *err)
 	return ERR_OK;
 }
 
-/* Has the job that left its mark there ended, and did it not leave its deployment open? Then what
- * it left at 0 % may be replaced. */
+/* Has the job that left its mark there ended, and did it not leave its deployment open, or is that
+ * one gone? Then what it left at 0 % may be replaced. */
 static enum err_class is_over(struct effect_call *call, const json_t *object, bool *out,
 			      struct err *err)
 {
+	const char *gone = jval_str(call->data, "gone.uid", "");
 	struct isvc_state state;
 	int64_t deployed = 0;
 	bool open = false;
@@ -93,7 +98,8 @@ static enum err_class is_over(struct effect_call *call, const json_t *object, bo
 	if (!object)
 		return ERR_OK;
 	isvc_read(&state, object);
-	if (!state.marks.job || str_eq(state.marks.job, call->job->uid))
+	if (!state.marks.job || str_eq(state.marks.job, call->job->uid) ||
+	    str_eq(state.marks.job, gone))
 		return ERR_OK;
 	if (queue_is_open(call->hands->reader, state.marks.job, &open, err) ||
 	    deployment_marked(call->hands->reader, call->job->repo_id,
@@ -138,10 +144,63 @@ static enum err_class keep_served(struct effect_call *call, struct err *err)
 	return ERR_OK;
 }
 
+/* The deployment that was left open, by our record; NULL: there is none. The caller drops it. */
+static enum err_class find_open(struct effect_call *call, json_t **out, struct err *err)
+{
+	enum err_class class = deployment_open(call->hands->reader, call->job->repo_id,
+					       jval_str(call->args, "environment", ""), out, err);
+
+	return class == ERR_NOT_FOUND ? (err->class = ERR_OK) : class;
+}
+
+/* "gone": what is to be closed of a deployment that was open on a service which somebody deleted.
+ */
+static void keep_gone(struct effect_call *call, const json_t *open, const json_t *live)
+{
+	static const char *const numbers[] = {"id", "job", "remote_id"};
+	static const char *const texts[] = {"way", "uid"};
+	const json_t *was = json_object_get(open, "before");
+	json_t *gone, *before;
+
+	if (!open || !isvc_is_gone(was, live))
+		return;
+	gone = json_object();
+	before = json_object();
+	for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
+		jval_set_int(gone, numbers[i], jval_int(open, numbers[i], 0));
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+		jval_set_str(before, texts[i], jval_str(was, texts[i], ""));
+	jval_set_bool(before, "existed", true);
+	jval_set_str(gone, "uid", jval_str(open, "uid", ""));
+	jval_set(gone, "before", before);
+	jval_set(call->data, "gone", gone);
+}
+
+/* What is open is told by our record, which knows more than the object does. */
+static void tell_open(const struct effect_call *call, const json_t *open, struct err *err)
+{
+	const char *environment = jval_str(call->args, "environment", "");
+	int64_t percent = jval_int(open, "percent", 0);
+	char share[32] = "waits without traffic";
+
+	if (!open || !str_eq(err->code, "deploy.canary_open"))
+		return;
+	if (percent)
+		snprintf(share, sizeof share, "has %d %% of the traffic", (int)percent);
+	err_code(
+		err, ERR_USER, "deploy.canary_open",
+		"deployment %lld is open in %.60s: the model of `%.7s` of pull request %lld, which "
+		"%.60s deployed, %s. `/promote %.60s` there gives it all, `/rollback %.60s` takes "
+		"it out",
+		(long long)jval_int(open, "id", 0), environment, jval_str(open, "sha", "?"),
+		(long long)jval_int(open, "pr", 0), jval_str(open, "actor", "?"), share,
+		environment, environment);
+}
+
 enum err_class effect_service_before(struct effect_call *call, struct err *err)
 {
 	const json_t *template = json_object_get(call->args, "wanted");
-	AUTO_JSON json_t *live = NULL, *second = NULL;
+	AUTO_JSON json_t *live = NULL, *second = NULL, *open = NULL;
 	json_t *wanted = NULL, *before = NULL;
 	struct isvc_rules rules = {0};
 	bool live_over, second_over;
@@ -149,9 +208,11 @@ enum err_class effect_service_before(struct effect_call *call, struct err *err)
 	struct kube *kube;
 
 	if (get_objects(call, jval_str(template, "metadata.name", ""), true, &live, &second, err) ||
-	    effect_kube(call, &kube, err) ||
-	    kube_probe_kserve(kube, hands_cluster_http(call->hands), &kserve, err) ||
-	    is_over(call, live, &live_over, err) || is_over(call, second, &second_over, err) ||
+	    find_open(call, &open, err) || effect_kube(call, &kube, err) ||
+	    kube_probe_kserve(kube, hands_cluster_http(call->hands), &kserve, err))
+		return err->class;
+	keep_gone(call, open, live);
+	if (is_over(call, live, &live_over, err) || is_over(call, second, &second_over, err) ||
 	    keep_served(call, err))
 		return err->class;
 	rules.crd_has_canary = kserve.canary == KUBE_YES;
@@ -161,6 +222,7 @@ enum err_class effect_service_before(struct effect_call *call, struct err *err)
 	wanted = with_fence(call);
 	if (isvc_before(&before, live, second, wanted, &rules, err)) {
 		json_decref(wanted);
+		tell_open(call, open, err);
 		return err->class;
 	}
 	jval_set(call->data, "wanted", wanted);

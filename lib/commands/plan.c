@@ -80,6 +80,46 @@ static void put_changes(const struct job *job, const json_t *seen, struct buf *o
 	}
 }
 
+/* /deploy would ask the same before its first change: is the service one that may be changed, or is
+ * a deployment open there? What refuses is kept; that the cluster cannot be asked tells the next
+ * look, too. */
+static void decide_open(const struct job *job, const struct effect_result *last, int64_t now_ms,
+			struct update *out)
+{
+	json_t *wanted = jval_at(job->data, "service.wanted"), *args, *refusal;
+
+	(void)now_ms;
+	if (!last && wanted) {
+		args = json_object();
+		jval_set(args, "wanted", json_deep_copy(wanted));
+		jval_set_str(args, "namespace", jval_str(job->data, "rollout.namespace", ""));
+		jval_set_str(args, "environment", rollout_environment(job));
+		jval_set_bool(args, "try_first", rollout_tries_first(job));
+		common_ask(out, EFFECT_SERVICE_BEFORE, args);
+		return;
+	}
+	if (last && last->err.class == ERR_USER) {
+		refusal = common_data(job, out, "refusal");
+		jval_set_str(refusal, "code", last->err.code);
+		jval_set_str(refusal, "message", last->err.msg);
+	}
+	common_next(job, out);
+}
+
+/* What no gate asks, because it is read from the service, goes before what the gates say. */
+static void put_verdict(const struct job *job, struct buf *out)
+{
+	const char *message = jval_str(job->data, "refusal.message", NULL);
+
+	if (!message) {
+		render_verdict(json_object_get(job->data, "gates"), out);
+		return;
+	}
+	buf_puts(out, "**It would be refused:** ");
+	render_sentence(message, out);
+	buf_printf(out, " (`%s`)\n", jval_str(job->data, "refusal.code", ""));
+}
+
 static void decide_answer(const struct job *job, const struct effect_result *last, int64_t now_ms,
 			  struct update *out)
 {
@@ -97,7 +137,7 @@ static void decide_answer(const struct job *job, const struct effect_result *las
 	}
 	buf_printf(&text, "What `/deploy %s` would do now with `%.7s`: ", rollout_environment(job),
 		   job->head_sha);
-	render_verdict(gates, &text);
+	put_verdict(job, &text);
 	put_changes(job, last->err.class ? NULL : last->data, &text);
 	if (last->err.class) {
 		buf_puts(&text, "\nThe cluster could not be asked: ");
@@ -127,6 +167,7 @@ static const char *const examples[] = {"/plan", "/plan staging", NULL};
 
 static const struct step steps[] = {
 	ROLLOUT_PREPARE,
+	ROLLOUT_EXTRA("open", "asking whether the service may be changed", decide_open),
 	ROLLOUT_STEP("answer", "comparing with what serves now", decide_answer),
 	STEP_LAST,
 };

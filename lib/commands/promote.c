@@ -163,6 +163,15 @@ static void decide_again(const struct job *job, const struct effect_result *last
 
 /* --- is it as it was left --- */
 
+/* With its service it went; what was open is closed, here and at GitHub. */
+static void end_gone(const struct job *job, const struct isvc_move *move, struct update *out)
+{
+	jval_set_bool(common_data(job, out, "rollout"), "touched", true);
+	rollout_fail(job, out, JOB_FAILED, move->code,
+		     "%s Deployment %" PRId64 ", which was open, is closed with it", move->why,
+		     jval_int(job->data, "rollout.deployment", 0));
+}
+
 static void end_not_as_left(const struct isvc_move *move, struct update *out)
 {
 	common_end(out, JOB_FAILED, move->kind == ISVC_WAIT ? "deploy.not_ready" : move->code,
@@ -198,6 +207,8 @@ static void decide_check(const struct job *job, const struct effect_result *last
 		common_next(job, out);
 	} else if (move.kind == ISVC_WAIT && !late) {
 		common_wait(out, WAIT_NONE, NULL, rollout_next_look(job, now_ms));
+	} else if (str_eq(move.code, "deploy.deleted")) {
+		end_gone(job, &move, out);
 	} else {
 		end_not_as_left(&move, out);
 	}

@@ -55,6 +55,8 @@ static bool keep_before(const struct job *job, const struct effect_result *last,
 	service = common_data(job, out, "service");
 	jval_set(service, "before", json_incref(jval_at(last->data, "before")));
 	jval_set(service, "wanted", json_incref(jval_at(last->data, "wanted")));
+	if (jval_at(last->data, "gone"))
+		jval_set(service, "gone", json_incref(jval_at(last->data, "gone")));
 	return true;
 }
 
@@ -73,7 +75,7 @@ static void decide_begin(const struct job *job, const struct effect_result *last
 	} else if (!last || keep_before(job, last, out)) {
 		common_ask(out, EFFECT_DEPLOYMENT_BEGIN, begin_args(job));
 	} else {
-		common_jump(job, out, goes_back(job) ? "back" : "try");
+		common_jump(job, out, goes_back(job) ? "back" : "close");
 	}
 }
 

@@ -199,6 +199,24 @@ static bool leads_to_target(const struct job *job, const json_t *undone)
 		str_eq(jval_str(before, "storage_uri", ""), jval_str(job->data, "model.uri", "")));
 }
 
+/* What was open went with its service: there is nothing to take out but a second service, and the
+ * records end. */
+static void end_gone(const struct job *job, const json_t *undone, struct update *out)
+{
+	json_t *rollout = common_data(job, out, "rollout");
+
+	keep_way_back(job, undone, out);
+	jval_set_bool(rollout, "touched", true);
+	jval_set_int(rollout, "of", jval_int(undone, "job", 0));
+	jval_set_int(rollout, "remote_id", jval_int(undone, "remote_id", 0));
+	rollout_fail(job, out, JOB_FAILED, "deploy.deleted",
+		     "Somebody deleted `%s`, and deployment %" PRId64
+		     ", which was open, is closed with it. `/rollback %s --to NUMBER` makes the "
+		     "service anew, and `/status` shows the numbers",
+		     jval_str(job->data, "rollout.service", "?"), jval_int(undone, "id", 0),
+		     rollout_environment(job));
+}
+
 /* By the mark on the service: whose it is decides which way leads back. */
 static void read_mark(const struct job *job, const json_t *live, struct update *out)
 {
@@ -211,6 +229,10 @@ static void read_mark(const struct job *job, const json_t *live, struct update *
 	isvc_read(&state, live);
 	mark = state.marks.job ? state.marks.job : "";
 	ours = str_eq(mark, undoes);
+	if (open && isvc_is_gone(json_object_get(undone, "before"), live)) {
+		end_gone(job, undone, out);
+		return;
+	}
 	if (!live && !named) {
 		refuse(out, "deploy.deleted",
 		       "somebody deleted `%s`; it is not made again silently. `/rollback %s --to "

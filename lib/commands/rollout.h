@@ -16,7 +16,7 @@
  *   model    {"uri","digest","files","bytes","task","output","cached","found","fits","why","code"}
  *            and the "metrics" of its run
  *   service  {"wanted","before","served":{"sha","pr","id","job","remote_id"},"samples","schema",
- *             "link"}
+ *             "link","gone": {"id","job","uid","remote_id","before"}}
  *   sample   {"status","took_ms","body","verdict","asked_ms": when}
  *   approvals {"need","have","enough","changes_requested","changes_by","unknown","moved_to",
  *            "closed","voices": [{"id","login","counts","why"}]}; absent: not known
@@ -103,6 +103,7 @@ STEP_DECIDE(rollout_turn);
 STEP_DECIDE(rollout_again);
 STEP_DECIDE(rollout_begin);
 STEP_DECIDE(rollout_announce);
+STEP_DECIDE(rollout_close);
 STEP_DECIDE(rollout_try);
 STEP_DECIDE(rollout_recheck);
 STEP_DECIDE(rollout_stage);
@@ -169,7 +170,8 @@ STEP_DECIDE(rollout_tell_failure);
 
 /* A model beside what serves, at 0 %. */
 #define ROLLOUT_LOAD                                                                               \
-	ROLLOUT_ACT("try", "trying it without effect", rollout_try),                               \
+	ROLLOUT_EXTRA("close", "closing what is gone", rollout_close),                             \
+		ROLLOUT_ACT("try", "trying it without effect", rollout_try),                       \
 		ROLLOUT_TRAFFIC("recheck", "looking at the model's files again", rollout_recheck), \
 		ROLLOUT_TRAFFIC("stage", "loading the new model", rollout_stage)
 

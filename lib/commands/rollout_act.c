@@ -246,6 +246,8 @@ void rollout_begin(const struct job *job, const struct effect_result *last, int6
 		jval_set(service, "before", json_incref(jval_at(last->data, "before")));
 		if (jval_at(last->data, "served"))
 			jval_set(service, "served", json_incref(jval_at(last->data, "served")));
+		if (jval_at(last->data, "gone"))
+			jval_set(service, "gone", json_incref(jval_at(last->data, "gone")));
 		jval_set(service, "wanted", json_incref(jval_at(last->data, "wanted")));
 		if (rollout_is_live_already(service)) {
 			common_next(job, out);

@@ -61,6 +61,13 @@ static void note_result(const struct job *job, const char *text, bool restored, 
 	common_next(job, out);
 }
 
+/* That the service was deleted is the failure itself. */
+static bool is_said(const struct job *job, const struct isvc_move *move)
+{
+	return str_eq(move->code, "deploy.deleted") &&
+	       str_eq(jval_str(job->data, "failed.code", ""), "deploy.deleted");
+}
+
 void rollout_restore(const struct job *job, const struct effect_result *last, int64_t now_ms,
 		     struct update *out)
 {
@@ -93,7 +100,8 @@ void rollout_restore(const struct job *job, const struct effect_result *last, in
 	else if (move.kind == ISVC_WAIT)
 		common_wait(out, WAIT_NONE, NULL, rollout_next_look(job, now_ms));
 	else
-		note_result(job, move.why, move.kind == ISVC_DONE, now_ms, out);
+		note_result(job, is_said(job, &move) ? "" : move.why, move.kind == ISVC_DONE,
+			    now_ms, out);
 	isvc_move_dispose(&move);
 }
 

@@ -113,6 +113,9 @@ enum err_class isvc_before(json_t **out, const json_t *live, const json_t *secon
 			   const json_t *wanted, const struct isvc_rules *rules,
 			   struct err *err) MUST_CHECK;
 
+/* True when the service that was there then is not there any more, or another has its name. */
+bool isvc_is_gone(const json_t *before, const json_t *live);
+
 /* --- the planner --- */
 
 enum isvc_phase { ISVC_STAGE, ISVC_SHIFT, ISVC_CHECK, ISVC_RESTORE };

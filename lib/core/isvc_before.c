@@ -198,9 +198,15 @@ static enum err_class check_second(const json_t *second, const char *ours,
 	if (!second)
 		return ERR_OK;
 	isvc_read(&state, second);
-	return is_left(state.marks.job, ours, rules)
-		       ? ERR_OK
-		       : refuse_open(state.name, state.marks.job, "is there, a service", err);
+	if (is_left(state.marks.job, ours, rules))
+		return ERR_OK;
+	if (state.marks.job)
+		return refuse_open(state.name, state.marks.job, "is there, a service", err);
+	return err_code(err, ERR_USER, "deploy.canary_open",
+			"%.63s is there, a service that kfops did not make, and a new model is "
+			"tried under that name: give it another one, or delete it "
+			"(`kubectl delete inferenceservice %.63s -n %.63s`).",
+			state.name, state.name, state.ns);
 }
 
 static enum err_class check_live(const json_t *live, const json_t *wanted, enum isvc_way way,
@@ -316,4 +322,10 @@ enum err_class isvc_before(json_t **out, const json_t *live, const json_t *secon
 	if (live)
 		remember_live(*out, live, wanted);
 	return ERR_OK;
+}
+
+bool isvc_is_gone(const json_t *before, const json_t *live)
+{
+	return jval_bool(before, "existed", false) &&
+	       !str_eq(jval_str(before, "uid", ""), jval_str(live, "metadata.uid", "-"));
 }

@@ -80,7 +80,13 @@ def test_what_was_left_open_is_taken_out_again(scene, bot, ann, ben, way):
     second = left_open(scene)
     models.next_pull(scene, "Third")
     models.has_run(scene, ann, 1)
-    refused(scene, "/deploy", "`deploy.canary_open`", "`/promote`", "`/rollback`")
+    open_there = ("`deploy.canary_open`", "eployment 2 is open in production", f"of pull request {second.number}, which ben",
+                  "waits without traffic" if way == "second" else "has 10 % of the traffic", "`/promote production`",
+                  "`/rollback production`")
+    ann.comments("/plan")
+    assert bot.ends() == "rocket"
+    bot.answer("It would be refused", *open_there)
+    refused(scene, "/deploy", *open_there)
     refused(scene, "/promote production", "`promote.other_pull`", f"pull request {second.number}")
     refused(scene, "/rollback production --to 1", "`rollback.is_live`")
     ben.comments("/rollback production")
@@ -169,15 +175,26 @@ def test_a_sample_that_fails_by_now_takes_it_out(scene, bot, ann, ben):
     refused(scene, "/promote production", "`promote.nothing`")
 
 
-@pytest.mark.scene(**models.KNATIVE_WAY)
-def test_what_was_open_went_with_its_service(scene, bot, ann, ben):
-    left_open(scene)
+@pytest.mark.parametrize("way, command", [
+    pytest.param(way, command, marks=pytest.mark.scene(**models.WAYS[way]))
+    for way, command in (("knative", "/promote production"), ("canary", "/rollback production"),
+                         ("second", "/promote production"), ("second", "/deploy"))])
+def test_what_was_open_went_with_its_service(scene, bot, ann, ben, way, command):
+    second = left_open(scene)
     scene.cluster.send("DELETE", "services/ml-prod/iris")
-    refused(scene, "/promote production", "`deploy.deleted`", "Nothing was changed by this command")
-    refused(scene, "/rollback production", "`deploy.deleted`", "--to NUMBER")
     models.next_pull(scene, "Anew")
     models.has_run(scene, ann, 1)
+    if command != "/deploy":
+        ben.comments(command, on=second if command.startswith("/promote") else scene.pull)
+        assert bot.ends() == "-1"
+        assert second.look()["deployments"][-1]["states"] == ["in_progress", "failure"]
+        assert scene.cluster.service("ml-prod", "iris-canary") is None
+        assert [row["state"] for row in bot.rows("SELECT state FROM deployments WHERE job_id IN"
+                                                 " (SELECT id FROM jobs WHERE pr = ?)", second.number)] == [3]
     ben.comments("/deploy")
     assert bot.ends() == "rocket"
     assert models.answers(scene) == [1]
+    states = second.look()["deployments"][-1]["states"]
+    assert states[:2] == ["in_progress", "inactive" if command == "/deploy" else "failure"] and len(states) == 2
+    assert scene.cluster.service("ml-prod", "iris-canary") is None
     refused(scene, "/promote production", "`promote.nothing`", "has all the traffic")

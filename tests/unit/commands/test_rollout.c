@@ -23,7 +23,8 @@ enum {
 	BACK_AT_OLD,	  /* NEW_SERVES, and a rollback of it; before that there was another */
 	SOMEBODYS_SERVES, /* NEW_SERVES, and then somebody's mark */
 	TURNS_UNREADY,	  /* OLD_SERVES, and the new one is not ready when it is held */
-	CHANGED_WHILE_HELD
+	CHANGED_WHILE_HELD,
+	WAITED_IS_GONE /* NEW_WAITS, and somebody deleted the service */
 };
 
 static const char deployed_by[] = "01JBBBBBBBBBBBBBBBBBBBBBBB";
@@ -963,6 +964,11 @@ static const struct trace_case cases[] = {
 	 .args = "{\"steps\":\"10,50,100\",\"hold\":900000}",
 	 .start = OLD_SERVES,
 	 .answers = {PREPARED}},
+	{.name = "plan where a deployment is open",
+	 .command = "plan",
+	 .args = "{}",
+	 .start = NEW_IS_OPEN,
+	 .answers = {PREPARED}},
 	{.name = "plan of a draft without a run",
 	 .command = "plan",
 	 .args = "{}",
@@ -1068,14 +1074,47 @@ static const struct trace_case cases[] = {
 	 .start = NEW_IS_OPEN,
 	 .answers = {OPEN_FOUND,
 		     {.effect = "model.find", .data = "{\"digest\":\"e3\",\"found\":true}"}}},
-	{.name = "promote when the service was changed",
+	{.name = "promote when the service was deleted",
 	 .command = "promote",
 	 .args = "{\"arg\":\"production\"}",
 	 .start = NEW_IS_OPEN,
 	 .answers = {OPEN_FOUND,
 		     MODEL_FOUND,
 		     GOOD_FACTS,
-		     {.effect = "kserve.look", .data = "{\"seen\":true}"}}},
+		     {.effect = "kserve.look", .data = "{\"seen\":true}"},
+		     DONE("kserve.causes"),
+		     {.effect = "kserve.look", .data = "{\"seen\":true}"},
+		     DONE("store.deployed"),
+		     DONE("github.deployment_status")}},
+	{.name = "promote what waited on a service that was deleted",
+	 .command = "promote",
+	 .args = "{\"arg\":\"production\"}",
+	 .start = WAITED_IS_GONE,
+	 .answers = {PROMOTABLE, TOOK_BACK}},
+	{.name = "rollback of what waited on a service that was deleted",
+	 .command = "rollback",
+	 .args = "{\"arg\":\"production\"}",
+	 .start = WAITED_IS_GONE,
+	 .answers = {BACK_FOUND, TOOK_BACK}},
+	{.name = "deploy where what waited lost its service",
+	 .command = "deploy",
+	 .args = "{\"no-merge\":true}",
+	 .start = WAITED_IS_GONE,
+	 .answers = {PREPARED, OURS, DONE("store.deployed"), DONE("github.deployment_status"),
+		     SAMPLE_GOOD, SERVES}},
+	{.name = "deploy where GitHub does not close what is gone",
+	 .command = "deploy",
+	 .args = "{\"no-merge\":true}",
+	 .start = WAITED_IS_GONE,
+	 .answers = {PREPARED,
+		     OURS,
+		     DONE("store.deployed"),
+		     {.effect = "github.deployment_status",
+		      .class = ERR_DENIED,
+		      .message = "not allowed"},
+		     {.effect = "kserve.send", .class = ERR_DENIED, .message = "delete"},
+		     SAMPLE_GOOD,
+		     SERVES}},
 	{.name = "promote whose sample is refused",
 	 .command = "promote",
 	 .args = "{\"arg\":\"production\"}",
@@ -1293,6 +1332,12 @@ static json_t *object_of(const char *uri, const char *by)
 	return object;
 }
 
+/* The deployment that a rollback undoes or a promotion brings further, made by the planner itself.
+ */
+static struct {
+	json_t *wanted, *before;
+} undone;
+
 static json_t *before_of(const json_t *args, struct err *err)
 {
 	const json_t *wanted = json_object_get(args, "wanted");
@@ -1304,6 +1349,10 @@ static json_t *before_of(const json_t *args, struct err *err)
 		return data;
 	jval_set(data, "before", before);
 	jval_set(data, "wanted", json_deep_copy(wanted));
+	if (undone.before && isvc_is_gone(undone.before, sim.live.object))
+		jval_set(data, "gone",
+			 json_pack("{s:i,s:i,s:i,s:s,s:O}", "id", 2, "job", 33, "remote_id", 9,
+				   "uid", deployed_by, "before", undone.before));
 	return data;
 }
 
@@ -1348,17 +1397,12 @@ static void take_move(const json_t *args)
 	sim_send(&sim, &request);
 }
 
-/* The deployment that a rollback undoes or a promotion brings further, made by the planner itself.
- */
-static struct {
-	json_t *wanted, *before;
-} undone;
-
 static const char first_deployed_by[] = "01JAAAAAAAAAAAAAAAAAAAAAAA";
 
 static bool is_open_at(int start)
 {
-	return start == NEW_IS_OPEN || start == NEW_WAITS || start == FIRST_IS_OPEN;
+	return start == NEW_IS_OPEN || start == NEW_WAITS || start == FIRST_IS_OPEN ||
+	       start == WAITED_IS_GONE;
 }
 
 static json_t *new_deployment(int start)
@@ -1370,9 +1414,9 @@ static json_t *new_deployment(int start)
 		is_open_at(start) ? "open" : "live", "job", 33, "run_id", "r2", "namespace",
 		"ml-prod", "service", "iris", "storage_uri", new_uri, "model_digest", "d2",
 		"percent",
-		start == NEW_WAITS  ? 0
-		: is_open_at(start) ? 10
-				    : 100,
+		start == NEW_WAITS || start == WAITED_IS_GONE ? 0
+		: is_open_at(start)			      ? 10
+							      : 100,
 		"before", undone.before, "template", undone.wanted, "plan", "merges", 1, "method",
 		"squash", "samples", "instances", 1);
 }
@@ -1411,7 +1455,7 @@ static json_t *deployments_found(const struct effect *effect, int start)
 		return found_after_a_rollback();
 	}
 	jval_set(found, is_open_at(start) ? "open" : "live", new_deployment(start));
-	if (start == NEW_IS_OPEN || start == NEW_WAITS)
+	if (start == NEW_IS_OPEN || start == NEW_WAITS || start == WAITED_IS_GONE)
 		jval_set(found, "live", old_deployment("live"));
 	if (start != FIRST_IS_OPEN)
 		jval_set(found, named ? "named" : "before", old_deployment("replaced"));
@@ -1509,7 +1553,8 @@ static void deploy_new(int percent)
 
 static void cluster_start(int start)
 {
-	sim = (struct sim){.knative = start != OLD_SERVES_STANDARD && start != NEW_WAITS};
+	sim = (struct sim){.knative = start != OLD_SERVES_STANDARD && start != NEW_WAITS &&
+				      start != WAITED_IS_GONE};
 	passes = 0;
 	if (start == NEW_IS_BROKEN)
 		sim.broken_uri = new_uri;
@@ -1519,10 +1564,12 @@ static void cluster_start(int start)
 		sim_create(&sim, &sim.live, old);
 	}
 	sim_settle(&sim);
-	if (start >= NEW_SERVES && start <= SOMEBODYS_SERVES)
+	if ((start >= NEW_SERVES && start <= SOMEBODYS_SERVES) || start == WAITED_IS_GONE)
 		deploy_new(is_open_at(start) ? 10 : 100);
 	if (start == BACK_AT_OLD)
 		drive(ISVC_RESTORE, 0);
+	if (start == WAITED_IS_GONE)
+		jval_drop(&sim.live.object);
 	if (start == SOMEBODYS_SERVES)
 		jval_set_str(jval_at(sim.live.object, "metadata.annotations"), "kfops.dev/job",
 			     "somebody");

@@ -649,6 +649,45 @@ static void test_pods(void **state)
 	check_pods(NULL, ours, "serving.kserve.io/inferenceservice=iris-canary");
 }
 
+/* What stands under the name that a model is tried under, and is not ours, is left alone. */
+static void test_a_second_of_somebody(void **state)
+{
+	AUTO_JSON json_t *wanted = NULL, *theirs = service("iris-canary", "Standard", "");
+	struct isvc_rules rules = {.test_first = true, .other_over = true};
+	json_t *before = NULL;
+	struct err err = {0};
+
+	(void)state;
+	assert_int_equal(build(&wanted, HEAD MODEL, &err), ERR_OK);
+	assert_int_equal(isvc_before(&before, NULL, theirs, wanted, &rules, &err), ERR_USER);
+	assert_string_equal(err.code, "deploy.canary_open");
+	assert_non_null(strstr(err.msg, "kubectl delete inferenceservice iris-canary -n ml"));
+	assert_null(before);
+}
+
+static void test_is_gone(void **state)
+{
+	static const struct {
+		const char *before, *live;
+		bool want;
+	} cases[] = {
+		{"{existed: true, uid: a}", "{metadata: {uid: a}}", false},
+		{"{existed: true, uid: a}", "{metadata: {uid: b}}", true},
+		{"{existed: true, uid: a}", "{}", true},
+		{"{existed: true, uid: a}", NULL, true},
+		{"{existed: false, uid: a}", NULL, false},
+		{"{}", NULL, false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		AUTO_JSON json_t *before = json_of(cases[i].before);
+		AUTO_JSON json_t *live = cases[i].live ? json_of(cases[i].live) : NULL;
+
+		assert_int_equal(isvc_is_gone(before, live), cases[i].want);
+	}
+}
+
 static void test_addresses(void **state)
 {
 	static const char rev[] = "iris-predictor-00002", gate[] = "https://in.example.com";
@@ -699,6 +738,8 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(test_diff),
 	cmocka_unit_test(test_diff_is_capped),
 	cmocka_unit_test(test_pods),
+	cmocka_unit_test(test_a_second_of_somebody),
+	cmocka_unit_test(test_is_gone),
 	cmocka_unit_test(test_addresses),
 };
 
