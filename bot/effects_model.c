@@ -6,6 +6,7 @@
  * of kfops.model.materialize_model has its model where the run's id says. */
 #include <string.h>
 
+#include "bot/credentials.h"
 #include "bot/effects_impl.h"
 #include "lib/base/yaml.h"
 #include "lib/core/isvc.h"
@@ -37,12 +38,15 @@ static enum err_class list(struct effect_call *call, const struct s3_uri *uri,
 {
 	struct s3_list_request request = {
 		.bucket = uri->bucket, .prefix = uri->key, .max = OBJECTS_MAX};
+	enum err_class class;
 	struct s3 *s3;
 
 	*out = (struct s3_listing){0};
 	if (effect_s3(call, &s3, err))
 		return err->class;
-	return s3_list(s3, hands_cluster_http(call->hands), &request, out, err);
+	class = s3_list(s3, hands_cluster_http(call->hands), &request, out, err);
+	credentials_note_store(call->hands->world, call->job, class ? err : &(struct err){0});
+	return class;
 }
 
 /* KServe lists by prefix, so "…/model" would take "…/model2" as well: a folder gets its slash. */
@@ -79,17 +83,14 @@ static void keep_listing(struct effect_call *call, const struct s3_uri *uri,
 	struct model_listing listing = {uri, found->objects, found->count, found->complete};
 	AUTO_BUF struct buf text = buf_make(S3_BUCKET_MAX + S3_KEY_MAX + 16);
 	char digest[MODEL_DIGEST_LEN] = "";
-	int64_t bytes = 0;
 
-	for (size_t i = 0; i < found->count; i++)
-		bytes += found->objects[i].size;
 	s3_uri_print(&text, uri);
 	if (found->complete)
 		model_files_digest(digest, &listing);
 	jval_set_str(call->data, "uri", buf_text(&text));
 	jval_set_str(call->data, "digest", digest);
 	jval_set_int(call->data, "files", (int64_t)found->count);
-	jval_set_int(call->data, "bytes", bytes);
+	jval_set_int(call->data, "bytes", model_files_bytes(&listing));
 	jval_set_bool(call->data, "found", found->count > 0);
 	if (!found->count)
 		jval_set_str(call->data, "why", "nothing lies at its address any more");

@@ -294,6 +294,16 @@ static int by_key(const void *a, const void *b)
 	return strcmp((*left)->key, (*right)->key);
 }
 
+int64_t model_files_bytes(const struct model_listing *listing)
+{
+	int64_t bytes = 0;
+
+	for (size_t i = 0; i < listing->count; i++)
+		if (__builtin_add_overflow(bytes, listing->objects[i].size, &bytes))
+			return INT64_MAX;
+	return bytes;
+}
+
 void model_files_digest(char out[MODEL_DIGEST_LEN], const struct model_listing *listing)
 {
 	AUTO_FREE const struct s3_object **sorted =

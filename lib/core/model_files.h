@@ -31,6 +31,9 @@ struct model_listing {
 enum err_class model_files_check(const struct model_listing *listing, const char *runtime,
 				 const char *format, struct err *err) MUST_CHECK;
 
+/* Of all its objects together, as the store tells their sizes; INT64_MAX is the most. */
+int64_t model_files_bytes(const struct model_listing *listing);
+
 /* SHA-256, in hex, over a line of key, size and ETag for each object that KServe would download, in
  * order of the keys. Only a complete listing has one. */
 void model_files_digest(char out[MODEL_DIGEST_LEN], const struct model_listing *listing);

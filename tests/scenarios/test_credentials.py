@@ -1,8 +1,10 @@
 """Keys and tokens that are refused: the operator hears of it once, commands wait, and go on with the new file."""
 
-import pytest
+import json
 
 import harness
+import models
+import pytest
 
 REFUSED = "event=credentials_refused"
 PATIENT = {"limits": {"patience": "1s"}}
@@ -87,3 +89,21 @@ def test_the_deadline_of_a_job_ends_its_waiting(scene, bot, ann):
     ann.comments("/build")
     assert bot.ends() in ("-1", "confused")
     assert bot.jobs()[0]["state"] in (11, 15)
+
+
+@pytest.mark.scene(**models.KNATIVE_WAY, config=PATIENT)
+def test_keys_of_the_object_store_that_are_replaced_are_waited_out(scene, bot, ann, ben):
+    scene.expects_log(REFUSED)
+    models.has_run(scene, ann, 1)
+    store = scene.cluster.state / "s3.json"
+    old = next(iter(json.loads(store.read_text()).values()))["secret"]
+    store.write_text(store.read_text().replace(old, "renewed" + old))
+    comment = ben.comments("/staging_deploy")
+    scene.wait_until(lambda: tries(bot) >= 2, "the job to be tried again, longer than patience lasts")
+    assert [alarm["by"] for alarm in alarms(bot)] == ["object store of main"]
+    assert bot.is_ready() and "renewed" not in bot.log_tail(400)
+    scene.write("s3-secret", "renewed" + old)
+    assert bot.ends(to=comment) == "rocket"
+    assert len(alarms(bot)) == 1
+    assert models.answers(scene, "ml-staging") == [1]
+    scene.expects_violation("SignatureDoesNotMatch")

@@ -73,6 +73,7 @@ def test_a_role_lends_sessions(scene, bot, ann, ben):
     assert lent(scene) > near_its_end
 
     scene.cluster.post("sessions", end=True)
+    scene.expects_log("event=credentials_refused by=.object store of main")
     scene.cluster.post("roles", arn=ROLE, trusts=None)
     asked = ben.comments("/deploy")
     bot.answer("[!WARNING]", "the role does not trust this service account", to=asked)

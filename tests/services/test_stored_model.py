@@ -84,6 +84,13 @@ def test_refusals_are_told(task, server, tmp_path, monkeypatch):
     with pytest.raises(RuntimeError, match=r"(?s)does not take s3://models/run-1/model\.joblib: 403 .*SignatureDoesNotMatch"):
         put(task, server, tmp_path)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", server["secret_key"])
+    with open(tmp_path / "weights.bin", "wb") as large:
+        large.truncate((5 << 30) + 1)  # takes no space
+    before = stored(server)
+    with pytest.raises(ValueError, match=r"weights\.bin has 5368709121 bytes.*5 GiB.*nothing was stored.*several files"):
+        put(task, server, tmp_path, run_id="too-large")
+    assert stored(server) == before
+    (tmp_path / "weights.bin").unlink()
     with pytest.raises(RuntimeError, match="NoSuchBucket"):
         put(task, server, tmp_path, "s3://nowhere")
     monkeypatch.setattr("time.sleep", lambda _seconds: None)

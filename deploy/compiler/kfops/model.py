@@ -35,7 +35,8 @@ def kfops_materialize_model(model: Input[Model], destination: str, run_id: str, 
 
     Needs nothing but Python: the requests are signed here (version 4). The keys come from the pod's
     environment: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, perhaps AWS_SESSION_TOKEN; else a role,
-    AWS_ROLE_ARN and AWS_WEB_IDENTITY_TOKEN_FILE. A file is one request, so it may have 5 GiB.
+    AWS_ROLE_ARN and AWS_WEB_IDENTITY_TOKEN_FILE. A file is one request, so it may have 5 GiB;
+    a model with a larger one is refused before anything is stored.
     """
     import datetime
     import hashlib
@@ -93,8 +94,6 @@ def kfops_materialize_model(model: Input[Model], destination: str, run_id: str, 
     def send(file, path, credentials):
         """(status, body); status 0: nobody answers."""
         size = os.path.getsize(file)
-        if size > file_max:
-            raise ValueError(f"{file} has {size} bytes; a file of a model may have {file_max}")
         digest = hashlib.sha256()
         with open(file, "rb") as source:
             for piece in iter(lambda: source.read(1 << 20), b""):
@@ -141,6 +140,11 @@ def kfops_materialize_model(model: Input[Model], destination: str, run_id: str, 
     found = files(model.path)
     if not found:
         raise FileNotFoundError(f"the model was not written: nothing is at {model.path}")
+    for path, name in found:  # before the first of them is stored
+        if os.path.getsize(path) > file_max:
+            raise ValueError(f"the model's file {name} has {os.path.getsize(path)} bytes, and one request may bring "
+                             f"{file_max} (5 GiB): nothing was stored. Save the model in several files, or without "
+                             "model_store, as an artifact of the run")
     bucket, _, prefix = destination.partition("://")[2].strip("/").partition("/")
     prefix = "/".join(part for part in (prefix, run_id) if part)
     credentials = keys()

@@ -133,6 +133,33 @@ static void test_check(void **state)
 	}
 }
 
+/* Sizes as a store tells them: nothing is copied here, so none is too large. */
+static void test_large_files(void **state)
+{
+	struct s3_object objects[] = {
+		{.key = (char *)"m/model-00001.safetensors",
+		 .size = 6LL << 30,
+		 .etag = (char *)"a"},
+		{.key = (char *)"m/model-00002.safetensors",
+		 .size = 7LL << 30,
+		 .etag = (char *)"b"},
+		{.key = (char *)"m/x", .size = INT64_MAX, .etag = (char *)"c"}};
+	struct s3_uri uri = {.bucket = "models", .key = "m/"};
+	struct model_listing listing = {&uri, objects, 2, true};
+	char before[MODEL_DIGEST_LEN], after[MODEL_DIGEST_LEN];
+	struct err err = {0};
+
+	(void)state;
+	assert_int_equal(model_files_bytes(&listing), 13LL << 30);
+	assert_int_equal(model_files_check(&listing, NULL, "huggingface", &err), ERR_OK);
+	model_files_digest(before, &listing);
+	objects[0].size++;
+	model_files_digest(after, &listing);
+	assert_string_not_equal(before, after);
+	listing.count = 3;
+	assert_true(model_files_bytes(&listing) == INT64_MAX);
+}
+
 static void test_an_incomplete_listing_is_refused(void **state)
 {
 	struct sample sample;
@@ -205,6 +232,7 @@ static void test_digest_of_size_and_content(void **state)
 
 static const struct CMUnitTest model_files[] = {
 	cmocka_unit_test(test_check),
+	cmocka_unit_test(test_large_files),
 	cmocka_unit_test(test_an_incomplete_listing_is_refused),
 	cmocka_unit_test(test_digest),
 	cmocka_unit_test(test_digest_of_size_and_content),
