@@ -17,6 +17,7 @@ import models  # noqa: E402
 
 FORCE = '--force "other rounds have moved the base"'
 COMMAND = f"/deploy --steps 50,100 {FORCE}"
+HELD = f"/deploy --steps 50,100 --hold 1s {FORCE}"
 FIRST_MODEL = 1  # what the model says that serves before all rounds; its deployment has this number, too
 SERVICE = "ml-prod/iris"
 FAST = {"poll": {**rounds.FAST["poll"], "service_first": "20ms"}}
@@ -141,3 +142,18 @@ class NumberStage(RollbackStage):
     """The same, but the one before is rolled out anew."""
 
     ASKS_SAMPLES = True
+
+
+class QueueStage(DeployStage):
+    """The base branch has a merge queue, which merges what waits there."""
+
+    def __init__(self, folder: pathlib.Path, way: dict):
+        super().__init__(folder, way)
+        self.scene.github.post(f"repos/{self.scene.repo}/settings", rules=[
+            {"type": "merge_queue", "parameters": {"merge_method": "SQUASH"}}])
+
+    def is_at_rest(self, comment) -> bool:
+        if self.bot.rows("SELECT 1 FROM jobs WHERE comment_id = ? AND step = 'queue'", comment.id) and \
+           comment.pull.look()["in_queue"]:
+            self.scene.github.post(f"repos/{self.scene.repo}/queue", number=comment.pull.number, merge=True)
+        return super().is_at_rest(comment)
