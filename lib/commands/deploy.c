@@ -1,6 +1,6 @@
 /* deploy.c - /deploy: the model of this commit into an environment, step by step, and the merge. */
 #include "lib/commands/commands.h"
-#include "lib/commands/rollout.h"
+#include "lib/commands/rollout_steps.h"
 
 static const struct command_flag flags[] = {
 	{"run-id", FLAG_NAME, "R",

@@ -6,7 +6,7 @@
 #include "lib/base/jval.h"
 #include "lib/base/str.h"
 #include "lib/commands/commands.h"
-#include "lib/commands/rollout.h"
+#include "lib/commands/rollout_steps.h"
 #include "lib/core/markdown.h"
 #include "lib/core/render.h"
 
@@ -125,14 +125,10 @@ static void decide_answer(const struct job *job, const struct effect_result *las
 {
 	AUTO_BUF struct buf text = buf_make(ANSWER_MAX);
 	const json_t *gates = json_object_get(job->data, "gates");
-	json_t *args;
 
 	(void)now_ms;
 	if (!last) {
-		args = json_object();
-		jval_set_str(args, "namespace", jval_str(job->data, "rollout.namespace", ""));
-		jval_set_str(args, "service", jval_str(job->data, "rollout.service", ""));
-		common_ask(out, EFFECT_SERVICE_LOOK, args);
+		rollout_ask_look(job, out);
 		return;
 	}
 	buf_printf(&text, "What `/deploy %s` would do now with `%.7s`: ", rollout_environment(job),

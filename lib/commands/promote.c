@@ -7,39 +7,26 @@
  * something is changed, every refusal leaves the deployment as it was; from then on a failure takes
  * the new model out, as with /deploy. */
 #include <inttypes.h>
-#include <stdio.h>
 
 #include "lib/base/jval.h"
 #include "lib/base/str.h"
 #include "lib/commands/commands.h"
-#include "lib/commands/rollout.h"
+#include "lib/commands/rollout_steps.h"
 
 /* --- which deployment --- */
-
-static void refuse(struct update *out, const char *code, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
-static void refuse(struct update *out, const char *code, const char *fmt, ...)
-{
-	char text[ERR_MSG_MAX];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof text, fmt, ap);
-	va_end(ap);
-	common_end(out, JOB_FAILED, code, "%s", text);
-}
 
 static void refuse_nothing(const struct job *job, const json_t *live, struct update *out)
 {
 	if (live)
-		refuse(out, "promote.nothing",
-		       "nothing is open in %s: deployment %" PRId64
-		       ", the model of `%.7s` of pull request %" PRId64 ", has all the traffic",
-		       rollout_environment(job), jval_int(live, "id", 0),
-		       jval_str(live, "sha", "?"), jval_int(live, "pr", 0));
+		common_end(out, JOB_FAILED, "promote.nothing",
+			   "nothing is open in %s: deployment %" PRId64
+			   ", the model of `%.7s` of pull request %" PRId64 ", has all the traffic",
+			   rollout_environment(job), jval_int(live, "id", 0),
+			   jval_str(live, "sha", "?"), jval_int(live, "pr", 0));
 	else
-		refuse(out, "promote.nothing", "nothing is open in %s: nothing was deployed there",
-		       rollout_environment(job));
+		common_end(out, JOB_FAILED, "promote.nothing",
+			   "nothing is open in %s: nothing was deployed there",
+			   rollout_environment(job));
 }
 
 /* True when the deployment may be brought to this percent from here; else the update is filled. */
@@ -49,25 +36,26 @@ static bool may_promote(const struct job *job, const json_t *open, int64_t to, s
 	int64_t pr = jval_int(open, "pr", 0), percent = jval_int(open, "percent", 0);
 
 	if (pr != job->pr)
-		refuse(out, "promote.other_pull",
-		       "what is open in %s is the model of `%.7s` of pull request %" PRId64
-		       ": give the command there",
-		       environment, sha, pr);
+		common_end(out, JOB_FAILED, "promote.other_pull",
+			   "what is open in %s is the model of `%.7s` of pull request %" PRId64
+			   ": give the command there",
+			   environment, sha, pr);
 	else if (to < 1 || to > 100)
-		refuse(out, "promote.percent",
-		       "`--to` must be a percent of the traffic from 1 to 100");
+		common_end(out, JOB_FAILED, "promote.percent",
+			   "`--to` must be a percent of the traffic from 1 to 100");
 	else if (to < 100 &&
 		 str_eq(jval_str(open, "before.way", ""), isvc_way_name(ISVC_WAY_SECOND)))
-		refuse(out, "promote.no_split",
-		       "KServe cannot split traffic here: the new model waits in a second service "
-		       "and gets all of it or none. `/promote %s` puts it in place",
-		       environment);
+		common_end(
+			out, JOB_FAILED, "promote.no_split",
+			"KServe cannot split traffic here: the new model waits in a second service "
+			"and gets all of it or none. `/promote %s` puts it in place",
+			environment);
 	else if (to <= percent)
-		refuse(out, "promote.not_above",
-		       "the model of `%.7s` has %" PRId64
-		       " %% of the traffic already. `/promote %s` gives it all, `/rollback %s` "
-		       "takes it out",
-		       sha, percent, environment, environment);
+		common_end(out, JOB_FAILED, "promote.not_above",
+			   "the model of `%.7s` has %" PRId64
+			   " %% of the traffic already. `/promote %s` gives it all, `/rollback %s` "
+			   "takes it out",
+			   sha, percent, environment, environment);
 	else
 		return true;
 	return false;
@@ -137,12 +125,13 @@ static bool settles_head(const struct job *job, const json_t *facts, struct upda
 	json_t *rollout;
 
 	if (jval_bool(job->data, "rollout.merges", false) && !str_eq(head, job->head_sha)) {
-		refuse(out, "promote.head_moved",
-		       "the head of this pull request is `%.7s` now, and a merge would take more "
-		       "than what was tried, `%.7s`. `/promote %s --no-merge` goes on without it; "
-		       "or `/rollback %s`, then `/build_run` and `/deploy %s` for the new head",
-		       head, job->head_sha, rollout_environment(job), rollout_environment(job),
-		       rollout_environment(job));
+		common_end(
+			out, JOB_FAILED, "promote.head_moved",
+			"the head of this pull request is `%.7s` now, and a merge would take more "
+			"than what was tried, `%.7s`. `/promote %s --no-merge` goes on without it; "
+			"or `/rollback %s`, then `/build_run` and `/deploy %s` for the new head",
+			head, job->head_sha, rollout_environment(job), rollout_environment(job),
+			rollout_environment(job));
 		return true;
 	}
 	if (jval_bool(facts, "merged", false)) {
@@ -183,17 +172,12 @@ static void decide_check(const struct job *job, const struct effect_result *last
 			 struct update *out)
 {
 	int was = (int)jval_int(job->data, "rollout.was", 0);
-	bool late = now_ms - jval_int(job->data, "rollout.since_ms", now_ms) >=
-		    jval_int(job->data, "rollout.timeout_ms", 0);
+	bool late = rollout_is_late(job, now_ms);
 	AUTO_FREE char *text = str_printf("%d %%", was);
 	struct isvc_move move = {0};
-	json_t *args;
 
 	if (!last) {
-		args = json_object();
-		jval_set_str(args, "namespace", jval_str(job->data, "rollout.namespace", ""));
-		jval_set_str(args, "service", jval_str(job->data, "rollout.service", ""));
-		common_ask(out, EFFECT_SERVICE_LOOK, args);
+		rollout_ask_look(job, out);
 		return;
 	}
 	if (last->err.class) {

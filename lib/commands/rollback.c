@@ -12,6 +12,7 @@
 #include "lib/base/str.h"
 #include "lib/commands/commands.h"
 #include "lib/commands/rollback.h"
+#include "lib/commands/rollout_steps.h"
 #include "lib/core/markdown.h"
 
 static bool goes_back(const struct job *job)
@@ -79,15 +80,6 @@ static void decide_begin(const struct job *job, const struct effect_result *last
 	}
 }
 
-static void ask_look(const struct job *job, struct update *out)
-{
-	json_t *args = json_object();
-
-	jval_set_str(args, "namespace", jval_str(job->data, "rollout.namespace", ""));
-	jval_set_str(args, "service", jval_str(job->data, "rollout.service", ""));
-	common_ask(out, EFFECT_SERVICE_LOOK, args);
-}
-
 /* The record of the try is closed before the job ends. */
 static void end_not_back(const struct job *job, const char *code, const char *why, int64_t now_ms,
 			 struct update *out)
@@ -103,12 +95,11 @@ static void end_not_back(const struct job *job, const char *code, const char *wh
 static void decide_back(const struct job *job, const struct effect_result *last, int64_t now_ms,
 			struct update *out)
 {
-	bool late = now_ms - jval_int(job->data, "rollout.since_ms", now_ms) >=
-		    jval_int(job->data, "rollout.timeout_ms", 0);
+	bool late = rollout_is_late(job, now_ms);
 	struct isvc_move move = {0};
 
 	if (!last) {
-		ask_look(job, out);
+		rollout_ask_look(job, out);
 		common_part(job, out, "traffic", PART_RUNNING, now_ms, "going back");
 		return;
 	}

@@ -6,24 +6,10 @@
  * after a rollback before this one or to a deployment that was named, the recorded model is rolled
  * out anew: at 0 %, ready, asked its sample, and then all traffic. */
 #include <inttypes.h>
-#include <stdio.h>
 
 #include "lib/base/jval.h"
 #include "lib/base/str.h"
 #include "lib/commands/rollback.h"
-
-static void refuse(struct update *out, const char *code, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
-static void refuse(struct update *out, const char *code, const char *fmt, ...)
-{
-	char text[ERR_MSG_MAX];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof text, fmt, ap);
-	va_end(ap);
-	common_end(out, JOB_FAILED, code, "%s", text);
-}
 
 /* --- which deployment --- */
 
@@ -44,23 +30,24 @@ static const json_t *choose_named(const struct job *job, const json_t *found, in
 	const json_t *named = json_object_get(found, "named");
 
 	if (!named)
-		refuse(out, "rollback.no_deployment",
-		       "this repository has no deployment %" PRId64
-		       ". `/status` shows the numbers that there are",
-		       to);
+		common_end(out, JOB_FAILED, "rollback.no_deployment",
+			   "this repository has no deployment %" PRId64
+			   ". `/status` shows the numbers that there are",
+			   to);
 	else if (!str_eq(jval_str(named, "environment", ""), environment))
-		refuse(out, "rollback.other_environment",
-		       "deployment %" PRId64 " was made in %s, not in %s", to,
-		       jval_str(named, "environment", "?"), environment);
+		common_end(out, JOB_FAILED, "rollback.other_environment",
+			   "deployment %" PRId64 " was made in %s, not in %s", to,
+			   jval_str(named, "environment", "?"), environment);
 	else if (str_eq(jval_str(named, "state", ""), "live"))
-		refuse(out, "rollback.is_live",
-		       "deployment %" PRId64 " is the one that serves: the model of `%.7s`", to,
-		       jval_str(named, "sha", "?"));
+		common_end(out, JOB_FAILED, "rollback.is_live",
+			   "deployment %" PRId64 " is the one that serves: the model of `%.7s`", to,
+			   jval_str(named, "sha", "?"));
 	else if (!has_served(named))
-		refuse(out, "rollback.never_served",
-		       "number %" PRId64 " never had all the traffic of %s, so it is not known to "
-		       "be good. `/status` shows those that had",
-		       to, environment);
+		common_end(out, JOB_FAILED, "rollback.never_served",
+			   "number %" PRId64
+			   " never had all the traffic of %s, so it is not known to "
+			   "be good. `/status` shows those that had",
+			   to, environment);
 	else
 		return named;
 	return NULL;
@@ -79,9 +66,9 @@ static const json_t *choose(const struct job *job, const json_t *found, struct u
 		return live;
 	if (live && before)
 		return before;
-	refuse(out, "rollback.nothing",
-	       "%s has had no model before this one, so there is nothing to go back to",
-	       rollout_environment(job));
+	common_end(out, JOB_FAILED, "rollback.nothing",
+		   "%s has had no model before this one, so there is nothing to go back to",
+		   rollout_environment(job));
 	return NULL;
 }
 
@@ -234,10 +221,11 @@ static void read_mark(const struct job *job, const json_t *live, struct update *
 		return;
 	}
 	if (!live && !named) {
-		refuse(out, "deploy.deleted",
-		       "somebody deleted `%s`; it is not made again silently. `/rollback %s --to "
-		       "NUMBER` makes it anew, and `/status` shows the numbers",
-		       jval_str(job->data, "rollout.service", "?"), rollout_environment(job));
+		common_end(
+			out, JOB_FAILED, "deploy.deleted",
+			"somebody deleted `%s`; it is not made again silently. `/rollback %s --to "
+			"NUMBER` makes it anew, and `/status` shows the numbers",
+			jval_str(job->data, "rollout.service", "?"), rollout_environment(job));
 		return;
 	}
 	if (open || (!named && ours && leads_to_target(job, undone))) {
@@ -253,14 +241,10 @@ static void read_mark(const struct job *job, const json_t *live, struct update *
 void rollback_way(const struct job *job, const struct effect_result *last, int64_t now_ms,
 		  struct update *out)
 {
-	json_t *args;
 
 	(void)now_ms;
 	if (!last) {
-		args = json_object();
-		jval_set_str(args, "namespace", jval_str(job->data, "rollout.namespace", ""));
-		jval_set_str(args, "service", jval_str(job->data, "rollout.service", ""));
-		common_ask(out, EFFECT_SERVICE_LOOK, args);
+		rollout_ask_look(job, out);
 	} else if (last->err.class) {
 		common_fail(out, &last->err);
 	} else if (jval_at(last->data, "seen")) {
@@ -268,11 +252,12 @@ void rollback_way(const struct job *job, const struct effect_result *last, int64
 	} else if (jval_int(last->data, "marked", 0)) {
 		go_anew(job, out); /* a rollback of ours left it so */
 	} else {
-		refuse(out, "deploy.changed",
-		       "somebody else changed `%s` since it was deployed, so its traffic is left "
-		       "alone. `/status` shows the deployments; `/rollback %s --to NUMBER` puts "
-		       "one "
-		       "of them over what is there now",
-		       jval_str(job->data, "rollout.service", "?"), rollout_environment(job));
+		common_end(
+			out, JOB_FAILED, "deploy.changed",
+			"somebody else changed `%s` since it was deployed, so its traffic is left "
+			"alone. `/status` shows the deployments; `/rollback %s --to NUMBER` puts "
+			"one "
+			"of them over what is there now",
+			jval_str(job->data, "rollout.service", "?"), rollout_environment(job));
 	}
 }

@@ -323,13 +323,18 @@ static void goal_of(const struct job *job, const struct update *out, enum isvc_p
 	};
 }
 
-static void ask_look(const struct job *job, struct update *out)
+json_t *rollout_service_args(const struct job *job)
 {
 	json_t *args = json_object();
 
 	jval_set_str(args, "namespace", jval_str(job->data, "rollout.namespace", ""));
 	jval_set_str(args, "service", jval_str(job->data, "rollout.service", ""));
-	common_ask(out, EFFECT_SERVICE_LOOK, args);
+	return args;
+}
+
+void rollout_ask_look(const struct job *job, struct update *out)
+{
+	common_ask(out, EFFECT_SERVICE_LOOK, rollout_service_args(job));
 }
 
 void rollout_ask_move(const struct job *job, const struct isvc_request *request, bool dry_run,
@@ -376,7 +381,7 @@ void rollout_plan(const struct job *job, const struct effect_result *last, enum 
 	isvc_note(json_object_get(service, "before"), move->note);
 }
 
-static bool is_out_of_time(const struct job *job, int64_t now_ms)
+bool rollout_is_late(const struct job *job, int64_t now_ms)
 {
 	return now_ms - jval_int(job->data, "rollout.since_ms", now_ms) >=
 	       jval_int(job->data, "rollout.timeout_ms", 600000);
@@ -397,7 +402,7 @@ static bool carry_out(const struct job *job, struct isvc_move *move, const char 
 		rollout_ask_move(job, &move->request, false, out);
 		return false;
 	case ISVC_WAIT:
-		if (is_out_of_time(job, now_ms)) {
+		if (rollout_is_late(job, now_ms)) {
 			common_part(job, out, part, PART_FAILED, now_ms, "not ready in time");
 			rollout_fail(job, out, JOB_FAILED, "deploy.not_ready",
 				     "the new model was not ready in time: %s", move->why);
@@ -440,7 +445,7 @@ static bool move_on(const struct job *job, const struct effect_result *last, enu
 	bool done;
 
 	if (!last) {
-		ask_look(job, out);
+		rollout_ask_look(job, out);
 		return false;
 	}
 	if (is_look(last)) {
@@ -494,7 +499,7 @@ void rollout_try(const struct job *job, const struct effect_result *last, int64_
 	if (rollout_is_stopped(job, now_ms, out))
 		return;
 	if (!last) {
-		ask_look(job, out);
+		rollout_ask_look(job, out);
 		common_part(job, out, "model", PART_RUNNING, now_ms, "trying it without effect");
 		return;
 	}
@@ -512,7 +517,7 @@ void rollout_try(const struct job *job, const struct effect_result *last, int64_
 		return;
 	if (!is_look(last) && !is_tried) {
 		jval_set_bool(common_data(job, out, "rollout"), "tried", true);
-		ask_look(job, out);
+		rollout_ask_look(job, out);
 		return;
 	}
 	jval_set_int(common_data(job, out, "rollout"), "since_ms", now_ms);
@@ -569,9 +574,7 @@ void rollout_sample(const struct job *job, const struct effect_result *last, int
 		return;
 	}
 	if (!last) {
-		args = json_object();
-		jval_set_str(args, "namespace", jval_str(job->data, "rollout.namespace", ""));
-		jval_set_str(args, "service", jval_str(job->data, "rollout.service", ""));
+		args = rollout_service_args(job);
 		common_ask(out, EFFECT_SAMPLE, args);
 		common_part(job, out, "sample", PART_RUNNING, now_ms, "asking the new model");
 		return;

@@ -28,10 +28,8 @@ static void ask_status(const struct job *job, struct update *out)
 
 static void ask_look(const struct job *job, struct update *out)
 {
-	json_t *args = json_object();
+	json_t *args = rollout_service_args(job);
 
-	jval_set_str(args, "namespace", jval_str(job->data, "rollout.namespace", ""));
-	jval_set_str(args, "service", jval_str(job->data, "rollout.service", ""));
 	jval_set_bool(args, "second", true);
 	common_ask(out, EFFECT_SERVICE_LOOK, args);
 }

@@ -24,9 +24,7 @@ void rollout_causes(const struct job *job, const struct effect_result *last, int
 		    jval_int(job->data, "failed.state", 0) != JOB_CANCELLED;
 
 	if (!last && asks) {
-		args = json_object();
-		jval_set_str(args, "namespace", jval_str(job->data, "rollout.namespace", ""));
-		jval_set_str(args, "service", jval_str(job->data, "rollout.service", ""));
+		args = rollout_service_args(job);
 		common_ask(out, EFFECT_SERVICE_CAUSES, args);
 		return;
 	}
@@ -72,7 +70,6 @@ void rollout_restore(const struct job *job, const struct effect_result *last, in
 		     struct update *out)
 {
 	struct isvc_move move = {0};
-	json_t *args;
 
 	if (!jval_bool(job->data, "rollout.touched", false)) {
 		common_next(job, out);
@@ -84,10 +81,7 @@ void rollout_restore(const struct job *job, const struct effect_result *last, in
 		return;
 	}
 	if (!last) {
-		args = json_object();
-		jval_set_str(args, "namespace", jval_str(job->data, "rollout.namespace", ""));
-		jval_set_str(args, "service", jval_str(job->data, "rollout.service", ""));
-		common_ask(out, EFFECT_SERVICE_LOOK, args);
+		rollout_ask_look(job, out);
 		return;
 	}
 	if (last->err.class || !jval_at(last->data, "seen")) {

@@ -125,10 +125,8 @@ static void look_at(const struct job *job, json_t *watch, int64_t due_ms, struct
 static void ask(const struct job *job, json_t *watch, struct update *out)
 {
 	size_t samples = json_array_size(jval_at(job->data, "service.samples"));
-	json_t *args = json_object();
+	json_t *args = rollout_service_args(job);
 
-	jval_set_str(args, "namespace", jval_str(job->data, "rollout.namespace", ""));
-	jval_set_str(args, "service", jval_str(job->data, "rollout.service", ""));
 	if (samples && jval_int(watch, "at", 0))
 		jval_set_int(args, "sample", jval_int(watch, "sample", 0) % (int64_t)samples);
 	common_ask(out, EFFECT_WATCH, args);

@@ -1,6 +1,6 @@
 /* staging_deploy.c - /staging_deploy: Kfops' word for /deploy staging. */
 #include "lib/commands/commands.h"
-#include "lib/commands/rollout.h"
+#include "lib/commands/rollout_steps.h"
 
 static const struct command_flag flags[] = {
 	{"run-id", FLAG_NAME, "R",

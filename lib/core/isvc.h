@@ -95,11 +95,9 @@ bool isvc_way_splits(enum isvc_way way);
 
 struct isvc_rules {
 	bool crd_has_canary; /* the InferenceService CRD has spec.canary */
-	bool test_first;     /* a first version is tried in a second service before it goes live,
-				if its name leaves room for that */
+	bool test_first;     /* a first version is tried in a second service, if its name fits */
 	bool second_public;  /* the second service is reached through the ingress from outside */
-	bool other_over;     /* the job in the live object's or the second's mark has ended: what it
-				left     at 0 % may be replaced */
+	bool other_over;     /* the jobs in the marks have ended: what they left at 0 % may go */
 };
 /* `live` NULL: absent. *why (static) is one sentence for people. */
 enum isvc_way isvc_way(const json_t *live, const json_t *wanted, const struct isvc_rules *rules,

@@ -30,8 +30,7 @@ enum err_class github_answer_read(struct github_answer *out, const struct http_r
 				  enum github_kind kind, enum github_resource resource,
 				  const char *secret, struct err *err) MUST_CHECK;
 
-/* "message" of an answer as one line of text, "" when it has none. out: GITHUB_MESSAGE_MAX bytes.
- */
+/* "message" of an answer as one line, "" when it has none. out: GITHUB_MESSAGE_MAX bytes. */
 enum { GITHUB_MESSAGE_MAX = 400 };
 const char *github_answer_message(const struct http_response *response, char *out);
 
