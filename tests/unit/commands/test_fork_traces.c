@@ -190,8 +190,9 @@ static const struct trace_case cases[] = {
 	 .want = AT_COMMIT "allow asks store.ok_to_run\nend done: allowed\n"},
 	{.name = "who only may write allows nothing",
 	 SAYS,
-	 .answers = {MAY},
-	 .want = "authorize asks github.permission\nend failed denied.permission\n"},
+	 .answers = {MAY, {.effect = "github.refusal", .data = "{\"asked\":true}"}},
+	 .want = "authorize asks github.permission\nauthorize asks github.refusal\nend failed "
+		 "denied.permission\n"},
 	{.name = "what does not come from a fork needs no word",
 	 SAYS,
 	 .answers = {MAINTAINS, PULL(ONE)},
