@@ -115,18 +115,20 @@ static enum err_class ask_person(struct effect_call *call, const json_t *rule, c
 	return ERR_OK;
 }
 
+/* Those first whom GitHub shows as belonging here: on a public repository everybody can review, and
+ * must not use up the questions. */
 static enum err_class ask_people(struct effect_call *call, json_t *acts, const struct job *about,
 				 struct err *err)
 {
 	const json_t *rule = jval_at(about->data, "policy.approvers");
+	size_t count = json_array_size(acts);
 	int asked = 0;
-	json_t *act;
-	size_t i;
 
-	json_array_foreach(acts, i, act)
-	{
+	for (size_t i = 0; i < 2 * count && asked < PEOPLE_MAX; i++) {
+		json_t *act = json_array_get(acts, i % count);
+
 		if (jval_at(act, "may") || !is_to_be_asked(act, about->head_sha) ||
-		    asked == PEOPLE_MAX)
+		    jval_bool(act, "known", false) != (i < count))
 			continue;
 		asked++;
 		if (ask_person(call, rule, act, acts, err))
@@ -139,13 +141,15 @@ static enum err_class keep_acts(struct effect_call *call, const struct job *abou
 {
 	struct github_target to = effect_target(call);
 	AUTO_JSON json_t *reviews = NULL, *commands = NULL;
-	json_t *acts;
+	json_t *acts, *command;
 	bool complete = false;
+	size_t i;
 
 	if (github_reviews(call->hands->world->github, call->hands->github_http, &to, about->pr,
 			   &reviews, &complete, err) ||
 	    approval_list(call->hands->reader, about->id, &commands, err))
 		return err->class;
+	json_array_foreach(commands, i, command) jval_set_bool(command, "known", true);
 	acts = merge_acts(reviews, commands);
 	jval_set(call->data, "acts", acts);
 	jval_set_bool(call->data, "complete", complete);

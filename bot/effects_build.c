@@ -327,9 +327,23 @@ static void put_model_store(const struct effect_call *call, const char *env[9])
 	env[count] = NULL;
 }
 
+struct compile_options effect_compile_options(const struct effect_call *call)
+{
+	struct compile_options options = call->hands->world->compile;
+
+	if (!jval_bool(call->job->data, "pull.fork", false))
+		return options;
+	options.timeout_ms /= 2;
+	options.memory_bytes_max /= 2;
+	options.output_bytes_max /= 2;
+	options.processes_max = options.processes_max / 2 + options.processes_max % 2;
+	return options;
+}
+
 enum err_class effect_compile(struct effect_call *call, struct err *err)
 {
 	struct world *world = call->hands->world;
+	struct compile_options options = effect_compile_options(call);
 	const char *env[9];
 	AUTO_FREE char *source = effect_path(world, call->job, "src");
 	struct compile_request request = {
@@ -351,7 +365,7 @@ enum err_class effect_compile(struct effect_call *call, struct err *err)
 			"pipeline_execution_mode V1_LEGACY needs a compiled Argo file: today's kfp "
 			"cannot compile kfp 1 code. Commit the compiled .yaml and name it in "
 			"pipeline_path, or port the pipeline to kfp 2 and remove the mode");
-	class = compile_run(&world->compile, &request, &made, err);
+	class = compile_run(&options, &request, &made, err);
 	if (made.log)
 		jval_set_str(call->data, "log", made.log);
 	if (class && made.error.path)

@@ -55,6 +55,9 @@ struct github_target effect_target(const struct effect_call *call);
 enum err_class effect_fork_facts(struct effect_call *call, const struct github_pull *pull,
 				 struct err *err) MUST_CHECK;
 
+/* The operator's limits for what a repository's Python may use; half of each for that of a fork. */
+struct compile_options effect_compile_options(const struct effect_call *call);
+
 /* The services of the job's cluster; CONFIG "deploy.not_served" where nothing is deployed. */
 enum err_class effect_kube(const struct effect_call *call, struct kube **out,
 			   struct err *err) MUST_CHECK;

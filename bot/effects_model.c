@@ -264,12 +264,13 @@ static enum err_class make_documents(struct effect_call *call, const char *sourc
 	struct compile_request request = {.source_dir = source,
 					  .pipeline_path = jval_str(call->args, "path", ""),
 					  .service = &wish};
+	struct compile_options options = effect_compile_options(call);
 	struct compile_result made = {0};
 	enum err_class class;
 
 	if (!str_ends(request.pipeline_path, ".py"))
 		return read_documents(call, source, out, err);
-	class = compile_run(&call->hands->world->compile, &request, &made, err);
+	class = compile_run(&options, &request, &made, err);
 	if (made.log)
 		jval_set_str(call->data, "log", made.log);
 	if (class && made.error.path)

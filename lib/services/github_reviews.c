@@ -17,6 +17,19 @@ static const char people_query[] =
 	"{ authors(first: 100) { totalCount nodes { name email user { databaseId login } } } "
 	"committer { name email user { databaseId login } } } } } }";
 
+/* GitHub says NONE of a private member of the organisation, too, so this is no right: it tells whom
+ * to ask about first. */
+static bool is_known_here(const json_t *review)
+{
+	static const char *const known[] = {"OWNER", "MEMBER", "COLLABORATOR"};
+	const char *association = jval_str(review, "author_association", "");
+
+	for (size_t i = 0; i < ARRAY_LEN(known); i++)
+		if (str_eq(association, known[i]))
+			return true;
+	return false;
+}
+
 static void add_review(json_t *list, const json_t *review)
 {
 	json_t *mine = json_object();
@@ -26,6 +39,8 @@ static void add_review(json_t *list, const json_t *review)
 	jval_set_int(mine, "id", jval_int(review, "user.id", 0));
 	jval_set_str(mine, "login", jval_str(review, "user.login", ""));
 	jval_set_bool(mine, "bot", !str_eq(jval_str(review, "user.type", "User"), "User"));
+	if (is_known_here(review))
+		jval_set_bool(mine, "known", true);
 	if (jval_str(review, "commit_id", NULL))
 		jval_set_str(mine, "sha", jval_str(review, "commit_id", ""));
 	(void)clock_parse(&at_ms, jval_str(review, "submitted_at", ""));

@@ -8,8 +8,9 @@
 #include "lib/services/github.h"
 
 /* All reviews of a pull request, the oldest first: [{"state": GitHub's word, "id", "login" of the
- * person (0 and "" when the account is gone), "bot", "sha" (absent: of no commit), "at_ms"}]. The
- * caller drops *out. *complete is false when there are more than were read. */
+ * person (0 and "" when the account is gone), "bot", "sha" (absent: of no commit), "at_ms",
+ * "known": true when GitHub shows that they belong here, which is no right}]. The caller drops
+ * *out. *complete is false when there are more than were read. */
 enum err_class github_reviews(struct github *gh, struct http *http, const struct github_target *to,
 			      int64_t pr, json_t **out, bool *complete, struct err *err) MUST_CHECK;
 

@@ -62,6 +62,17 @@ def test_two_people_approve_and_it_starts(scene, bot, cat, dan):
 
 
 @ONE_ASKED
+def test_many_strangers_who_approve_do_not_hide_who_counts(scene, bot, cat):
+    models.has_run(scene, scene.ann, 0)
+    for number in range(21):
+        scene.person(f"guest-{number}").reviews()
+    cat.reviews()
+    comment = scene.ben.comments("/deploy")
+    assert bot.ends(to=comment) == "rocket"
+    bot.answer("1 of 1", to=comment)
+
+
+@ONE_ASKED
 def test_who_does_not_count(scene, bot, ann, ben, eve, cat):
     """The author, the requester, and who may only read; then somebody who does."""
     comment, job = deploys(scene)

@@ -140,3 +140,11 @@ def test_a_fork_from_the_first_word_to_production(scene, bot, ann, ben, eve):
     merged(scene, ALL + rest)
     done(scene, ben, "/promote production", fork)
     assert models.answers(scene) == [1] and fork.look()["merged"]
+
+
+@pytest.mark.scene(config={"compile": {"timeout": "6s"}})
+def test_a_fork_may_use_half(scene, bot, ann, ben, eve):
+    fork = from_afar(scene, eve, texts.python(texts.ONE_TASK.format(name="slow", function="slow") + "while True: pass\n",
+                                              pipeline_function_name="slow"))
+    done(scene, ben, f"/ok-to-run {fork.head}", fork)
+    refused(scene, ann, "/build", fork, "compile.timeout", "took longer than 3s")

@@ -34,6 +34,6 @@ def test_a_flood_in_one_repository_does_not_delay_another(scene, bot, ann):
     own = [path for path in after if "/lab/quiet/" in path]
     unanswered = bot.rows("SELECT count(*) AS n FROM outbox WHERE sent_version < version AND repo = 'lab/iris'")[0]["n"]
     assert unanswered > FLOOD, "the flood was over before; nothing was shown"
-    assert len(own) >= 3, own  # the eyes, the answer, the rocket
+    assert len(own) >= 2, own  # the answer and the rocket; the eyes only if they came first
     assert len(after) <= 3 * len(own) + 10, f"{len(own)} of {len(after)} writes were of the quiet repository"
     scene.may_leave_jobs = scene.may_leave_unsaid = True

@@ -7,23 +7,9 @@
 #include "tests/unit/cases.h"
 #include "tests/unit/core/policy_commands.h"
 #include "tests/unit/core/policy_sound.h"
+#include "tests/unit/core/policy_texts.h"
 
 enum { ME = 1000001, DAY_MS = 86400000 };
-
-static struct policy *read_text(const char *text)
-{
-	return policy_read(text, strlen(text), ".github/kfops.yaml", some_table());
-}
-
-static void read_ceilings(struct policy_ceilings *out, const char *json)
-{
-	json_t *list = NULL;
-	struct err err;
-
-	assert_int_equal(jval_parse(&list, json, strlen(json), &err), ERR_OK);
-	policy_ceilings_read(out, list, "acme/model");
-	json_decref(list);
-}
 
 /* Monday 1 January 2024, 09:30:30 UTC */
 static const int64_t monday_ms = 1704101430000;
@@ -154,7 +140,7 @@ static void test_answers(void **state)
 		struct policy_ceilings ceilings;
 		struct policy_decision decision;
 
-		read_ceilings(&ceilings, cases[i].ceilings);
+		read_ceilings(&ceilings, cases[i].ceilings, "acme/model");
 		policy_decide(&decision, policy, &ceilings, &question);
 		policy_sound(policy, &ceilings, &question, &decision);
 		print_message("%s: %s %s\n", cases[i].name, decision.code, decision.sentence);
@@ -175,7 +161,7 @@ static void test_needs(void **state)
 	json_t *needs;
 
 	(void)state;
-	read_ceilings(&ceilings, OPERATORS);
+	read_ceilings(&ceilings, OPERATORS, "acme/model");
 	needs = policy_needs(policy, &ceilings, &question);
 	text = jval_dump(jval_at(needs, "uses"));
 	assert_string_equal(
@@ -220,8 +206,10 @@ static void test_cuts(void **state)
 	struct policy_ceilings ceilings;
 
 	(void)state;
-	read_ceilings(&ceilings, "[{\"commands\": [\"run\"], \"quota_repository\": \"300/week\"},"
-				 " {\"commands\": [\"build\"], \"quota_repository\": \"9/hour\"}]");
+	read_ceilings(&ceilings,
+		      "[{\"commands\": [\"run\"], \"quota_repository\": \"300/week\"},"
+		      " {\"commands\": [\"build\"], \"quota_repository\": \"9/hour\"}]",
+		      "acme/model");
 	policy_cuts(policy, &ceilings, some_table(), collect, &text);
 	assert_string_equal(
 		buf_text(&text),

@@ -26,15 +26,15 @@ static const struct reviews_case {
 	   .status = 200,
 	   .headers = JSON_TYPE,
 	   .body = "[{\"state\":\"APPROVED\",\"user\":{\"id\":8,\"login\":\"bob\",\"type\":"
-		   "\"User\"},"
+		   "\"User\"},\"author_association\":\"MEMBER\","
 		   "\"commit_id\":\"" SHA "\",\"submitted_at\":\"1970-01-01T00:00:00Z\"},"
 		   "{\"state\":\"APPROVED\",\"user\":{\"id\":9,\"login\":\"x[bot]\",\"type\":"
-		   "\"Bot\"},"
+		   "\"Bot\"},\"author_association\":\"CONTRIBUTOR\","
 		   "\"commit_id\":\"" SHA "\"},"
 		   "{\"state\":\"DISMISSED\",\"user\":null,\"commit_id\":null}]"}},
 	 1,
 	 ERR_OK,
-	 "[{\"at_ms\":0,\"bot\":false,\"id\":8,\"login\":\"bob\",\"sha\":\"" SHA
+	 "[{\"at_ms\":0,\"bot\":false,\"id\":8,\"known\":true,\"login\":\"bob\",\"sha\":\"" SHA
 	 "\",\"state\":\"APPROVED\"},{\"at_ms\":0,\"bot\":true,\"id\":9,\"login\":\"x[bot]\","
 	 "\"sha\":\"" SHA
 	 "\",\"state\":\"APPROVED\"},{\"at_ms\":0,\"bot\":false,\"id\":0,\"login\":"
