@@ -76,7 +76,7 @@ for step in $what; do
     say "the release build, scenarios, crash points, the demo, the S3 server"
     make_build "$build/demo" kfopsd -DFAULTS=OFF
     KFOPS_BUILD=$build/asan KFOPS_BUILD_ROOT=$build \
-      run_pytest scenarios -n $((jobs + 1)) --dist worksteal tests/scenarios tests/crash tests/services ;;
+      run_pytest scenarios -n $((jobs + 2)) --dist worksteal tests/scenarios tests/crash tests/services ;;
   threads)
     say "ThreadSanitizer: writer, worker, store"
     make_build "$build/tsan" "$(targets_in tests/unit/bot tests/unit/store)" -DSANITIZE=thread &&

@@ -14,8 +14,7 @@ static void read_ceilings(struct policy_ceilings *out, unsigned choice)
 		"[]",
 		"[{\"permission\": \"write\"}, {\"forks\": \"never\"}]",
 		"[{\"environments\": [\"production\"], \"teams_required\": true}]",
-		"[{\"commands\": [\"run\"], \"quota\": \"3/day\", \"quota_repository\": "
-		"\"9/day\"}]",
+		"[{\"quota\": \"3/day\", \"quota_repository\": \"9/day\"}]",
 	};
 	const char *text = lists[choice % ARRAY_LEN(lists)];
 	json_t *list = NULL;

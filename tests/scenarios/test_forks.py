@@ -147,4 +147,4 @@ def test_a_fork_may_use_half(scene, bot, ann, ben, eve):
     fork = from_afar(scene, eve, texts.python(texts.ONE_TASK.format(name="slow", function="slow") + "while True: pass\n",
                                               pipeline_function_name="slow"))
     done(scene, ben, f"/ok-to-run {fork.head}", fork)
-    refused(scene, ann, "/build", fork, "compile.timeout", "took longer than 3s")
+    refused(scene, ann, "/build", fork, "compile.timeout", "took longer than 3.0 s")
