@@ -1,5 +1,4 @@
-/* common.c - see common.h: the answers of a step, the rows that people see, and the step
- * that decides on which commit a job works. */
+/* common.c - see common.h: the answers of a step, and the rows that people see. */
 #include "lib/commands/common.h"
 
 #include <stdarg.h>
@@ -10,7 +9,6 @@
 #include "lib/base/jval.h"
 #include "lib/base/str.h"
 #include "lib/commands/commands.h"
-#include "lib/commands/common_fork.h"
 
 void common_ask(struct update *out, enum effect_kind kind, json_t *take_args)
 {
@@ -25,6 +23,13 @@ void common_jump(const struct job *job, struct update *out, const char *step)
 	must(command && job_step(command->steps, step));
 	out->kind = UPDATE_NEXT;
 	out->step = step;
+}
+
+bool common_is_fork(const struct job *job, const struct update *out)
+{
+	bool was = jval_bool(job->data, "pull.fork", false);
+
+	return out && out->data ? jval_bool(out->data, "pull.fork", was) : was;
 }
 
 /* The step after the present one; NULL: none follows. */
@@ -152,39 +157,4 @@ void common_part(const struct job *job, struct update *out, const char *name, en
 		jval_set_str(part, "text", text);
 	if (state != PART_RUNNING)
 		jval_set_int(part, "ended_at_ms", now_ms);
-}
-
-/* --- pin --- */
-
-void common_pin(const struct job *job, const struct effect_result *last, int64_t now_ms,
-		struct update *out)
-{
-	const json_t *pull = last ? last->data : NULL;
-	struct fork_facts fork;
-	json_t *kept;
-
-	if (!last) {
-		common_pin_ask(job, out);
-		return;
-	}
-	if (!jval_bool(pull, "open", false)) {
-		common_refuse(out, "pull.closed", "the pull request is %s; reopen it, then `%s`",
-			      jval_bool(pull, "merged", false) ? "merged" : "closed", job->line);
-		return;
-	}
-	if (!str_is_object_name(jval_str(pull, "head_sha", ""))) {
-		common_end(out, JOB_FAILED, "pin.unknown", "GitHub did not name the head commit");
-		return;
-	}
-	if (!common_pin_choose(job, pull, now_ms, out))
-		return;
-	common_fork_facts(job, pull, out->head_sha, &fork);
-	if (!common_fork_may(job, &fork, now_ms, out))
-		return;
-	kept = common_data(job, out, "pull");
-	jval_set_bool(kept, "fork", fork_is_one(&fork));
-	jval_set_str(kept, "head_ref", jval_str(pull, "head_ref", ""));
-	jval_set_str(kept, "base_ref", jval_str(pull, "base_ref", ""));
-	jval_set_str(kept, "html_url", jval_str(pull, "html_url", ""));
-	common_next(job, out);
 }

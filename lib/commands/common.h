@@ -68,6 +68,10 @@ void common_part(const struct job *job, struct update *out, const char *name, en
  * drops it. */
 json_t *common_given_parameters(const struct job *job);
 
+/* Does the job's pull request come from a fork, by what is kept or about to be (`out` may be NULL)?
+ */
+bool common_is_fork(const struct job *job, const struct update *out);
+
 /* --- the parts of pinning; the pull request's state is judged in between --- */
 void common_pin_ask(const struct job *job, struct update *out);
 /* True when the commit is chosen; else the update says what else is to be done. */

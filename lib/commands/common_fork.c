@@ -8,13 +8,6 @@
 
 enum { WAITS_MAX = 4 };
 
-bool common_is_fork(const struct job *job, const struct update *out)
-{
-	bool was = jval_bool(job->data, "pull.fork", false);
-
-	return out && out->data ? jval_bool(out->data, "pull.fork", was) : was;
-}
-
 bool common_is_uncached(const struct job *job)
 {
 	return jval_bool(job->args, "no-cache", false) || common_is_fork(job, NULL);

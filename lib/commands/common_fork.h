@@ -8,8 +8,6 @@
 #include "lib/commands/common.h"
 #include "lib/core/forks.h"
 
-/* Does the job's come from one, by what is kept or about to be (`out` may be NULL)? */
-bool common_is_fork(const struct job *job, const struct update *out);
 /* Is it compiled and run without caching: because the person said so, or because what a fork makes
  * must not be what others find. */
 bool common_is_uncached(const struct job *job);

@@ -230,10 +230,3 @@ bool common_pin_choose(const struct job *job, const json_t *pull, int64_t now_ms
 		return choose_typed(job, pull, now_ms, out);
 	return choose_meant(job, pull, now_ms, out);
 }
-
-void common_pin_proven(const struct job *job, const struct effect_result *last, int64_t now_ms,
-		       struct update *out)
-{
-	jval_set_bool(common_data(job, out, "pin"), "proves", true);
-	common_pin(job, last, now_ms, out);
-}

@@ -88,6 +88,9 @@ json_t *rollout_record_plan(const struct job *job) MUST_CHECK;
  * be had. */
 void rollout_take_up(const struct job *job, const json_t *deployment, struct update *out);
 
+/* What the planner is to reach; borrowed from the data of job and update. */
+void rollout_goal(const struct job *job, const struct update *out, enum isvc_phase phase,
+		  int percent, struct isvc_goal *goal);
 /* Plans the next move from a look, with its note kept; the caller disposes of the move. */
 void rollout_plan(const struct job *job, const struct effect_result *last, enum isvc_phase phase,
 		  int percent, struct update *out, struct isvc_move *move);

@@ -17,53 +17,11 @@
 #include "lib/core/markdown.h"
 
 enum {
-	LOOK_MAX_MS = 15000,
+	TURN_LOOK_MS = 15000,
 	KEPT_LOOK_MS = 600000, /* between two looks at the pull request that has the environment */
 	SAMPLE_TRIES_MS = 60000, /* routes converge late */
 	TEXT_MAX = 300,
 };
-
-void rollout_fail(const struct job *job, struct update *out, enum job_state state, const char *code,
-		  const char *fmt, ...)
-{
-	char text[ERR_MSG_MAX];
-	json_t *failed;
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof text, fmt, ap);
-	va_end(ap);
-	text[str_utf8_cut(text, strlen(text))] = '\0';
-	failed = common_data(job, out, "failed");
-	jval_set_int(failed, "state", state);
-	jval_set_str(failed, "code", code);
-	jval_set_str(failed, "message", text);
-	common_jump(job, out, "causes");
-}
-
-bool rollout_is_stopped(const struct job *job, int64_t now_ms, struct update *out)
-{
-	if (job->cancel) {
-		rollout_fail(job, out, JOB_CANCELLED, "job.cancelled", "stopped by %s",
-			     job->cancelled_by ? job->cancelled_by : "a person");
-		return true;
-	}
-	if (now_ms < job->deadline_at_ms)
-		return false;
-	rollout_fail(job, out, JOB_EXPIRED, "job.deadline",
-		     "its deadline passed before it was done");
-	return true;
-}
-
-int64_t rollout_next_look(const struct job *job, int64_t now_ms)
-{
-	int64_t first = job->rules->look_service_ms;
-	int64_t step = (now_ms - jval_int(job->data, "rollout.since_ms", now_ms)) / 10;
-
-	if (step < first)
-		step = first;
-	return now_ms + (step < LOOK_MAX_MS ? step : LOOK_MAX_MS);
-}
 
 /* --- the environment's turn --- */
 
@@ -137,7 +95,7 @@ static void wait_in_line(const struct job *job, int64_t until, int64_t now_ms, s
 		due = since + patience;
 	if (until && until < due)
 		due = until;
-	common_wait(out, WAIT_TURN, ref, due > now_ms ? due : now_ms + LOOK_MAX_MS);
+	common_wait(out, WAIT_TURN, ref, due > now_ms ? due : now_ms + TURN_LOOK_MS);
 }
 
 /* It may have been closed without our hearing of it: whoever is next looks. */
@@ -211,17 +169,6 @@ static json_t *deployment_args(const struct job *job)
 	jval_set_int(args, "fence", jval_int(job->data, "rollout.fence", 0));
 	jval_set(args, "plan", rollout_record_plan(job));
 	return args;
-}
-
-bool rollout_is_live_already(const json_t *service)
-{
-	return str_eq(jval_str(service, "before.way", ""), isvc_way_name(ISVC_WAY_NONE));
-}
-
-bool rollout_tries_first(const struct job *job)
-{
-	return json_array_size(jval_at(job->data, "service.samples")) &&
-	       jval_bool(job->data, "rollout.try_first", true);
 }
 
 /* The objects as they were before anything is touched are written down with the deployment. A model
@@ -307,49 +254,6 @@ void rollout_announce(const struct job *job, const struct effect_result *last, i
 
 /* --- moves --- */
 
-static void goal_of(const struct job *job, const struct update *out, enum isvc_phase phase,
-		    int percent, struct isvc_goal *goal)
-{
-	const json_t *service = out->data ? json_object_get(out->data, "service") : NULL;
-
-	if (!service)
-		service = json_object_get(job->data, "service");
-	*goal = (struct isvc_goal){
-		.wanted = json_object_get(service, "wanted"),
-		.before = json_object_get(service, "before"),
-		.job = jval_str(job->data, "rollout.mark", job->uid),
-		.phase = phase,
-		.percent = percent,
-	};
-}
-
-json_t *rollout_service_args(const struct job *job)
-{
-	json_t *args = json_object();
-
-	jval_set_str(args, "namespace", jval_str(job->data, "rollout.namespace", ""));
-	jval_set_str(args, "service", jval_str(job->data, "rollout.service", ""));
-	return args;
-}
-
-void rollout_ask_look(const struct job *job, struct update *out)
-{
-	common_ask(out, EFFECT_SERVICE_LOOK, rollout_service_args(job));
-}
-
-void rollout_ask_move(const struct job *job, const struct isvc_request *request, bool dry_run,
-		      struct update *out)
-{
-	static const char *const verbs[] = {"create", "patch", "delete"};
-	json_t *args = json_object();
-
-	jval_set_str(args, "namespace", jval_str(job->data, "rollout.namespace", ""));
-	jval_set_str(args, "verb", verbs[request->verb]);
-	jval_set_str(args, "name", request->name);
-	jval_set(args, "body", json_incref(request->body));
-	common_ask(out, dry_run ? EFFECT_SERVICE_TRY : EFFECT_SERVICE_SEND, args);
-}
-
 /* The result of a look has this member; that of a request has not. */
 static bool is_look(const struct effect_result *last)
 {
@@ -360,31 +264,6 @@ static bool is_look(const struct effect_result *last)
 static bool may_look_again(const struct effect_result *last)
 {
 	return last->err.class == ERR_CONFLICT || last->err.class == ERR_NOT_FOUND;
-}
-
-void rollout_plan(const struct job *job, const struct effect_result *last, enum isvc_phase phase,
-		  int percent, struct update *out, struct isvc_move *move)
-{
-	struct isvc_look look = {.live = jval_at(last->data, "live"),
-				 .second = jval_at(last->data, "second")};
-	const char *link = jval_str(look.live, "status.url", "");
-	struct isvc_goal goal;
-	json_t *service;
-
-	if (str_starts(link, "http"))
-		jval_set_str(common_data(job, out, "service"), "link", link);
-	goal_of(job, out, phase, percent, &goal);
-	isvc_plan(&goal, &look, move);
-	if (!move->note)
-		return;
-	service = common_data(job, out, "service");
-	isvc_note(json_object_get(service, "before"), move->note);
-}
-
-bool rollout_is_late(const struct job *job, int64_t now_ms)
-{
-	return now_ms - jval_int(job->data, "rollout.since_ms", now_ms) >=
-	       jval_int(job->data, "rollout.timeout_ms", 600000);
 }
 
 /* Carries out what the planner said. True when the phase is done. `part`: the row that shows what
@@ -477,7 +356,7 @@ static bool try_move(const struct job *job, const struct effect_result *last, bo
 	bool is_sent;
 
 	if (is_last) {
-		goal_of(job, out, ISVC_SHIFT, 100, &goal);
+		rollout_goal(job, out, ISVC_SHIFT, 100, &goal);
 		is_sent = isvc_plan_last(&goal, &look, &move);
 	} else {
 		rollout_plan(job, last, ISVC_STAGE, 0, out, &move);

@@ -63,20 +63,6 @@ void rollout_record(const struct job *job, const struct effect_result *last, int
 	}
 }
 
-void rollout_note(const struct job *job, const char *what, const struct effect_result *last,
-		  struct update *out)
-{
-	json_t *rollout = common_data(job, out, "rollout"), *notes;
-	AUTO_FREE char *text = str_printf("%s: %s", what, last->err.msg);
-
-	notes = json_object_get(rollout, "notes");
-	if (!notes) {
-		notes = json_array();
-		jval_set(rollout, "notes", notes);
-	}
-	json_array_append_new(notes, json_string(text));
-}
-
 /* It is the production label that other repositories' tools look for, so it moves: first it is
  * put here, then it is taken from where it was. A crash between the two leaves two, and the same
  * step then takes the old one. */

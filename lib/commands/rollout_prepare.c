@@ -14,22 +14,6 @@
 
 enum { TIMEOUT_MS = 600000, MODEL_TEXT_MAX = 200 };
 
-const char *rollout_environment(const struct job *job)
-{
-	if (str_eq(job->command, "staging_deploy"))
-		return "staging";
-	return jval_str(job->args, "arg", "production");
-}
-
-char *rollout_line(const struct job *job)
-{
-	const char *command = str_eq(job->command, "plan") ? "deploy" : job->command;
-
-	if (str_eq(job->command, "staging_deploy") || !jval_str(job->args, "arg", NULL))
-		return str_printf("/%s", command);
-	return str_printf("/%s %s", command, jval_str(job->args, "arg", ""));
-}
-
 static void fail_part(const struct job *job, const char *part, const struct effect_result *last,
 		      int64_t now_ms, struct update *out)
 {

@@ -268,12 +268,15 @@ static void put_fork(struct buf *out, const json_t *ok)
 	if (!ok)
 		return;
 	clock_rfc3339(at, jval_int(ok, "given_at_ms", 0));
+	buf_printf(out, "On %s ", at);
 	markdown_text(out, jval_str(ok, "person", "?"), NAMES_MAX);
-	buf_printf(out,
-		   " allowed `%.12s` of this fork to be %s on %s; it holds while that is the "
-		   "head.\n\n",
-		   jval_str(ok, "sha", ""),
-		   jval_bool(ok, "build_only", true) ? "built only" : "used", at);
+	buf_printf(
+		out,
+		" allowed `%.12s` of this fork to be built%s. It holds while that is the head.\n\n",
+		jval_str(ok, "sha", ""),
+		jval_bool(ok, "build_only", true)
+			? " only"
+			: ", and run or deployed as far as the policy lets forks");
 }
 
 /* --- jobs --- */
