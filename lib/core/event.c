@@ -165,16 +165,19 @@ static bool copy_text(const struct reading *r, int slot, char *out, size_t size)
 	return true;
 }
 
-/* Text of characters from one set, at least one. */
-static bool copy_name(const struct reading *r, int slot, char *out, size_t size, const char *extra)
+static bool is_name(const char *text, const char *extra)
 {
-	if (!copy_text(r, slot, out, size) || !*out)
-		return false;
-	for (const char *p = out; *p; p++)
+	for (const char *p = text; *p; p++)
 		if (!((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') ||
 		      (*p >= '0' && *p <= '9') || strchr(extra, *p)))
 			return false;
-	return true;
+	return *text != '\0';
+}
+
+/* Text of characters from one set, at least one. */
+static bool copy_name(const struct reading *r, int slot, char *out, size_t size, const char *extra)
+{
+	return copy_text(r, slot, out, size) && is_name(out, extra);
 }
 
 /* The name of a branch; git allows neither blanks nor controls in it. */
@@ -256,12 +259,13 @@ static bool read_time(const struct reading *r, int slot, int64_t *out_ms)
 	return clock_parse(out_ms, text);
 }
 
-static bool repo_name_is_good(const char *name)
+bool event_is_repo(const char *name)
 {
 	const char *slash = strchr(name, '/');
 
-	return slash && slash > name && slash[1] && !strchr(slash + 1, '/') && name[0] != '.' &&
-	       !str_eq(slash + 1, ".") && !str_eq(slash + 1, "..");
+	return is_name(name, "-_./") && slash && slash > name && slash[1] &&
+	       !strchr(slash + 1, '/') && name[0] != '.' && !str_eq(slash + 1, ".") &&
+	       !str_eq(slash + 1, "..");
 }
 
 static enum err_class read_repo(struct reading *r)
@@ -270,8 +274,7 @@ static enum err_class read_repo(struct reading *r)
 
 	if (!read_id(r, REPO_ID, &e->repo_id))
 		return bad(r, "repository.id is missing or not an id");
-	if (!copy_name(r, REPO_NAME, e->repo, sizeof e->repo, "-_./") ||
-	    !repo_name_is_good(e->repo))
+	if (!copy_text(r, REPO_NAME, e->repo, sizeof e->repo) || !event_is_repo(e->repo))
 		return bad(r, "repository.full_name is missing or not owner/name");
 	e->is_public = r->values[REPO_PRIVATE].type == SCAN_FALSE;
 	if (!copy_branch(r, REPO_BRANCH, e->default_branch, sizeof e->default_branch) &&

@@ -62,6 +62,9 @@ enum err_class event_read(struct event *out, const char *name, const char *body,
 			  struct err *err) MUST_CHECK;
 void event_dispose(struct event *event);
 
+/* True for "owner/name" in the characters that GitHub has for both. */
+bool event_is_repo(const char *name);
+
 /* True when the event name is one whose body is looked at; others need no more than the header. */
 bool event_is_read(const char *name);
 /* True when it only makes something happen sooner: a lost one does no harm. */

@@ -9,6 +9,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/base/str.h"
+#include "lib/core/event.h"
 #include "lib/services/github_impl.h"
 
 enum {
@@ -66,8 +67,8 @@ static bool tell_repositories(void *arg, const json_t *list)
 			.repo = jval_str(item, "full_name", ""),
 		};
 
-		if (repo.repo_id && *repo.repo && !jval_bool(item, "archived", false) &&
-		    !reader->each(reader->arg, &repo))
+		if (repo.repo_id > 0 && event_is_repo(repo.repo) &&
+		    !jval_bool(item, "archived", false) && !reader->each(reader->arg, &repo))
 			return false;
 	}
 	return true;

@@ -117,6 +117,22 @@ static void test_mixed_up(void **state)
 	}
 }
 
+static void test_names_of_repositories(void **state)
+{
+	static const char *const good[] = {"lab/iris", "a/b", "Lab-2/iris.py", "lab/.github",
+					   "_/_"};
+	static const char *const bad[] = {"",	       "/",	     "lab",	    "lab/",
+					  "/iris",     "lab/.",	     "lab/..",	    "../iris",
+					  ".lab/iris", "lab/iris/x", "lab//x",	    "lab/ir is",
+					  "lab/a\nb",  "lab/a?b",    "l\303\244b/x"};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(good); i++)
+		assert_true(event_is_repo(good[i]));
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		assert_false(event_is_repo(bad[i]));
+}
+
 static void test_is_read(void **state)
 {
 	(void)state;
@@ -315,9 +331,13 @@ static void test_samples(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-	cmocka_unit_test(test_depth),	       cmocka_unit_test(test_many_escapes),
-	cmocka_unit_test(test_cut_everywhere), cmocka_unit_test(test_mixed_up),
-	cmocka_unit_test(test_is_read),	       cmocka_unit_test(test_samples),
+	cmocka_unit_test(test_depth),
+	cmocka_unit_test(test_many_escapes),
+	cmocka_unit_test(test_cut_everywhere),
+	cmocka_unit_test(test_mixed_up),
+	cmocka_unit_test(test_is_read),
+	cmocka_unit_test(test_samples),
+	cmocka_unit_test(test_names_of_repositories),
 };
 
 CASES_MAIN(tests, NULL, NULL)
