@@ -280,6 +280,20 @@ static enum err_class after_end(struct db *db, const struct job *job, const stru
 	return class == ERR_OK ? store_leave_line(db, job->id, now_ms, err) : class;
 }
 
+/* What people are to see of it; a stranger who has been answered meanwhile sees the reaction. */
+static enum err_class put_wishes(struct db *db, const struct queue_result *result, struct err *err)
+{
+	const struct job *job = result->job;
+	bool was_answered;
+	enum err_class class = store_was_answered(db, job, result->now_ms, &was_answered, err);
+
+	for (size_t i = 0; class == ERR_OK && i < result->wish_count; i++)
+		if (!was_answered || result->wishes[i].kind != SLOT_COMMENT)
+			class = outbox_put(db, job->id, job->installation_id, job->repo_id, job->pr,
+					   job->repo, &result->wishes[i], result->now_ms, err);
+	return class;
+}
+
 enum err_class queue_step_result(struct db *db, const struct queue_result *result, struct err *err)
 {
 	const struct job *job = result->job;
@@ -297,14 +311,9 @@ enum err_class queue_step_result(struct db *db, const struct queue_result *resul
 	    (class = store_result(db, result, err)) != ERR_OK)
 		return class;
 	if ((class = update_job(db, result, &now, err)) != ERR_OK ||
-	    (class = audit_result(db, result, err)) != ERR_OK)
+	    (class = audit_result(db, result, err)) != ERR_OK ||
+	    (class = put_wishes(db, result, err)) != ERR_OK)
 		return class;
-	for (size_t i = 0; i < result->wish_count; i++) {
-		class = outbox_put(db, job->id, job->installation_id, job->repo_id, job->pr,
-				   job->repo, &result->wishes[i], result->now_ms, err);
-		if (class != ERR_OK)
-			return class;
-	}
 	if (job->state == JOB_PARKED && job->wait_kind == WAIT_TURN && result->result)
 		return store_stay_in_line(db, job,
 					  jval_str(result->effect->args, "environment", ""),

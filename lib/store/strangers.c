@@ -85,6 +85,26 @@ enum err_class store_answered(struct db *db, int64_t repo_id, int64_t pr, int64_
 			  B_INT(now_ms));
 }
 
+/* Several that come at once are all the first when they come. */
+enum err_class store_was_answered(struct db *db, const struct job *job, int64_t now_ms, bool *out,
+				  struct err *err)
+{
+	int64_t answered_ms = 0;
+	bool known = true;
+	enum err_class class = ERR_OK;
+
+	*out = false;
+	if (job->is_stranger && !job->is_quiet)
+		class = is_known(db, job->repo_id, job->actor_id, &known, err);
+	if (class != ERR_OK || known)
+		return class;
+	class = store_number(db, &answered_ms, now_ms - HOUR_MS, STMT_ANSWER_GET,
+			     STORE_BINDS(B_INT(job->repo_id), B_INT(job->pr), B_INT(job->actor_id)),
+			     err);
+	*out = class == ERR_OK && is_recent(answered_ms, now_ms);
+	return class;
+}
+
 enum err_class store_allowed(struct db *db, const struct job *job, int64_t now_ms, struct err *err)
 {
 	return store_exec(db, STMT_PEOPLE_ADD, err, B_INT(job->repo_id), B_INT(job->actor_id),

@@ -27,6 +27,9 @@ enum err_class store_put_off_stranger(struct db *db, const struct event *event, 
 /* A stranger was answered; for an hour that was it. */
 enum err_class store_answered(struct db *db, int64_t repo_id, int64_t pr, int64_t actor_id,
 			      int64_t now_ms, struct err *err) MUST_CHECK;
+/* Has another of their comments had the answer of the hour while this job was in hand? */
+enum err_class store_was_answered(struct db *db, const struct job *job, int64_t now_ms, bool *out,
+				  struct err *err) MUST_CHECK;
 /* Somebody was allowed to change something: no stranger any more. */
 enum err_class store_allowed(struct db *db, const struct job *job, int64_t now_ms,
 			     struct err *err) MUST_CHECK;

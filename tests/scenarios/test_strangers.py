@@ -35,6 +35,16 @@ def test_a_stranger_has_one_answer(public, scene, bot, ann):
     assert bot.ends() == "rocket"
 
 
+def test_several_at_once_have_one_answer_together(public, scene, bot):
+    sam = scene.person("sam")
+    scene.github.fault("delay", "GET", "/collaborators/sam/", times=4, seconds=1)
+    asked = [sam.comments(line) for line in ("/build", "/run", "/help", "/status")]
+    scene.wait_until(lambda: bot.jobs() and not bot.unfinished(), "all of them to be looked at", 60)
+    scene.webhooks_are_idle()
+    scene.wait_until(lambda: all(c.reactions() and "eyes" not in c.reactions() for c in asked), "the reactions")
+    assert len(bot.comments()) == 1
+
+
 def test_a_flood_keeps_nobody_waiting(public, scene, bot, ann):
     sam = scene.person("sam")
     sam.comments("/build")
