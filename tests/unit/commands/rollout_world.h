@@ -376,21 +376,4 @@ static inline void play(void **state)
 	player_end(&player);
 }
 
-/* All cases, or those whose names fit argv[1]. */
-static inline int play_all(const struct trace_case *cases, size_t count, int argc, char **argv)
-{
-	struct CMUnitTest *tests = mem_new(count, sizeof *tests);
-	int failed;
-
-	for (size_t i = 0; i < count; i++)
-		tests[i] = (struct CMUnitTest){.name = cases[i].name,
-					       .test_func = play,
-					       .initial_state = (void *)(uintptr_t)&cases[i]};
-	if (argc > 1)
-		cmocka_set_test_filter(argv[1]);
-	failed = _cmocka_run_group_tests("rollout", tests, count, NULL, NULL);
-	mem_free(tests);
-	return failed;
-}
-
 #endif

@@ -168,13 +168,5 @@ static void play(void **state)
 
 int main(int argc, char **argv)
 {
-	struct CMUnitTest tests[ARRAY_LEN(cases)];
-
-	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
-		tests[i] = (struct CMUnitTest){.name = cases[i].name,
-					       .test_func = play,
-					       .initial_state = (void *)(uintptr_t)&cases[i]};
-	if (argc > 1)
-		cmocka_set_test_filter(argv[1]);
-	return cmocka_run_group_tests_name("commit", tests, NULL, NULL);
+	return play_cases("commit", cases, ARRAY_LEN(cases), play, argc, argv);
 }

@@ -34,19 +34,6 @@
 		.effect = "compile",                                                               \
 		.data = "{\"name\":\"iris\",\"tasks\":3,\"sha256\":\"ab\",\"parameters\":{}}"      \
 	}
-#define PIPELINE                                                                                   \
-	{                                                                                          \
-		.effect = "kfp.pipeline", .data = "{\"pipeline_id\":\"p1\"}"                       \
-	}
-#define UPLOADED                                                                                   \
-	{                                                                                          \
-		.effect = "kfp.upload_version",                                                    \
-		.data = "{\"version_id\":\"v1\",\"version_name\":\"pr-7-9f8e7d6a1b2c\"}"           \
-	}
-#define EXPERIMENT                                                                                 \
-	{                                                                                          \
-		.effect = "kfp.experiment", .data = "{\"experiment_id\":\"e1\"}"                   \
-	}
 #define TO_COMPILE MAY, FORK, CHECKED_OUT, SETTINGS
 #define TO_UPLOAD  TO_COMPILE, FORK, COMPILED
 #define TO_RUN	   TO_UPLOAD, MAY, FORK, PIPELINE, UPLOADED, EXPERIMENT
@@ -257,13 +244,5 @@ static void play(void **state)
 
 int main(int argc, char **argv)
 {
-	struct CMUnitTest tests[ARRAY_LEN(cases)];
-
-	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
-		tests[i] = (struct CMUnitTest){.name = cases[i].name,
-					       .test_func = play,
-					       .initial_state = (void *)(uintptr_t)&cases[i]};
-	if (argc > 1)
-		cmocka_set_test_filter(argv[1]);
-	return cmocka_run_group_tests_name("fork traces", tests, NULL, NULL);
+	return play_cases("fork traces", cases, ARRAY_LEN(cases), play, argc, argv);
 }

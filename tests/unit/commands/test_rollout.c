@@ -329,5 +329,5 @@ static const struct trace_case cases[] = {
 
 int main(int argc, char **argv)
 {
-	return play_all(cases, ARRAY_LEN(cases), argc, argv);
+	return play_cases("rollout", cases, ARRAY_LEN(cases), play, argc, argv);
 }

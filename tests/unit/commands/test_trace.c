@@ -9,19 +9,6 @@
 			"3}}",                                                                     \
 		.advance_ms = 12000                                                                \
 	}
-#define PIPELINE                                                                                   \
-	{                                                                                          \
-		.effect = "kfp.pipeline", .data = "{\"pipeline_id\":\"p1\"}"                       \
-	}
-#define UPLOADED                                                                                   \
-	{                                                                                          \
-		.effect = "kfp.upload_version",                                                    \
-		.data = "{\"version_id\":\"v1\",\"version_name\":\"pr-7-9f8e7d6a1b2c\"}"           \
-	}
-#define EXPERIMENT                                                                                 \
-	{                                                                                          \
-		.effect = "kfp.experiment", .data = "{\"experiment_id\":\"e1\"}"                   \
-	}
 #define CREATED                                                                                    \
 	{                                                                                          \
 		.effect = "kfp.create_run", .data = "{\"run_id\":\"r1\"}"                          \

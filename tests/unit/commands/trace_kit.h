@@ -77,6 +77,20 @@ struct player {
 	void (*time_passes)(struct player *player);
 };
 
+#define PIPELINE                                                                                   \
+	{                                                                                          \
+		.effect = "kfp.pipeline", .data = "{\"pipeline_id\":\"p1\"}"                       \
+	}
+#define UPLOADED                                                                                   \
+	{                                                                                          \
+		.effect = "kfp.upload_version",                                                    \
+		.data = "{\"version_id\":\"v1\",\"version_name\":\"pr-7-9f8e7d6a1b2c\"}"           \
+	}
+#define EXPERIMENT                                                                                 \
+	{                                                                                          \
+		.effect = "kfp.experiment", .data = "{\"experiment_id\":\"e1\"}"                   \
+	}
+
 static inline const struct step *step_of(const struct player *player)
 {
 	const struct command *command = command_by_name(&commands, player->job.command);
@@ -306,6 +320,24 @@ static inline void player_play(struct player *player)
 		i++;
 	if (i == STEPS_MAX)
 		fail_msg("%s: no end after:\n%s", player->script->name, buf_text(&player->said));
+}
+
+/* All cases, or those whose names fit argv[1]. */
+static inline int play_cases(const char *group, const struct trace_case *cases, size_t count,
+			     CMUnitTestFunction play, int argc, char **argv)
+{
+	struct CMUnitTest *tests = mem_new(count, sizeof *tests);
+	int failed;
+
+	for (size_t i = 0; i < count; i++)
+		tests[i] = (struct CMUnitTest){.name = cases[i].name,
+					       .test_func = play,
+					       .initial_state = (void *)(uintptr_t)&cases[i]};
+	if (argc > 1)
+		cmocka_set_test_filter(argv[1]);
+	failed = _cmocka_run_group_tests(group, tests, count, NULL, NULL);
+	mem_free(tests);
+	return failed;
 }
 
 #endif
