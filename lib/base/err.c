@@ -21,9 +21,12 @@ static const struct {
 static void __attribute__((format(printf, 3, 0)))
 set_text(struct err *err, enum err_class class, const char *fmt, va_list ap)
 {
+	char text[ERR_MSG_MAX + 4]; /* str_copy() looks at the byte behind its cut */
+
+	vsnprintf(text, sizeof text, fmt, ap);
 	memset(err, 0, sizeof *err);
 	err->class = class;
-	vsnprintf(err->msg, sizeof err->msg, fmt, ap);
+	str_copy(err->msg, sizeof err->msg, text);
 }
 
 enum err_class err_set(struct err *err, enum err_class class, const char *fmt, ...)

@@ -200,7 +200,7 @@ static enum err_class refuse(const struct http_response *response, enum github_k
 			     enum err_class class, const char *code, const char *sentence,
 			     const char *secret, struct err *err)
 {
-	AUTO_BUF struct buf text = buf_make(ERR_MSG_MAX - 1);
+	AUTO_BUF struct buf text = buf_make((size_t)4 * ERR_MSG_MAX);
 	char message[GITHUB_MESSAGE_MAX], sso[16];
 
 	github_answer_message(response, message);

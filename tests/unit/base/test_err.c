@@ -57,6 +57,23 @@ static void test_long_messages_are_cut(void **state)
 	assert_int_equal(strlen(err.msg), ERR_MSG_MAX - 1);
 }
 
+/* Each cut in the middle of a character of three bytes gives whole characters. */
+static void test_a_cut_keeps_characters_whole(void **state)
+{
+	char text[2 * ERR_MSG_MAX];
+	struct err err;
+
+	(void)state;
+	for (size_t before = 0; before < 3; before++) {
+		memset(text, 'x', before);
+		for (size_t at = before; at + 3 < sizeof text; at += 3)
+			memcpy(text + at, "\xe2\x82\xac", 4);
+		err_set(&err, ERR_USER, "%s", text);
+		assert_int_equal((strlen(err.msg) - before) % 3, 0);
+		assert_true(strlen(err.msg) >= ERR_MSG_MAX - 3);
+	}
+}
+
 static const struct {
 	enum err_class class;
 	const char *name;
@@ -93,6 +110,7 @@ static const struct CMUnitTest err_tests[] = {
 	cmocka_unit_test(test_code_and_null),
 	cmocka_unit_test(test_wrap_keeps_class_and_time),
 	cmocka_unit_test(test_long_messages_are_cut),
+	cmocka_unit_test(test_a_cut_keeps_characters_whole),
 	cmocka_unit_test(test_names),
 };
 
