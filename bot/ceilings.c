@@ -5,23 +5,11 @@
 #include "lib/base/str.h"
 #include "lib/commands/commands.h"
 
-enum { NAMES_MAX = 64, NEAR_MAX = 2 };
-
-static const char *nearest(const char *word)
-{
-	const char *names[NAMES_MAX];
-	size_t count = 0;
-
-	for (size_t i = 0; i < commands.count && count < NAMES_MAX; i++)
-		names[count++] = commands.items[i]->name;
-	return str_nearest(word, names, count, NEAR_MAX);
-}
-
 static bool check_name(const struct config *config, const char *file, const char *path,
 		       const char *word, struct buf *report)
 {
 	const struct command *command = command_by_word(&commands, word);
-	const char *near = nearest(word);
+	const char *near = command_nearest(&commands, word);
 
 	if (command && command->scope != SCOPE_ALWAYS)
 		return true;

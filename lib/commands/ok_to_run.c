@@ -180,8 +180,8 @@ static const struct step steps[] = {
 };
 
 const struct command command_ok_to_run = {
-	.name = "ok_to_run",
-	.alias = "ok_to_test",
+	.name = "ok-to-run",
+	.alias = "ok-to-test",
 	.summary = "Let this commit of a fork be built, and run where the policy lets forks run.",
 	.examples = examples,
 	.flags = flags,

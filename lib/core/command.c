@@ -118,37 +118,46 @@ static bool fold_word(char out[WORD_MAX + 1], const char *word, size_t len)
 	return true;
 }
 
-static const struct command *find_command(const struct command_table *table, const char *folded)
+bool command_word_is(const char *word, const char *name)
 {
-	char name[WORD_MAX + 1];
+	char one[WORD_MAX + 1], other[WORD_MAX + 1];
 
-	for (size_t i = 0; i < table->count; i++)
-		if ((fold_word(name, table->items[i]->name, strlen(table->items[i]->name)) &&
-		     str_eq(name, folded)) ||
-		    str_eq(table->items[i]->alias, folded))
-			return table->items[i];
-	return NULL;
+	if (!word || !name)
+		return false;
+	word += *word == '/';
+	return fold_word(one, word, strlen(word)) && fold_word(other, name, strlen(name)) &&
+	       str_eq(one, other);
 }
 
 const struct command *command_by_word(const struct command_table *table, const char *word)
 {
-	char folded[WORD_MAX + 1];
-
-	word += *word == '/';
-	return fold_word(folded, word, strlen(word)) ? find_command(table, folded) : NULL;
+	for (size_t i = 0; i < table->count; i++)
+		if (command_word_is(word, table->items[i]->name) ||
+		    command_word_is(word, table->items[i]->alias))
+			return table->items[i];
+	return NULL;
 }
 
-static const char *nearest_command(const struct command_table *table, const char *folded)
+const char *command_nearest(const struct command_table *table, const char *word)
 {
-	const char *names[NAMES_MAX];
-	size_t count = 0;
+	const char *names[NAMES_MAX], *near;
+	char folded[NAMES_MAX][WORD_MAX + 1], own[WORD_MAX + 1];
+	const char *words[NAMES_MAX];
+	size_t count = 0, at = 0;
 
+	if (!fold_word(own, word, strlen(word)))
+		return NULL;
 	for (size_t i = 0; i < table->count && count < NAMES_MAX - 1; i++) {
 		names[count++] = table->items[i]->name;
 		if (table->items[i]->alias)
 			names[count++] = table->items[i]->alias;
 	}
-	return str_nearest(folded, names, count, NEAR);
+	for (size_t i = 0; i < count; i++)
+		words[i] = fold_word(folded[i], names[i], strlen(names[i])) ? folded[i] : "";
+	near = str_nearest(own, words, count, NEAR);
+	while (near && words[at] != near)
+		at++;
+	return near ? names[at] : NULL;
 }
 
 static size_t word_len(const char *text)
@@ -187,7 +196,7 @@ static enum err_class find_by_text(const struct command **out, const struct comm
 	size_t len = word_len(text), token_len = strcspn(text, " \t");
 	const char *near;
 
-	*out = fold_word(folded, text, len) ? find_command(table, folded) : NULL;
+	*out = fold_word(folded, text, len) ? command_by_word(table, folded) : NULL;
 	if (*out && (len == token_len || (unsigned char)text[len] < 0x20 ||
 		     (unsigned char)text[len] >= 0x7f))
 		return ERR_OK; /* an odd byte behind the word is refused with the rest of the line
@@ -195,7 +204,7 @@ static enum err_class find_by_text(const struct command **out, const struct comm
 	*out = NULL;
 	if (!fold_word(token, text, token_len))
 		token[0] = '\0';
-	near = is_plain(token) ? nearest_command(table, token) : NULL;
+	near = is_plain(token) ? command_nearest(table, token) : NULL;
 	if (near || named) {
 		AUTO_FREE char *word = str_dup_len(text, token_len);
 

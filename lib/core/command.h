@@ -47,7 +47,7 @@ enum command_use { USE_NOTHING = 0, USE_BUILD = 1, USE_RUN = 2, USE_DEPLOY = 4 }
 
 struct command {
 	const char *name;		  /* "build_run" */
-	const char *alias;		  /* another word for it, "ok_to_test"; NULL */
+	const char *alias;		  /* another word for it, "ok-to-test"; NULL */
 	const char *summary;		  /* one sentence, for /help */
 	const char *const *examples;	  /* ends with NULL */
 	const struct command_flag *flags; /* ends with a NULL name */
@@ -108,6 +108,13 @@ const struct command *command_by_name(const struct command_table *table, const c
 
 /* The same from a word of a person: case does not count, dash is underscore, a slash may lead. */
 const struct command *command_by_word(const struct command_table *table, const char *word);
+
+/* The word of a person is that name, read so. */
+bool command_word_is(const char *word, const char *name);
+
+/* The name, or other word, of a command that the word may have been meant for; NULL. */
+const char *command_nearest(const struct command_table *table, const char *word);
+
 const char *right_name(enum right right);
 
 #endif

@@ -128,13 +128,8 @@ static size_t read_names(char ***out, const json_t *list)
 	*out = mem_new(json_array_size(list) + 1, sizeof **out);
 	json_array_foreach(list, i, each)
 	{
-		AUTO_FREE char *name = str_dup(json_string_value(each));
-
-		for (char *at = name; at && *at; at++)
-			if (*at == '-')
-				*at = '_'; /* as in words of commands */
-		if (name)
-			(*out)[count++] = take(name);
+		if (json_is_string(each))
+			(*out)[count++] = str_dup(json_string_value(each));
 	}
 	return count;
 }
@@ -206,10 +201,11 @@ void policy_ceilings_dispose(struct policy_ceilings *ceilings)
 
 bool policy_command_is(const struct command *command, const char *name)
 {
-	if (str_eq(command->name, name) || str_eq(command->rule, name))
+	if (command_word_is(name, command->name) || command_word_is(name, command->alias) ||
+	    command_word_is(name, command->rule))
 		return true;
 	for (const char *const *part = command->parts; part && *part; part++)
-		if (str_eq(*part, name))
+		if (command_word_is(name, *part))
 			return true;
 	return false;
 }

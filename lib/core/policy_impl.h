@@ -36,7 +36,7 @@ void policy_needed(struct policy_needed_list *out, const struct policy *policy,
 bool policy_ceiling_applies(const struct policy_ceiling *ceiling, const struct command *command,
 			    const char *environment);
 
-/* The command or, for one that has parts, one of them is named so. */
+/* The command or, for one that has parts, one of them is named by that word of a person. */
 bool policy_command_is(const struct command *command, const char *name);
 
 /* It names teams, users or roles. */

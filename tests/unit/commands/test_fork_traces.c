@@ -52,7 +52,7 @@
 #define AT_RUN	  DONE_UPLOAD "experiment asks kfp.experiment\nfork_run asks github.pull\n"
 #define AT_COMMIT "authorize asks github.permission\ncommit asks github.pull\n"
 
-#define SAYS		      .command = "ok_to_run", .args = "{\"arg\":\"9f8e7d6a1b2c\"}"
+#define SAYS		      .command = "ok-to-run", .args = "{\"arg\":\"9f8e7d6a1b2c\"}"
 #define TYPED(commits, heads) ",\"typed\":{\"commits\":[" commits "],\"heads\":[" heads "]}"
 #define ONE		      TYPED("\"" MINE "\"", "\"" MINE "\"")
 

@@ -46,8 +46,8 @@ static const struct command_flag ok_flags[] = {
 	{"build-only", FLAG_BOOL, NULL, "nothing more"},
 	{NULL, FLAG_BOOL, NULL, NULL},
 };
-static const struct command ok_to_run = {.name = "ok_to_run",
-					 .alias = "ok_to_test",
+static const struct command ok_to_run = {.name = "ok-to-run",
+					 .alias = "ok-to-test",
 					 .flags = ok_flags,
 					 .arg_name = "SHA",
 					 .arg_type = FLAG_SHA,
@@ -70,8 +70,8 @@ static const struct {
 	{"blanks behind", "/build \t ", "build", "{}"},
 	{"argument", "/run pr-7-9f8e7d6", "run", "{\"arg\":\"pr-7-9f8e7d6\"}"},
 	{"argument of number", "/logs 42", "logs", "{\"arg\":42}"},
-	{"argument of a commit", "/ok-to-run 9f8e7d6", "ok_to_run", "{\"arg\":\"9f8e7d6\"}"},
-	{"another word for it", "/Ok-To-Test 9F8E7D6A1B2C --build_only", "ok_to_run",
+	{"argument of a commit", "/ok-to-run 9f8e7d6", "ok-to-run", "{\"arg\":\"9f8e7d6\"}"},
+	{"another word for it", "/Ok-To-Test 9F8E7D6A1B2C --build_only", "ok-to-run",
 	 "{\"arg\":\"9f8e7d6a1b2c\",\"build-only\":true}"},
 	{"tab between", "/run\tv1", "run", "{\"arg\":\"v1\"}"},
 	{"flag with =", "/run --sha=9f8e7d6", "run", "{\"sha\":\"9f8e7d6\"}"},
@@ -188,20 +188,20 @@ static const struct {
 	{"markup in an unknown word", "/kfops <b>@all`x`", "command.unknown", "`` /<b>@all`x` ``"},
 
 	{"near another word for it", "/ok-to-tset 9f8e7d6", "command.unknown",
-	 "Unknown command `/ok-to-tset`. Did you mean `/ok_to_test`? `/help` lists all."},
+	 "Unknown command `/ok-to-tset`. Did you mean `/ok-to-test`? `/help` lists all."},
 	{"a branch is no commit", "/ok-to-run main", "command.value",
-	 "`SHA` takes a commit of 7 to 64 hex digits, not `main`. Usage: `/ok_to_run SHA "
+	 "`SHA` takes a commit of 7 to 64 hex digits, not `main`. Usage: `/ok-to-run SHA "
 	 "[--build-only]`"},
 	{"six digits are too few", "/ok-to-run 9f8e7d", "command.value",
-	 "`SHA` takes a commit of 7 to 64 hex digits, not `9f8e7d`. Usage: `/ok_to_run SHA "
+	 "`SHA` takes a commit of 7 to 64 hex digits, not `9f8e7d`. Usage: `/ok-to-run SHA "
 	 "[--build-only]`"},
 	{"a commit and something behind it", "/ok-to-run 9f8e7d6~1", "command.value",
-	 "`SHA` takes a commit of 7 to 64 hex digits, not `9f8e7d6~1`. Usage: `/ok_to_run SHA "
+	 "`SHA` takes a commit of 7 to 64 hex digits, not `9f8e7d6~1`. Usage: `/ok-to-run SHA "
 	 "[--build-only]`"},
 	{"which commit is not left open", "/ok-to-test", "command.missing",
-	 "`SHA` is missing. Usage: `/ok_to_run SHA [--build-only]`"},
+	 "`SHA` is missing. Usage: `/ok-to-run SHA [--build-only]`"},
 	{"two commits", "/ok-to-run 9f8e7d6 a1b2c3d", "command.missing",
-	 "This command takes one argument; `a1b2c3d` is one too many. Usage: `/ok_to_run SHA "
+	 "This command takes one argument; `a1b2c3d` is one too many. Usage: `/ok-to-run SHA "
 	 "[--build-only]`"},
 	{"unknown flag", "/run --frobnicate", "command.unknown_flag",
 	 "`/run` has no flag `--frobnicate`. Usage: `/run [VERSION] [--param K=V]... [--experiment "

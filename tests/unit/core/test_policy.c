@@ -73,9 +73,9 @@ static const struct {
 	{0, "staging_deploy", "staging", RIGHT_MAINTAIN, false, POLICY_FORK_NEVER, 0},
 	{0, "rollback", "production", RIGHT_MAINTAIN, false, POLICY_FORK_UNSET, 0},
 	{0, "lock", "staging", RIGHT_MAINTAIN, false, POLICY_FORK_UNSET, 0},
-	{0, "ok_to_run", NULL, RIGHT_MAINTAIN, false, POLICY_FORK_UNSET, 0},
+	{0, "ok-to-run", NULL, RIGHT_MAINTAIN, false, POLICY_FORK_UNSET, 0},
 	/* a file with everything */
-	{1, "ok_to_run", NULL, RIGHT_MAINTAIN, true, POLICY_FORK_UNSET, 0},
+	{1, "ok-to-run", NULL, RIGHT_MAINTAIN, true, POLICY_FORK_UNSET, 0},
 	{1, "build", NULL, RIGHT_TRIAGE, false, POLICY_FORK_OK_TO_RUN, 0},
 	{1, "run", NULL, RIGHT_WRITE, true, POLICY_FORK_NEVER, 0},
 	{1, "build_run", NULL, RIGHT_WRITE, true, POLICY_FORK_NEVER, 0},
@@ -91,7 +91,7 @@ static const struct {
 	{2, "build_run", NULL, RIGHT_ADMIN, false, POLICY_FORK_NEVER, 0},
 	{2, "build", NULL, RIGHT_WRITE, false, POLICY_FORK_OK_TO_RUN, 0},
 	{2, "logs", NULL, RIGHT_READ, true, POLICY_FORK_UNSET, 0},
-	{2, "ok_to_run", NULL, RIGHT_MAINTAIN, false, POLICY_FORK_UNSET, 0}, /* never less */
+	{2, "ok-to-run", NULL, RIGHT_MAINTAIN, false, POLICY_FORK_UNSET, 0}, /* never less */
 	{2, "lock", "production", RIGHT_READ, false, POLICY_FORK_UNSET, 0},
 	{2, "deploy", "production", RIGHT_MAINTAIN, false, POLICY_FORK_NEVER, 0},
 };
@@ -349,6 +349,39 @@ static const struct {
 	 "maintain permission here",
 	 "ceilings[0] of the operator",
 	 {0}},
+	{"a ceiling whose command is written as a person would",
+	 "commands: { run: { permission: read } }\n",
+	 "[{\"commands\": [\"/Run\"], \"permission\": \"admin\"}]",
+	 "run",
+	 NULL,
+	 {.user_id = ME, .pull = true, .push = true, .maintain = true},
+	 "deny",
+	 "denied.ceiling",
+	 "admin permission",
+	 "ceilings[0] of the operator",
+	 {0}},
+	{"a ceiling by the other word of a command",
+	 "commands: { run: { permission: read } }\n",
+	 "[{\"commands\": [\"ok_to_test\"], \"permission\": \"admin\"}]",
+	 "ok-to-run",
+	 NULL,
+	 {.user_id = ME, .pull = true, .push = true, .maintain = true},
+	 "deny",
+	 "denied.ceiling",
+	 "admin permission",
+	 "ceilings[0] of the operator",
+	 {0}},
+	{"a ceiling with dashes",
+	 "commands: { run: { permission: read } }\n",
+	 "[{\"commands\": [\"Staging-Deploy\"], \"permission\": \"admin\"}]",
+	 "staging_deploy",
+	 "staging",
+	 {.user_id = ME, .pull = true, .push = true, .maintain = true},
+	 "deny",
+	 "denied.ceiling",
+	 "admin permission",
+	 "ceilings[0] of the operator",
+	 {0}},
 	{"a ceiling over a part of the command",
 	 "commands: { build_run: { permission: read } }\n",
 	 "[{\"commands\": [\"run\"], \"permission\": \"maintain\"}]",
@@ -584,7 +617,7 @@ static const char *const rules[] = {
 
 static char *random_policy(void)
 {
-	static const char *const names[] = {"build", "run", "build_run", "logs", "ok_to_run"};
+	static const char *const names[] = {"build", "run", "build_run", "logs", "ok-to-run"};
 	static const char *const places[] = {"staging", "production"};
 	struct buf text = buf_make(4096);
 

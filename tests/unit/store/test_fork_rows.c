@@ -14,7 +14,7 @@ static struct job word(int64_t comment_id, int64_t person_id, const char *sha)
 			  .comment_id = comment_id,
 			  .actor_id = person_id,
 			  .actor = (char *)(uintptr_t) "ben",
-			  .command = (char *)(uintptr_t) "ok_to_run"};
+			  .command = (char *)(uintptr_t) "ok-to-run"};
 
 	str_copy(job.head_sha, sizeof job.head_sha, sha);
 	return job;
