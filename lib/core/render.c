@@ -142,10 +142,11 @@ void render_policy_note(const struct job *job, struct buf *out)
 	size_t own_len = strlen(job->repo);
 	bool is_own = str_starts(source, job->repo) && source[own_len] == '/';
 
-	/* a branch that has none is one from before there was one, most likely */
-	if (!here || !*here || str_eq(here, is_own ? sha : ""))
+	if (!here || str_eq(here, is_own ? sha : ""))
 		return;
-	buf_puts(out, "\n> [!NOTE]\n> This pull request has another `.github/kfops.yaml`. ");
+	buf_puts(out, *here ? "\n> [!NOTE]\n> This pull request has another `.github/kfops.yaml`. "
+			    : "\n> [!NOTE]\n> This pull request has no `.github/kfops.yaml`: it "
+			      "takes it away, or is from before there was one. ");
 	if (!*source) {
 		buf_puts(out, "What holds until it is merged is the default branch, which has "
 			      "none: the defaults.\n");
