@@ -202,7 +202,8 @@ def test_docs_name_every_command_and_flag():
     missing = []
     for name in re.findall(r"^COMMAND\((\w+)\)", (ROOT / "lib/commands/commands.def").read_text(), re.M):
         source = (ROOT / f"lib/commands/{name}.c").read_text()
-        missing += [name] if f"`/{name}" not in text else []
+        said = re.search(r'^\t\.name = "([\w-]+)"', source, re.M)[1]
+        missing += [said] if f"`/{said}" not in text else []
         missing += [f"{name} --{flag}" for flag in re.findall(r'^\t\{"([\w-]+)", FLAG_', source, re.M)
                     if f"--{flag}" not in text]
     assert not missing
