@@ -8,7 +8,7 @@
 #include "lib/base/buf.h"
 #include "lib/base/str.h"
 
-enum { TEXT_MAX = 64 * 1024 * 1024, DEPTH_MAX = 200, KEY_MAX = 128 };
+enum { TEXT_MAX = 64 * 1024 * 1024, DEPTH_MAX = 200 };
 
 void jval_drop(json_t **value)
 {
@@ -89,15 +89,11 @@ char *jval_show(const json_t *value)
 json_t *jval_at(const json_t *value, const char *path)
 {
 	json_t *found = NULL;
-	char key[KEY_MAX];
 
 	for (;;) {
 		size_t len = strcspn(path, ".");
 
-		must(len < sizeof key);
-		memcpy(key, path, len);
-		key[len] = '\0';
-		found = json_object_get(value, key);
+		found = json_object_getn(value, path, len);
 		if (!found || json_is_null(found))
 			return NULL;
 		if (!path[len])

@@ -1,5 +1,7 @@
 /* JSON with bounds. */
 #include "lib/base/jval.h"
+
+#include "lib/base/str.h"
 #include "tests/unit/cases.h"
 
 static const struct {
@@ -124,6 +126,23 @@ static void test_paths(void **state)
 	assert_null(jval_at(value, ""));
 }
 
+/* Members have the names that people give them: a setting may list ones of 200 bytes. */
+static void test_a_path_of_long_names(void **state)
+{
+	AUTO_FREE char *name = mem_new(301, 1);
+	AUTO_FREE char *path = NULL;
+	AUTO_JSON json_t *value = json_object(), *inner = json_object();
+
+	(void)state;
+	memset(name, 'a', 300);
+	path = str_printf("%s.%s", name, name);
+	assert_null(jval_at(value, path));
+	jval_set_int(inner, name, 17);
+	jval_set(value, name, json_incref(inner));
+	assert_int_equal(jval_int(value, path, 0), 17);
+	assert_null(jval_at(value, path + 1));
+}
+
 static void test_set(void **state)
 {
 	AUTO_JSON json_t *object = json_object();
@@ -200,6 +219,7 @@ static const struct CMUnitTest jval_tests[] = {
 	cmocka_unit_test(test_a_bare_nul_is_refused),
 	cmocka_unit_test(test_nul_is_kept),
 	cmocka_unit_test(test_paths),
+	cmocka_unit_test(test_a_path_of_long_names),
 	cmocka_unit_test(test_set),
 	cmocka_unit_test(test_clean_utf8),
 	cmocka_unit_test(test_shown_as_written),
