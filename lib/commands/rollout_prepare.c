@@ -139,11 +139,19 @@ static bool is_its_namespace(const struct job *job, const char *ns, int64_t now_
 
 static void refuse_environment(const struct job *job, int64_t now_ms, struct update *out)
 {
+	const char *name = rollout_environment(job);
+
 	common_part(job, out, "gates", PART_FAILED, now_ms, "failed");
-	common_end(out, JOB_FAILED, "deploy.no_environment",
-		   "config_files/config.yaml at `%.7s` has no namespace for the environment `%s`. "
-		   "Add `deployment.%s.namespace`, or name `staging` or `production`",
-		   job->head_sha, rollout_environment(job), rollout_environment(job));
+	if (str_eq(name, "staging") || str_eq(name, "production"))
+		common_end(out, JOB_FAILED, "deploy.no_environment",
+			   "config_files/config.yaml at `%.7s` has no namespace for the "
+			   "environment `%s`. Add `deployment.%s.namespace`",
+			   job->head_sha, name, name);
+	else
+		common_end(out, JOB_FAILED, "deploy.no_environment",
+			   "there is no environment `%.100s`: models are deployed to `staging` and "
+			   "to `production`",
+			   name);
 }
 
 void rollout_settings(const struct job *job, const struct effect_result *last, int64_t now_ms,

@@ -5,6 +5,9 @@
 
 #include "tests/unit/commands/rollout_answers.h"
 
+#define FIFTY	  "moonmoonmoonmoonmoonmoonmoonmoonmoonmoonmoonmoonmoo"
+#define LONG_NAME FIFTY FIFTY FIFTY FIFTY FIFTY
+
 static const struct trace_case cases[] = {
 	/* --- good ends --- */
 	{.name = "deploy from comment to merge",
@@ -170,8 +173,21 @@ static const struct trace_case cases[] = {
 		     MODEL_FOUND, FROM_SIM("repo.service"), MERGE_FACTS(",\"mergeable\":null"),
 		     GOOD_FACTS, OURS, SAMPLE_GOOD, SERVES, DONE("github.merge")}},
 	{.name = "an environment without a namespace",
+	 .command = "staging_deploy",
+	 .args = "{}",
+	 .answers = {MAINTAINER,
+		     PINNED,
+		     GOOD_FACTS,
+		     CHECKED_OUT,
+		     {.effect = "repo.settings",
+		      .data = "{\"deployment\":{\"production\":{\"namespace\":\"ml-prod\"}}}"}}},
+	{.name = "an environment that is none",
 	 .command = "deploy",
 	 .args = "{\"arg\":\"moon\"}",
+	 .answers = {MAINTAINER, PINNED, GOOD_FACTS, CHECKED_OUT, DEPLOYMENT_SETTINGS("")}},
+	{.name = "an environment with a very long name",
+	 .command = "plan",
+	 .args = "{\"arg\":\"" LONG_NAME "\"}",
 	 .answers = {MAINTAINER, PINNED, GOOD_FACTS, CHECKED_OUT, DEPLOYMENT_SETTINGS("")}},
 	{.name = "steps that shrink",
 	 .command = "deploy",
