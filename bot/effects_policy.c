@@ -297,30 +297,18 @@ static enum err_class run_hold(struct db *db, void *arg, struct err *err)
 			     clock_now_ms(), err);
 }
 
-static void audit(const struct effect_call *call, const char *what, const char *before,
-		  const char *after)
-{
-	log_info("audit", LOG_S("what", what), LOG_I("job", call->job->id),
-		 LOG_S("repo", call->job->repo), LOG_I("pr", call->job->pr),
-		 LOG_S("actor", call->job->actor), LOG_I("actor_id", call->job->actor_id),
-		 LOG_S("before", before), LOG_S("after", after));
-}
-
 enum err_class effect_hold(struct effect_call *call, struct err *err)
 {
 	struct hold_op op = {.call = call};
 
-	if (writer_call(call->hands->world->writer, run_hold, &op, err))
-		return err->class;
-	audit(call, "hold", "", jval_str(call->args, "reason", ""));
-	return ERR_OK;
+	return writer_call(call->hands->world->writer, run_hold, &op, err);
 }
 
 static enum err_class run_unhold(struct db *db, void *arg, struct err *err)
 {
 	struct hold_op *op = arg;
 
-	return policies_unhold(db, op->call->job, &op->was, err);
+	return policies_unhold(db, op->call->job, clock_now_ms(), &op->was, err);
 }
 
 /* In doubt, it is enough that there is no hold. */
@@ -333,7 +321,6 @@ enum err_class effect_unhold(struct effect_call *call, struct err *err)
 		return err->class = ERR_OK;
 	if (class)
 		return class;
-	audit(call, "unhold", jval_str(op.was, "person", ""), "");
 	jval_set(call->data, "was", op.was);
 	return ERR_OK;
 }

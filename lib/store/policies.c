@@ -5,6 +5,7 @@
 
 #include "lib/base/jval.h"
 #include "lib/base/str.h"
+#include "lib/store/audit_impl.h"
 #include "lib/store/store_impl.h"
 
 /* --- who a login was --- */
@@ -96,12 +97,35 @@ enum err_class policies_count(struct db *db, const struct job *job,
 
 /* --- holds --- */
 
+/* In the words of the audit. */
+static char *describe_hold(const char *person, const char *reason)
+{
+	return str_printf("person=%s%s%s", person,
+			  str_is_empty(reason) ? "" : " reason=", reason ? reason : "");
+}
+
+static char *describe_kept_hold(const json_t *hold)
+{
+	return hold ? describe_hold(jval_str(hold, "person", ""), jval_str(hold, "reason", NULL))
+		    : str_dup("");
+}
+
 enum err_class policies_hold(struct db *db, const struct job *job, const char *reason,
 			     int64_t now_ms, struct err *err)
 {
-	return store_exec(db, STMT_HOLD_SET, err, B_INT(job->repo_id), B_INT(job->pr),
-			  B_INT(job->actor_id), B_TEXT(job->actor), B_TEXT_OR_NULL(reason),
-			  B_INT(now_ms));
+	AUTO_JSON json_t *was = NULL;
+	AUTO_FREE char *before = NULL, *after = describe_hold(job->actor, reason);
+	enum err_class class = policies_hold_get(db, job->repo_id, job->pr, &was, err);
+
+	if (class && class != ERR_NOT_FOUND)
+		return class;
+	before = describe_kept_hold(was);
+	class = store_exec(db, STMT_HOLD_SET, err, B_INT(job->repo_id), B_INT(job->pr),
+			   B_INT(job->actor_id), B_TEXT(job->actor), B_TEXT_OR_NULL(reason),
+			   B_INT(now_ms));
+	return class ? class
+		     : store_audit_change(db, job, effect_name(EFFECT_HOLD), before, after, now_ms,
+					  err);
 }
 
 enum err_class policies_hold_get(struct db *db, int64_t repo_id, int64_t pr, json_t **out,
@@ -124,19 +148,24 @@ enum err_class policies_hold_get(struct db *db, int64_t repo_id, int64_t pr, jso
 	return ERR_OK;
 }
 
-enum err_class policies_unhold(struct db *db, const struct job *job, json_t **out, struct err *err)
+enum err_class policies_unhold(struct db *db, const struct job *job, int64_t now_ms, json_t **out,
+			       struct err *err)
 {
-	enum err_class class = policies_hold_get(db, job->repo_id, job->pr, out, err);
+	AUTO_JSON json_t *was = NULL;
+	AUTO_FREE char *before = NULL;
+	enum err_class class = policies_hold_get(db, job->repo_id, job->pr, &was, err);
 
 	if (class == ERR_NOT_FOUND)
 		return err_code(err, ERR_NOT_FOUND, "hold.none",
 				"this pull request is not on hold");
 	if (class)
 		return class;
+	before = describe_kept_hold(was);
 	class = store_exec(db, STMT_HOLD_END, err, B_INT(job->repo_id), B_INT(job->pr));
-	if (class) {
-		json_decref(*out);
-		*out = NULL;
-	}
+	if (!class)
+		class = store_audit_change(db, job, effect_name(EFFECT_UNHOLD), before, "", now_ms,
+					   err);
+	if (!class)
+		*out = take(was);
 	return class;
 }

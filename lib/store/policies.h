@@ -46,7 +46,7 @@ enum err_class policies_hold(struct db *db, const struct job *job, const char *r
 			     int64_t now_ms, struct err *err) MUST_CHECK;
 
 /* Ends it: *out as of policies_hold_get before that. NOT_FOUND "hold.none". */
-enum err_class policies_unhold(struct db *db, const struct job *job, json_t **out,
+enum err_class policies_unhold(struct db *db, const struct job *job, int64_t now_ms, json_t **out,
 			       struct err *err) MUST_CHECK;
 
 /* {"person","person_id","reason","held_at_ms"}; NOT_FOUND, quietly. Any connection. */

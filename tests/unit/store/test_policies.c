@@ -184,7 +184,7 @@ static void test_holds(void **state)
 	job = started(&kit, 1, "build");
 	assert_int_equal(policies_hold_get(kit.db, REPO, 1, &hold, &kit.err), ERR_NOT_FOUND);
 	KIT_BEGIN(&kit);
-	assert_int_equal(policies_unhold(kit.db, &job, &hold, &kit.err), ERR_NOT_FOUND);
+	assert_int_equal(policies_unhold(kit.db, &job, T0 + 9, &hold, &kit.err), ERR_NOT_FOUND);
 	assert_string_equal(kit.err.code, "hold.none");
 	assert_ok(&kit, policies_hold(kit.db, &job, "odd", T0, &kit.err));
 	assert_ok(&kit, policies_hold(kit.db, &job, NULL, T0 + 5, &kit.err));
@@ -195,11 +195,22 @@ static void test_holds(void **state)
 	json_decref(hold);
 	assert_int_equal(policies_hold_get(kit.db, REPO, 2, &hold, &kit.err), ERR_NOT_FOUND);
 	KIT_BEGIN(&kit);
-	assert_ok(&kit, policies_unhold(kit.db, &job, &hold, &kit.err));
+	assert_ok(&kit, policies_unhold(kit.db, &job, T0 + 9, &hold, &kit.err));
 	KIT_COMMIT(&kit);
 	assert_string_equal(jval_str(hold, "person", ""), job.actor);
 	json_decref(hold);
 	assert_int_equal(policies_hold_get(kit.db, REPO, 1, &hold, &kit.err), ERR_NOT_FOUND);
+	assert_int_equal(kit_number(&kit, "SELECT count(*) FROM audit WHERE decision = 'done' "
+					  "AND effect = 'store.hold' AND before = '' "
+					  "AND after GLOB 'person=* reason=odd'"),
+			 1);
+	assert_int_equal(kit_number(&kit, "SELECT count(*) FROM audit WHERE effect = 'store.hold' "
+					  "AND before GLOB '*reason=odd' AND after GLOB 'person=*' "
+					  "AND after NOT GLOB '*reason*'"),
+			 1);
+	assert_int_equal(kit_number(&kit, "SELECT count(*) FROM audit WHERE after = '' "
+					  "AND effect = 'store.unhold' AND before GLOB 'person=*'"),
+			 1);
 	job_dispose(&job);
 	kit_end(&kit);
 }
