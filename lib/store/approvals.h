@@ -15,7 +15,8 @@
 void approval_ref(char out[48], int64_t job_id);
 
 /* The person of `as` approves the job of this id, as it is: the commit it has now. The job looks
- * again at once. Asked again, it answers the same. {"job","sha"}. NOT_FOUND "job.unknown" when it
+ * again at once. Asked again, it answers the same; of several words of a person the latest said is
+ * kept. {"job","sha"}. NOT_FOUND "job.unknown" when it
  * is not of this pull request; CONFLICT "job.ended", or "approve.not_waiting" when it asks for no
  * approvals. */
 enum err_class approval_add(struct db *db, const struct job *as, int64_t job_id, int64_t said_at_ms,

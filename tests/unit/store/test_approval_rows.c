@@ -5,23 +5,30 @@
 
 #define SHA "9f8e7d6c5b4a39281706f5e4d3c2b1a098765432"
 
+static void wait_for_approvals(struct kit *kit, struct job *job)
+{
+	char ref[48];
+
+	approval_ref(ref, job->id);
+	job->wait_kind = WAIT_APPROVAL;
+	mem_free(job->wait_ref);
+	job->wait_ref = str_dup(ref);
+	job->due_at_ms = T0 + HOUR_MS;
+	kit_move(kit, job, JOB_PARKED, T0);
+}
+
 /* A job on pull request 7 that waits for approvals, if it needs any. */
 static int64_t waiting_job(struct kit *kit, int64_t need, const char *head)
 {
 	struct job job;
 	int64_t id;
-	char ref[48];
 
 	kit_receive(kit, &(struct kit_event){.pr = 7, .comment_id = 70, .commands = "build"});
 	assert_true(kit_claim(kit, &job, T0));
 	id = job.id;
-	approval_ref(ref, id);
 	jval_set(job.data, "approvals", json_pack("{s:I}", "need", (json_int_t)need));
 	str_copy(job.head_sha, sizeof job.head_sha, head);
-	job.wait_kind = WAIT_APPROVAL;
-	job.wait_ref = str_dup(ref);
-	job.due_at_ms = T0 + HOUR_MS;
-	kit_move(kit, &job, JOB_PARKED, T0);
+	wait_for_approvals(kit, &job);
 	return id;
 }
 
@@ -66,13 +73,42 @@ static void test_an_approval_is_of_the_job_as_it_is(void **state)
 	assert_int_equal(approve(&kit, &kim, id, T0 + 2), ERR_OK);
 	assert_true(kit_claim(&kit, &job, T0 + 2)); /* it looks again at once */
 	job_dispose(&job);
-	assert_int_equal(approve(&kit, &kim, id, T0 + 3), ERR_OK); /* says the same */
+	assert_int_equal(approve(&kit, &kim, id, T0 + 2), ERR_OK); /* the same comment again */
 	assert_int_equal(approve(&kit, &lee, id, T0 + 4), ERR_OK);
 	assert_ok(&kit, approval_list(kit.db, id, &list, &kit.err));
 	assert_int_equal(json_array_size(list), 2);
 	assert_int_equal(jval_int(json_array_get(list, 0), "id", 0), 11);
 	assert_int_equal(jval_int(json_array_get(list, 0), "at_ms", 0), T0 + 2);
 	assert_string_equal(jval_str(json_array_get(list, 1), "sha", ""), SHA);
+	assert_int_equal(
+		kit_number(&kit, "SELECT count(*) FROM audit WHERE effect = 'store.approve'"), 2);
+	kit_end(&kit);
+}
+
+/* Since then the base branch was changed, say, or changes were asked for: of a person the last word
+ * holds, and a comment that is read late is not the last. */
+static void test_who_approves_again_says_it_then(void **state)
+{
+	struct job kim = person(11, 7);
+	AUTO_JSON json_t *list = NULL;
+	struct kit kit;
+	struct job job;
+	int64_t id;
+
+	(void)state;
+	kit_start(&kit);
+	id = waiting_job(&kit, 1, SHA);
+	assert_int_equal(approve(&kit, &kim, id, T0 + 2), ERR_OK);
+	assert_true(kit_claim(&kit, &job, T0 + 2));
+	wait_for_approvals(&kit, &job);
+	assert_false(kit_claim(&kit, &job, T0 + 8));
+	assert_int_equal(approve(&kit, &kim, id, T0 + 9), ERR_OK);
+	assert_true(kit_claim(&kit, &job, T0 + 9));
+	job_dispose(&job);
+	assert_int_equal(approve(&kit, &kim, id, T0 + 5), ERR_OK);
+	assert_ok(&kit, approval_list(kit.db, id, &list, &kit.err));
+	assert_int_equal(json_array_size(list), 1);
+	assert_int_equal(jval_int(json_array_get(list, 0), "at_ms", 0), T0 + 9);
 	assert_int_equal(
 		kit_number(&kit, "SELECT count(*) FROM audit WHERE effect = 'store.approve'"), 2);
 	kit_end(&kit);
@@ -120,6 +156,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_an_approval_is_of_the_job_as_it_is),
+		cmocka_unit_test(test_who_approves_again_says_it_then),
 		cmocka_unit_test(test_what_cannot_be_approved),
 	};
 
