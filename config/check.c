@@ -323,6 +323,12 @@ const char *check_command(const char *text)
 
 const char *check_environment(const char *text)
 {
+	const char *meant = policy_environment_meant(text);
+
+	if (meant)
+		return str_eq(meant, "staging")
+			       ? "the name of an environment: perhaps staging is meant"
+			       : "the name of an environment: perhaps production is meant";
 	return is_all(text, LOWER UPPER DIGITS "-_.") ? NULL : "the name of an environment";
 }
 

@@ -223,6 +223,18 @@ static void check_counts(const struct config *config, struct schema_faults *faul
 			 "%s counts commands, wherever they go: remove environments", path);
 }
 
+static void check_forks_alone(const struct config *config, struct schema_faults *faults, size_t i)
+{
+	static const char *const others[] = {"commands", "environments"};
+	AUTO_FREE char *path = str_printf("ceilings[%zu].forks", i);
+
+	for (size_t k = 0; k < ARRAY_LEN(others); k++)
+		if (has_key(config, i, "forks") && has_key(config, i, others[k]))
+			FAULT_AT(config, faults, path,
+				 "%s is about building, running and deploying alike: remove %s",
+				 path, others[k]);
+}
+
 /* A ceiling that sets nothing is a slip, and one about two things at once is not what it seems. */
 static void check_ceilings(const struct config *config, struct schema_faults *faults)
 {
@@ -242,6 +254,7 @@ static void check_ceilings(const struct config *config, struct schema_faults *fa
 				 i);
 		check_counts(config, faults, i, "quota");
 		check_counts(config, faults, i, "quota_repository");
+		check_forks_alone(config, faults, i);
 	}
 }
 

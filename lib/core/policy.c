@@ -9,7 +9,7 @@
 #include "lib/base/str.h"
 #include "lib/core/policy_impl.h"
 
-enum { FAULT_MAX = 600, WEEK_MINUTES = 7 * 24 * 60, MINUTE_MS = 60000 };
+enum { FAULT_MAX = 600, WEEK_MINUTES = 7 * 24 * 60, MINUTE_MS = 60000, ENVIRONMENT_NEAR = 2 };
 
 /* --- making and freeing --- */
 
@@ -207,6 +207,21 @@ const struct policy_environment *policy_environment(const struct policy *policy,
 		if (str_eq(policy->environments[i].name, name))
 			return &policy->environments[i];
 	return NULL;
+}
+
+const char *policy_environment_meant(const char *name)
+{
+	static const char *const known[] = {"production", "staging", "prod", "stage"};
+	AUTO_FREE char *folded = str_dup(name);
+	const char *near;
+
+	for (char *at = folded; *at; at++)
+		*at = (char)(*at >= 'A' && *at <= 'Z' ? *at + ('a' - 'A') : *at);
+	for (size_t i = 2; i < ARRAY_LEN(known); i++)
+		if (str_eq(folded, known[i]))
+			return known[i - 2];
+	near = str_nearest(folded, known, 2, ENVIRONMENT_NEAR);
+	return str_eq(near, name) ? NULL : near;
 }
 
 const struct policy_rule *policy_own_rule(const struct policy *policy,

@@ -210,6 +210,16 @@ bool policy_command_is(const struct command *command, const char *name)
 	return false;
 }
 
+/* `/deploy staging` is `/staging_deploy`, also where it is named as that. */
+static bool is_other_word(const struct command *command, const char *environment, const char *name)
+{
+	AUTO_FREE char *word = environment && command->rule
+				       ? str_printf("%s_%s", environment, command->rule)
+				       : NULL;
+
+	return command_word_is(name, word);
+}
+
 bool policy_ceiling_applies(const struct policy_ceiling *ceiling, const struct command *command,
 			    const char *environment)
 {
@@ -218,7 +228,8 @@ bool policy_ceiling_applies(const struct policy_ceiling *ceiling, const struct c
 	if (command->scope == SCOPE_ALWAYS)
 		return false;
 	for (size_t i = 0; i < ceiling->command_count && !named; i++)
-		named = policy_command_is(command, ceiling->commands[i]);
+		named = policy_command_is(command, ceiling->commands[i]) ||
+			is_other_word(command, environment, ceiling->commands[i]);
 	if (command->scope == SCOPE_ENVIRONMENT)
 		for (size_t i = 0; i < ceiling->environment_count && !here; i++)
 			here = str_eq(ceiling->environments[i], environment);

@@ -200,6 +200,11 @@ static void read_environment(struct keys_reading *reading, const struct yaml_nod
 			   keys_word(cut, key->text));
 		return;
 	}
+	if (policy_environment_meant(key->text)) {
+		KEYS_FAULT(reading, key, "there is no environment \"%s\"; did you mean \"%s\"?",
+			   keys_word(cut, key->text), policy_environment_meant(key->text));
+		return;
+	}
 	policy->environments = mem_grow(policy->environments, (policy->environment_count + 1) *
 								      sizeof *policy->environments);
 	environment = &policy->environments[policy->environment_count++];

@@ -20,10 +20,27 @@ static const struct {
 	{"a slip", GOOD "ceilings:\n- permission: admin\n  commands: [build, deplyo]\n",
 	 "k.yaml:7:1: ceilings[0].commands: there is no command \"deplyo\"; did you mean "
 	 "\"deploy\"?\n"},
-	{"nothing like it", GOOD "ceilings: [{commands: [frobnicate], forks: never}]\n",
+	{"nothing like it", GOOD "ceilings: [{commands: [frobnicate], permission: admin}]\n",
 	 "k.yaml:5:1: ceilings[0].commands: there is no command \"frobnicate\"\n"},
-	{"what is always allowed", GOOD "ceilings: [{commands: [help], forks: never}]\n",
+	{"what is always allowed", GOOD "ceilings: [{commands: [help], permission: admin}]\n",
 	 "k.yaml:5:1: ceilings[0].commands: /help is always allowed\n"},
+	{"commands that go to the environments",
+	 GOOD "ceilings: [{commands: [deploy, staging_deploy, lock], environments: [staging], "
+	      "permission: admin}]\n",
+	 ""},
+	{"a command that goes to no environment",
+	 GOOD "ceilings: [{commands: [deploy, run], environments: [production], "
+	      "teams_required: true}]\n",
+	 "k.yaml:5:1: ceilings[0].commands: /run does not go to these environments\n"},
+	{"a command that goes to another environment",
+	 GOOD "ceilings: [{commands: [staging_deploy], environments: [production], "
+	      "permission: admin}]\n",
+	 "k.yaml:5:1: ceilings[0].commands: /staging_deploy does not go to these environments\n"},
+	{"approvals that nothing asks for",
+	 GOOD "ceilings: [{commands: [run, rollback], approvals: 2}]\n",
+	 "k.yaml:5:1: ceilings[0].commands: approvals are asked for by deploy only\n"},
+	{"approvals that deployments ask for",
+	 GOOD "ceilings: [{commands: [run, promote], approvals: 2}, {approvals: 1}]\n", ""},
 };
 
 static void test_names(void **state)

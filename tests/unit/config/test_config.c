@@ -345,6 +345,18 @@ static const struct {
 	  "9:11: ceilings[3].forks must be never or ok-to-run",
 	  "10:15: ceilings[4].commands[0] must be the name of a command, without its slash",
 	  "10:35: ceilings[4].approvals must be between 0 and 20"}},
+	{"ceilings that would not hold",
+	 GOOD "ceilings:\n- {environments: [qa, Production], approvals: 1}\n"
+	      "- {environments: [stage], approvals: 1}\n"
+	      "- {commands: [run], forks: never}\n"
+	      "- {environments: [production], forks: never}\n",
+	 {"6:23: ceilings[0].environments[1] must be the name of an environment: perhaps "
+	  "production is meant",
+	  "7:19: ceilings[1].environments[0] must be the name of an environment: perhaps staging "
+	  "is meant",
+	  "8:1: ceilings[2].forks is about building, running and deploying alike: remove commands",
+	  "9:1: ceilings[3].forks is about building, running and deploying alike: remove "
+	  "environments"}},
 	{"alias",
 	 "server: &s {webhook_secret_file: /s}\ngithub: *s\n",
 	 {"1:9: anchors", "1:1: server is missing"}},
