@@ -5,6 +5,7 @@
 #include "lib/base/str.h"
 #include "lib/commands/commands.h"
 #include "lib/commands/common.h"
+#include "lib/core/policy.h"
 
 enum { ANSWER_MAX = 2000 };
 
@@ -12,10 +13,18 @@ static void decide_lock(const struct job *job, const struct effect_result *last,
 			struct update *out)
 {
 	AUTO_BUF struct buf text = buf_make(ANSWER_MAX);
+	const char *meant = policy_environment_meant(jval_str(job->args, "arg", ""));
 	int64_t length = jval_int(job->args, "for", 0);
 	json_t *args;
 	char until[21];
 
+	if (!last && meant) { /* a lock that keeps nobody out is worse than none */
+		common_end(out, JOB_FAILED, "lock.no_environment",
+			   "there is no environment `%.100s`, so nothing was locked. Did you mean "
+			   "`/lock %s`?",
+			   jval_str(job->args, "arg", ""), meant);
+		return;
+	}
 	if (!last) {
 		args = json_object();
 		jval_set_str(args, "environment", jval_str(job->args, "arg", ""));
