@@ -55,10 +55,24 @@ static enum err_class add(struct db *db, const struct job *job, const struct job
 	return store_exec(db, STMT_WAKE_REF, err, B_TEXT(ref), B_INT(WAIT_APPROVAL), B_INT(now_ms));
 }
 
+/* By this very comment: then it is only the answer that is still owed. */
+static enum err_class was_said(struct db *db, const struct job *job, const struct job *as,
+			       int64_t said_at_ms, bool *out, struct err *err)
+{
+	int64_t found;
+	enum err_class class = store_number(
+		db, &found, 0, STMT_APPROVAL_SAID,
+		STORE_BINDS(B_INT(job->id), B_INT(as->actor_id), B_INT(said_at_ms)), err);
+
+	*out = found != 0;
+	return class;
+}
+
 enum err_class approval_add(struct db *db, const struct job *as, int64_t job_id, int64_t said_at_ms,
 			    int64_t now_ms, json_t **out, struct err *err)
 {
 	struct job job;
+	bool said = false;
 	enum err_class class = queue_load(db, job_id, &job, err);
 
 	if (class == ERR_NOT_FOUND)
@@ -68,8 +82,10 @@ enum err_class approval_add(struct db *db, const struct job *as, int64_t job_id,
 				job_id);
 	if (class != ERR_OK)
 		return class;
-	class = may_be_approved(&job, as, err);
-	if (class == ERR_OK)
+	class = was_said(db, &job, as, said_at_ms, &said, err);
+	if (class == ERR_OK && !said)
+		class = may_be_approved(&job, as, err);
+	if (class == ERR_OK && !said)
 		class = add(db, &job, as, said_at_ms, now_ms, err);
 	if (class == ERR_OK) {
 		*out = json_object();

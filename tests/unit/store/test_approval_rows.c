@@ -114,6 +114,24 @@ static void test_who_approves_again_says_it_then(void **state)
 	kit_end(&kit);
 }
 
+/* The process ended before it could say so, and the job was quick. */
+static void test_what_was_said_is_answered_when_the_job_has_ended(void **state)
+{
+	struct job kim = person(11, 7);
+	struct kit kit;
+	int64_t id;
+
+	(void)state;
+	kit_start(&kit);
+	id = waiting_job(&kit, 1, SHA);
+	assert_int_equal(approve(&kit, &kim, id, T0 + 2), ERR_OK);
+	assert_int_equal(kit_work(&kit, JOB_DONE, T0 + 2), id);
+	assert_int_equal(approve(&kit, &kim, id, T0 + 2), ERR_OK);
+	assert_int_equal(approve(&kit, &kim, id, T0 + 3), ERR_CONFLICT);
+	assert_string_equal(kit.err.code, "job.ended");
+	kit_end(&kit);
+}
+
 static const struct {
 	const char *name;
 	int64_t need, pr;
@@ -157,6 +175,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_an_approval_is_of_the_job_as_it_is),
 		cmocka_unit_test(test_who_approves_again_says_it_then),
+		cmocka_unit_test(test_what_was_said_is_answered_when_the_job_has_ended),
 		cmocka_unit_test(test_what_cannot_be_approved),
 	};
 
