@@ -206,6 +206,8 @@ static enum err_class ask_policy(struct effect_call *call, const struct command 
 	jval_set(call->data, "policy", facts);
 	if (list)
 		jval_set(call->data, "ceilings", json_deep_copy(list));
+	jval_set_int(call->data, "operator_approvals",
+		     config_approvals_of_repo(call->hands->world->config, call->job->repo));
 	jval_set(call->data, "teams", json_object());
 	jval_set(call->data, "uses", json_object());
 	jval_set(call->data, "nexts", json_object());

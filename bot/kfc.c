@@ -287,14 +287,19 @@ static int take_policy(json_t *facts, const char *path)
 	return KFC_OK;
 }
 
-static int take_ceilings(json_t *facts, const char *path)
+static void drop_config(struct config **config)
+{
+	config_free(*config);
+}
+#define AUTO_CONFIG __attribute__((cleanup(drop_config)))
+
+static int take_ceilings(json_t *facts, const char *path, struct config **out)
 {
 	AUTO_BUF struct buf report = buf_make(REPORT_MAX);
-	struct config *config = NULL;
+	AUTO_CONFIG struct config *config = NULL;
 	size_t len;
 	AUTO_FREE char *text = path ? read_file(path, &len) : NULL;
 	struct err err;
-	int code = KFC_OK;
 
 	if (!path)
 		return KFC_OK;
@@ -303,23 +308,30 @@ static int take_ceilings(json_t *facts, const char *path)
 	if (config_parse(&config, path, text, len, &report, &err) ||
 	    !ceilings_check(config, path, &report)) {
 		fputs(buf_text(&report), stdout);
-		code = KFC_NO;
-	} else if (config_ceilings(config)) {
-		json_object_set_new(facts, "ceilings", json_deep_copy(config_ceilings(config)));
+		return KFC_NO;
 	}
-	config_free(config);
-	return code;
+	if (config_ceilings(config))
+		json_object_set_new(facts, "ceilings", json_deep_copy(config_ceilings(config)));
+	*out = config;
+	config = NULL;
+	return KFC_OK;
 }
 
 /* What a deployment has to meet beside the right to it. */
-static void tell_terms(const struct rights *rights, const char *repo, const struct command *command,
-		       const json_t *args)
+static void tell_terms(const struct rights *rights, const json_t *facts, const char *repo,
+		       const struct command_call *call)
 {
-	const char *environment = policy_environment_of(command, args);
+	const struct command *command = call->command;
+	const char *environment = policy_environment_of(command, call->args);
+	int operators = str_eq(environment, "production")
+				? (int)jval_int(facts, "operator_approvals", 0)
+				: 0;
 	AUTO_BUF struct buf text = buf_make(REPORT_MAX);
 	struct policy_terms terms;
 
 	policy_terms(&terms, rights->policy, &rights->ceilings, command, environment);
+	if (operators > terms.approvals)
+		terms.approvals = operators;
 	if (terms.approvals) {
 		AUTO_JSON json_t *approvers = approvers_keep(&terms.approvers);
 
@@ -430,7 +442,7 @@ static int tell(const struct rights *rights, const json_t *facts, const char *re
 	else if (str_eq(call->command->name, "approve"))
 		tell_approver(rights, repo);
 	else if (str_eq(call->command->rule, "deploy")) {
-		tell_terms(rights, repo, call->command, call->args);
+		tell_terms(rights, facts, repo, call);
 		return tell_metrics(rights->policy, facts);
 	}
 	return decision.verdict == POLICY_ALLOW ? KFC_OK : KFC_NO;
@@ -463,6 +475,7 @@ static int tell_all(const struct event *event, const json_t *facts, enum policy_
 static int simulate(const struct options *options)
 {
 	AUTO_JSON json_t *facts = json_object();
+	AUTO_CONFIG struct config *config = NULL;
 	enum policy_origin origin = POLICY_ORIGIN_BRANCH;
 	struct event event = {0};
 	struct err err = {0};
@@ -473,7 +486,7 @@ static int simulate(const struct options *options)
 	if (!payload)
 		return KFC_NO_INPUT;
 	code = take_policy(facts, options->policy);
-	code = code ? code : take_ceilings(facts, options->ceilings);
+	code = code ? code : take_ceilings(facts, options->ceilings, &config);
 	if (code)
 		return code;
 	if (event_read(&event, "issue_comment", payload, len, &err) ||
@@ -487,6 +500,9 @@ static int simulate(const struct options *options)
 		   !take_answers(facts, options->answers, event.sender_id, &origin)) {
 		code = KFC_DATA;
 	} else {
+		if (config)
+			jval_set_int(facts, "operator_approvals",
+				     config_approvals_of_repo(config, event.repo));
 		code = tell_all(&event, facts, origin);
 	}
 	event_dispose(&event);

@@ -1,5 +1,6 @@
 /* config.c - /config: the policy that is in force here, from which file, what the operator's
  * ceilings make stricter, and what is wrong with this pull request's own configuration. */
+#include <inttypes.h>
 #include <string.h>
 
 #include "lib/base/buf.h"
@@ -34,6 +35,20 @@ static void put_source(struct buf *out, const json_t *facts)
 	buf_printf(out, " of the default branch, blob `%.12s`.\n\n",
 		   jval_str(facts, "policy.sha", ""));
 	markdown_fence(out, "yaml", text, strlen(text), REPORT_MAX);
+}
+
+/* What the operator asks for beside the ceilings. */
+static void put_approvals(struct buf *out, const struct rights *rights, const json_t *facts)
+{
+	int64_t operators = jval_int(facts, "operator_approvals", 0);
+	struct policy_terms terms;
+
+	policy_terms(&terms, rights->policy, &rights->ceilings, &command_deploy, "production");
+	if (operators > terms.approvals)
+		buf_printf(out,
+			   "- `repositories[].approvals`: environments.production asks for %d "
+			   "approvals; the operator asks for %" PRId64 "\n",
+			   terms.approvals, operators);
 }
 
 /* Logins that nobody has, teams that nobody can see: rules that let nobody in. */
@@ -90,6 +105,7 @@ static void decide_policy(const struct job *job, const struct effect_result *las
 	put_nobodies(&cuts, last->data);
 	put_forks(&text, &rights);
 	policy_cuts(rights.policy, &rights.ceilings, &commands, put_cut, &cuts);
+	put_approvals(&cuts, &rights, last->data);
 	if (cuts.len)
 		buf_printf(&text, "\nWhat is not as the file says:\n\n%s", buf_text(&cuts));
 	else

@@ -6,6 +6,7 @@
  *               "why" says how that came
  *   "users"     {login: numeric id} of the logins that the policy names
  *   "ceilings"  the operator's list, as config_ceilings gives it
+ *   "operator_approvals"  what the operator asks for in production, for this repository alone
  *   "user_id","pull","triage","push","maintain","admin","role"   GitHub's word on the person
  *   "teams"     {slug: true | false | null}
  *   "uses"      {key of policy_needs: how often}

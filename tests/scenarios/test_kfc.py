@@ -194,6 +194,10 @@ def test_ceilings_hold_above_the_policy(simulate, tmp_path):
     assert simulate("/staging_deploy", answers=answers, ceilings=config).returncode == 0
     done = simulate("/staging_deploy", answers=answers, ceilings=ceilings)
     assert done.returncode == 1 and "deny by ceilings[0] of the operator\n  denied.ceiling: " in done.stdout
+    asked = config.replace("acme/*", "acme/*, approvals: 2")
+    deploys = {"permission": "read", "teams": {"ml-leads": True}, "approvals": 1}
+    assert "asks for 2 approvals" in simulate("/deploy", answers=deploys, ceilings=asked).stdout
+    assert "asks for checks" in simulate("/staging_deploy", answers=answers, ceilings=asked).stdout
     done = simulate("/staging_deploy", answers=answers, ceilings=config + "ceilings: [{commands: [deplyo], permission: admin}]\n")
     assert done.returncode == 1 and 'there is no command "deplyo"; did you mean "deploy"?' in done.stdout
 

@@ -199,9 +199,10 @@ def test_config_shows_what_is_in_force_and_what_is_wrong_here(scene, bot, ann):
                to=scene.last_comment)
 
 
+@pytest.mark.scene(config={"repositories": [{"match": "lab/*", "cluster": "main", "approvals": 2}]})
 def test_config_without_a_policy(scene, bot, ann):
     done(scene, ann, "/config")
-    bot.answer("No policy file", "no faults", to=scene.last_comment)
+    bot.answer("No policy file", "asks for 0 approvals; the operator asks for 2", "no faults", to=scene.last_comment)
 
 
 def test_help_shows_each_what_they_may(scene, bot, ann, ben, eve):
