@@ -27,6 +27,7 @@ enum { FILE_MAX = 2 << 20, REPORT_MAX = 1 << 20 };
 enum { KFC_OK = 0, KFC_NO = 1, KFC_USAGE = 64, KFC_DATA = 65, KFC_NO_INPUT = 66 };
 
 static const char policy_file[] = ".github/kfops.yaml";
+static const char other_policy_file[] = ".github/kfops.yml"; /* which nobody reads */
 static const char settings_file[] = "config_files/config.yaml";
 
 static void print_help(void)
@@ -116,8 +117,11 @@ static int lint_policy(const char *path)
 		return KFC_NO_INPUT;
 	policy = policy_read(text, len, path, &commands);
 	policy_report(policy, path, &report);
+	if (str_ends(path, ".yml"))
+		buf_printf(&report, "%s:1:1: it is not read by this name: it must be %s\n", path,
+			   policy_file);
 	fputs(buf_text(&report), stdout);
-	return policy->fault_count ? KFC_NO : KFC_OK;
+	return report.len ? KFC_NO : KFC_OK;
 }
 
 /* Faults name the file as it is in a repository; here it may stand elsewhere. */
@@ -184,6 +188,10 @@ static int lint(const struct options *options)
 		return code;
 	if (access(policy_file, F_OK) == 0) {
 		code = worse(code, lint_policy(policy_file));
+		any = true;
+	}
+	if (access(other_policy_file, F_OK) == 0) {
+		code = worse(code, lint_policy(other_policy_file));
 		any = true;
 	}
 	if (access(settings_file, F_OK) == 0) {

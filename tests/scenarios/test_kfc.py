@@ -127,6 +127,14 @@ def test_wrong_lines(args, code, says, tmp_path):
     assert done.returncode == code and says in done.stderr and not done.stdout
 
 
+def test_a_policy_that_nobody_reads(tmp_path):
+    (tmp_path / ".github").mkdir()
+    (tmp_path / ".github/kfops.yml").write_text("commands: { run: { permission: write } }\n")
+    for args in ((), (".github/kfops.yml",)):
+        done = kfc("lint", *args, cwd=tmp_path)
+        assert done.returncode == 1 and "kfops.yml:1:1: it is not read by this name" in done.stdout
+
+
 def test_nothing_here(tmp_path):
     done = kfc("lint", cwd=tmp_path)
     assert done.returncode == 66 and ".github/kfops.yaml" in done.stderr
