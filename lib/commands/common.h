@@ -81,6 +81,10 @@ bool common_pin_choose(const struct job *job, const json_t *pull, int64_t now_ms
 enum { COMMON_HEADS_MAX = 64 };
 size_t common_heads(const json_t *pull, struct pin_head heads[COMMON_HEADS_MAX]);
 
+/* True, and the update filled, for a stranger who had an answer within the hour and asks for
+ * something that only tells: they get none, and GitHub is not asked for them. */
+bool common_is_too_often(const struct job *job, struct update *out) MUST_CHECK;
+
 /* --- shared steps --- */
 /* Who has the environment, of what effect github.refusal brings; nothing where nobody has. */
 void common_say_lock(const json_t *facts, const char *environment, struct buf *out);

@@ -192,8 +192,7 @@ static void decide(const struct job *job, const struct effect_result *last, bool
 	}
 }
 
-/* A stranger who had an answer within the hour gets none, and GitHub is not asked for them. */
-static bool is_too_often(const struct job *job, struct update *out)
+bool common_is_too_often(const struct job *job, struct update *out)
 {
 	const struct command *command = command_by_name(&commands, job->command);
 
@@ -211,7 +210,7 @@ void common_authorize(const struct job *job, const struct effect_result *last, i
 		refuse_after_look(job, last, out);
 	else if (last)
 		decide(job, last, true, out);
-	else if (!is_too_often(job, out))
+	else if (!common_is_too_often(job, out))
 		common_ask(out, EFFECT_PERMISSION, NULL);
 }
 
@@ -227,7 +226,7 @@ void common_confirm(const struct job *job, const struct effect_result *last, int
 		decide(job, last, false, out);
 		return;
 	}
-	if (is_too_often(job, out))
+	if (common_is_too_often(job, out))
 		return;
 	args = json_object();
 	jval_set_bool(args, "fresh", true);

@@ -110,6 +110,8 @@ static void decide_help(const struct job *job, const struct effect_result *last,
 	json_t *args;
 
 	(void)now_ms;
+	if (common_is_too_often(job, out))
+		return;
 	if (!last && !command) {
 		args = json_object();
 		jval_set_bool(args, "whole", true);
