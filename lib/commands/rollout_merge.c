@@ -29,8 +29,9 @@ static void end_merged(const struct job *job, struct update *out)
 	bool deleted = jval_bool(out->data ? json_object_get(out->data, "rollout") : NULL,
 				 "branch_deleted", false);
 
-	common_end(out, JOB_DONE, NULL, "production serves the model of `%.7s`, which is merged%s",
-		   job->head_sha, deleted ? "; its branch is deleted" : "");
+	common_end(out, JOB_DONE, NULL, "%s serves the model of `%.7s`, which is merged%s",
+		   rollout_environment(job), job->head_sha,
+		   deleted ? "; its branch is deleted" : "");
 }
 
 static void is_merged(const struct job *job, int64_t now_ms, struct update *out)
@@ -49,11 +50,13 @@ static void is_merged(const struct job *job, int64_t now_ms, struct update *out)
 static void end_unmerged(const struct job *job, const char *code, const char *what,
 			 const char *then, int64_t now_ms, struct update *out)
 {
+	const char *environment = rollout_environment(job);
+
 	common_part(job, out, "merge", PART_FAILED, now_ms, "not merged");
 	common_end(out, JOB_FAILED, code,
-		   "production serves the model of `%.7s`, but %s. %s, or `/rollback production` "
-		   "brings the model before back",
-		   job->head_sha, what, then);
+		   "%s serves the model of `%.7s`, but %s. %s, or `/rollback %s` brings the model "
+		   "before back",
+		   environment, job->head_sha, what, then, environment);
 }
 
 static void end_moved(const struct job *job, int64_t now_ms, struct update *out)
@@ -210,12 +213,15 @@ static void is_not_queued(const struct job *job, const json_t *queue, int64_t no
 
 static void end_stopped(const struct job *job, int64_t now_ms, struct update *out)
 {
+	const char *environment = rollout_environment(job);
+
 	common_part(job, out, "merge", PART_CANCELLED, now_ms, "taken out of the merge queue");
 	common_end(out, JOB_CANCELLED, "job.cancelled",
-		   "stopped by %s: production serves the model of `%.7s`, and the pull request was "
-		   "taken out of the merge queue and is not merged. `/rollback production` brings "
-		   "the model before back",
-		   job->cancelled_by ? job->cancelled_by : "a person", job->head_sha);
+		   "stopped by %s: %s serves the model of `%.7s`, and the pull request was taken "
+		   "out of the merge queue and is not merged. `/rollback %s` brings the model "
+		   "before back",
+		   job->cancelled_by ? job->cancelled_by : "a person", environment, job->head_sha,
+		   environment);
 }
 
 static void judge_queue(const struct job *job, const json_t *seen, int64_t now_ms,

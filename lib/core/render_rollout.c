@@ -457,7 +457,8 @@ void render_rollout_next(const struct job *job, struct buf *out)
 			   environment, environment, job->id);
 		return;
 	}
-	if (str_eq(environment, "staging") && !str_eq(job->command, "rollback"))
+	if (str_eq(environment, "staging") && !str_eq(job->command, "rollback") &&
+	    !jval_bool(job->data, "rollout.merges", false))
 		buf_puts(out, "`/deploy` puts it into production and merges · ");
 	if (back)
 		buf_printf(out, "`/rollback %s` brings the model before back · ", environment);

@@ -65,6 +65,14 @@
 						       "accuracy: { min: 0.9, max_drop: 0.01 "     \
 						       "} }\"}}"                                   \
 	}
+#define STAGING_MERGES                                                                             \
+	{                                                                                          \
+		.effect = "github.permission", .data = "{\"user_id\":7,\"pull\":true,\"push\":"    \
+						       "true,\"maintain\":true,\"policy\":{"       \
+						       "\"source\":\"p\",\"text\":"                \
+						       "\"environments: { staging: { merge: "      \
+						       "true } }\"}}"                              \
+	}
 #define HELD                                                                                       \
 	{                                                                                          \
 		.effect = "store.turn", .data = "{\"held\":true,\"fence\":3}"                      \

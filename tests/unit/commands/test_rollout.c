@@ -98,6 +98,13 @@ static const struct trace_case cases[] = {
 	 .args = "{\"no-merge\":true}",
 	 .start = OLD_SERVES,
 	 .answers = {TO_MODEL, NO_SAMPLE, OURS, SERVES}},
+	{.name = "staging that merges, by the policy",
+	 .command = "staging_deploy",
+	 .args = "{}",
+	 .start = OLD_SERVES,
+	 .answers = {STAGING_MERGES, PINNED, GOOD_FACTS, SETTLED, RUN_FOUND(""), MODEL_FOUND,
+		     FROM_SIM("repo.service"), HELD, STAGING_MERGES, GOOD_FACTS, STARTED,
+		     SAMPLE_GOOD, SERVES, DONE("github.merge")}},
 
 	/* --- gates --- */
 	{.name = "refused early: the pull request is a draft",
