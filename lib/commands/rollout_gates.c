@@ -3,6 +3,7 @@
  * early, with what GitHub alone knows, so that a closed pull request costs no checkout; when all is
  * known; and once more when the environment is ours. */
 #include <inttypes.h>
+#include <string.h>
 
 #include "lib/base/buf.h"
 #include "lib/base/clock.h"
@@ -99,7 +100,6 @@ static void merge_facts(const json_t *seen, struct gate_facts *facts)
 	facts->behind_by = jval_int(seen, "behind_by", 0);
 	facts->mergeable = fact_of(seen, "mergeable");
 	facts->mergeable_why = jval_str(seen, "mergeable_why", NULL);
-	facts->method_allowed = fact_of(seen, "method_allowed");
 	facts->methods = jval_str(seen, "methods", NULL);
 	facts->queue_required = fact_of(seen, "merge_queue");
 	facts->in_queue_already = fact_of(seen, "queue.in");
@@ -269,11 +269,29 @@ static void freeze_facts(const json_t *policy, int64_t now_ms, struct gate_facts
 		policy_moment(facts->frozen_until, until_ms);
 }
 
-/* A way to merge that the policy names is the only one. */
+/* Is the word one of "merge, squash"? */
+static bool is_listed(const char *list, const char *word)
+{
+	size_t len = strlen(word);
+
+	for (; *list; list += strspn(list, ", ")) {
+		size_t next = strcspn(list, ", ");
+
+		if (next == len && !strncmp(list, word, len))
+			return true;
+		list += next;
+	}
+	return false;
+}
+
+/* GitHub is asked before the settings are read, so it tells which ways there are, and whether the
+ * one that is taken is among them is seen here. A way that the policy names is the only one. */
 static void method_facts(const json_t *policy, struct gate_facts *facts)
 {
 	const char *method = jval_str(policy, "method", NULL);
 
+	facts->method_allowed =
+		facts->methods ? fact_from(is_listed(facts->methods, facts->method)) : FACT_UNKNOWN;
 	if (method && !str_eq(method, facts->method)) {
 		facts->method_allowed = FACT_NO;
 		facts->methods = method;
@@ -378,9 +396,6 @@ static void ask_github(const struct job *job, struct update *out)
 	json_t *args = json_object();
 
 	jval_set_str(args, "sha", job->head_sha);
-	jval_set_str(args, "method",
-		     jval_str(job->data, "rollout.method",
-			      merge_method(job, jval_at(job->data, "policy"))));
 	if (jval_str(job->data, "policy.after", NULL))
 		jval_set_str(args, "after", jval_str(job->data, "policy.after", ""));
 	jval_set(args, "against", thresholds_against(jval_at(job->data, "policy.metrics")));

@@ -212,18 +212,13 @@ static enum err_class ask_methods(struct asking *ask)
 	AUTO_JSON json_t *methods = settings ? json_incref(settings) : json_array();
 	AUTO_BUF struct buf names = buf_make(NAMES_MAX);
 	enum err_class class = ask_rules(ask, methods);
-	bool allowed = false;
 
 	json_object_del(ask->out, "settings_methods");
 	if (class || !settings)
 		return class;
-	for (size_t i = 0; i < json_array_size(methods); i++) {
-		const char *name = json_string_value(json_array_get(methods, i));
-
-		buf_printf(&names, "%s%s", i ? ", " : "", name);
-		allowed |= str_eq(name, ask->question->method);
-	}
-	jval_set_bool(ask->out, "method_allowed", allowed);
+	for (size_t i = 0; i < json_array_size(methods); i++)
+		buf_printf(&names, "%s%s", i ? ", " : "",
+			   json_string_value(json_array_get(methods, i)));
 	jval_set_str(ask->out, "methods", buf_text(&names));
 	return ERR_OK;
 }

@@ -13,13 +13,13 @@
  * could not be learned is absent, never a guess: what github_pull_state of github_impl.h brings,
  * and
  * {"behind_by","checks": {"complete","passed","pending","names"} of the required ones at `sha`,
- *  "method_allowed" (of `method`), "methods","reviews_required","deployments_required": [names],
+ *  "methods": "merge, squash","reviews_required","deployments_required": [names],
  *  "touches_workflows","may_workflows","compared": between which commits}. "rules_unknown" is true
  * where rules could not be read. The caller drops *out. */
 struct github_merge_question {
 	int64_t pr;
 	const char *sha;
-	const char *method;  /* "merge", "squash", "rebase" */
+	const char *method;  /* of the merge: "merge", "squash", "rebase" */
 	const json_t *known; /* facts of an earlier question; NULL */
 };
 enum err_class github_merge_facts(struct github *gh, struct http *http,

@@ -13,7 +13,7 @@
 	"{\"open\":true,\"draft\":false,\"merged\":false,\"author\":\"bob\",\"head_sha\":"         \
 	"\"" SHA_TEXT "\",\"base_ref\":\"main\",\"default_branch\":\"main\",\"mergeable\":true,"   \
 	"\"mergeable_state\":\"clean\",\"behind_by\":0,\"checks\":{\"complete\":true,\"passed\":"  \
-	"true,\"pending\":false,\"names\":\"\"},\"method_allowed\":true,\"methods\":\"merge, "     \
+	"true,\"pending\":false,\"names\":\"\"},\"methods\":\"merge, "                             \
 	"squash\",\"merge_queue\":false,\"queue\":{\"in\":false},\"touches_workflows\":false,"     \
 	"\"review\":\"none\",\"threads_open\":0,\"deployed\":[],\"is_fork\":false,\"head_ref\":"   \
 	"\"five\",\"repository_id\":\"R_1\",\"approvals_needed\":0,\"held\":false" changed "}"
@@ -73,6 +73,8 @@
 						       "\"environments: { staging: { merge: "      \
 						       "true } }\"}}"                              \
 	}
+/* Of a repository that merges in this one way. */
+#define ONLY_SQUASH MERGE_FACTS(",\"methods\":\"squash\"")
 #define HELD                                                                                       \
 	{                                                                                          \
 		.effect = "store.turn", .data = "{\"held\":true,\"fence\":3}"                      \

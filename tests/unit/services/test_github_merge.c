@@ -54,14 +54,13 @@ struct facts_case {
 	const char *name;
 	const char *state, *rules, *branch, *runs, *statuses, *compare;
 	int rules_status, branch_status, compare_status;
-	const char *method;
 	const char *want[6]; /* "path=value"; "path" alone: absent */
 };
 
 static const struct facts_case facts_cases[] = {
 	{.name = "a plain repository",
-	 .want = {"open=true", "mergeable=true", "behind_by=0", "method_allowed=true",
-		  "methods=merge, squash, rebase", "merge_queue=false"}},
+	 .want = {"open=true", "mergeable=true", "behind_by=0", "methods=merge, squash, rebase",
+		  "merge_queue=false"}},
 	{.name = "a plain repository, the rest",
 	 .want = {"author=bob", "author_id=8", "head_sha=" SHA, "default_branch=main",
 		  "touches_workflows=false", "checks.passed=true"}},
@@ -236,20 +235,19 @@ static const struct facts_case facts_cases[] = {
 	 .want = {"other_rules=required_signatures, code_scanning"}},
 	{.name = "a linear history forbids merge commits",
 	 .rules = "[{\"type\":\"required_linear_history\"}]",
-	 .want = {"method_allowed=false", "methods=squash, rebase"}},
+	 .want = {"methods=squash, rebase"}},
 	{.name = "a rule that leaves one method",
 	 .rules = "[{\"type\":\"pull_request\",\"parameters\":{\"allowed_merge_methods\":["
 		  "\"squash\"]}}]",
-	 .method = "squash",
-	 .want = {"method_allowed=true", "methods=squash"}},
+	 .want = {"methods=squash"}},
 	{.name = "a method that the settings have off",
 	 .state = STATE_OF("\"mergeCommitAllowed\":false,\"squashMergeAllowed\":true,"
 			   "\"rebaseMergeAllowed\":false,",
 			   MERGEABLE NO_RULES) "}",
-	 .want = {"method_allowed=false", "methods=squash"}},
+	 .want = {"methods=squash"}},
 	{.name = "settings that are not shown",
 	 .state = STATE_OF("", MERGEABLE NO_RULES) "}",
-	 .want = {"method_allowed", "methods", "default_branch=main"}},
+	 .want = {"methods", "default_branch=main"}},
 	{.name = "behind its base",
 	 .compare = "{\"behind_by\":3,\"files\":[]}",
 	 .want = {"behind_by=3"}},
@@ -302,7 +300,7 @@ static void test_facts(void **state)
 			{.expect = STATUSES, JSON(200, one->statuses)},
 		};
 		struct world world = start(script, ARRAY_LEN(script) - (one->runs ? 0 : 2), false);
-		struct github_merge_question question = {7, SHA, OR(one->method, "merge"), NULL};
+		struct github_merge_question question = {7, SHA, "merge", NULL};
 		AUTO_JSON json_t *facts = NULL;
 		struct err err = {0};
 
