@@ -260,10 +260,13 @@ static bool is_look(const struct effect_result *last)
 	return last && !last->err.class && jval_at(last->data, "seen");
 }
 
-/* Somebody was faster, or it is gone: the next look tells. */
+/* Somebody was faster, or it is gone: the next look tells. Of a namespace that is not there it
+ * tells nothing but that no object is in it, for ever. */
 static bool may_look_again(const struct effect_result *last)
 {
-	return last->err.class == ERR_CONFLICT || last->err.class == ERR_NOT_FOUND;
+	return last->err.class == ERR_CONFLICT ||
+	       (last->err.class == ERR_NOT_FOUND &&
+		!str_eq(last->err.code, "kube.namespace_missing"));
 }
 
 /* Carries out what the planner said. True when the phase is done. `part`: the row that shows what
