@@ -103,7 +103,9 @@ static void decide_back(const struct job *job, const struct effect_result *last,
 		common_part(job, out, "traffic", PART_RUNNING, now_ms, "going back");
 		return;
 	}
-	if (last->err.class == ERR_CONFLICT || (!last->err.class && !jval_at(last->data, "seen"))) {
+	/* somebody was faster, or we before a crash: what is deleted already is no failure */
+	if (last->err.class == ERR_CONFLICT || last->err.class == ERR_NOT_FOUND ||
+	    (!last->err.class && !jval_at(last->data, "seen"))) {
 		common_wait(out, WAIT_NONE, NULL, rollout_next_look(job, now_ms));
 		return;
 	}
