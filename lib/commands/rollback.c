@@ -72,6 +72,7 @@ static void decide_begin(const struct job *job, const struct effect_result *last
 	} else if (!last && !goes_back(job)) {
 		args = begin_args(job);
 		jval_set(args, "wanted", json_deep_copy(jval_at(job->data, "service.wanted")));
+		jval_set_bool(args, "try_first", rollout_tries_first(job));
 		common_ask(out, EFFECT_SERVICE_BEFORE, args);
 	} else if (!last || keep_before(job, last, out)) {
 		common_ask(out, EFFECT_DEPLOYMENT_BEGIN, begin_args(job));

@@ -11,10 +11,10 @@ enum { TIMEOUT_MS = 600000 };
 static const struct {
 	const char *topic, *key;
 } kept[] = {
-	{"rollout", "merges"}, {"rollout", "method"},  {"rollout", "timeout_ms"},
-	{"rollout", "expect"}, {"service", "samples"}, {"service", "schema"},
-	{"run", "link"},       {"model", "task"},      {"pull", "fork"},
-	{"model", "metrics"},
+	{"rollout", "merges"}, {"rollout", "method"},	 {"rollout", "timeout_ms"},
+	{"rollout", "expect"}, {"service", "samples"},	 {"service", "schema"},
+	{"run", "link"},       {"model", "task"},	 {"pull", "fork"},
+	{"model", "metrics"},  {"rollout", "try_first"},
 };
 
 static bool is_way(const struct job *job, enum isvc_way way)

@@ -28,7 +28,8 @@ enum {
 	SOMEBODYS_SERVES, /* NEW_SERVES, and then somebody's mark */
 	TURNS_UNREADY,	  /* OLD_SERVES, and the new one is not ready when it is held */
 	CHANGED_WHILE_HELD,
-	WAITED_IS_GONE /* NEW_WAITS, and somebody deleted the service */
+	WAITED_IS_GONE,	   /* NEW_WAITS, and somebody deleted the service */
+	NEW_SERVES_NO_MORE /* NEW_SERVES, and somebody deleted the service */
 };
 
 static const char deployed_by[] = "01JBBBBBBBBBBBBBBBBBBBBBBB";
@@ -60,6 +61,7 @@ static inline json_t *object_of(const char *uri, const char *by)
  */
 static struct {
 	json_t *wanted, *before;
+	bool is_open;
 } undone;
 
 static inline json_t *before_of(const json_t *args, struct err *err)
@@ -73,7 +75,7 @@ static inline json_t *before_of(const json_t *args, struct err *err)
 		return data;
 	jval_set(data, "before", before);
 	jval_set(data, "wanted", json_deep_copy(wanted));
-	if (undone.before && isvc_is_gone(undone.before, sim.live.object))
+	if (undone.is_open && isvc_is_gone(undone.before, sim.live.object))
 		jval_set(data, "gone",
 			 json_pack("{s:i,s:i,s:i,s:s,s:O}", "id", 2, "job", 33, "remote_id", 9,
 				   "uid", deployed_by, "before", undone.before));
@@ -266,6 +268,7 @@ static inline void deploy_new(int percent)
 	struct isvc_rules rules = {.other_over = true};
 	struct err err = {0};
 
+	undone.is_open = percent < 100;
 	undone.wanted = object_of(new_uri, deployed_by);
 	assert_int_equal(
 		isvc_before(&undone.before, sim.live.object, NULL, undone.wanted, &rules, &err),
@@ -288,11 +291,11 @@ static inline void cluster_start(int start)
 		sim_create(&sim, &sim.live, old);
 	}
 	sim_settle(&sim);
-	if ((start >= NEW_SERVES && start <= SOMEBODYS_SERVES) || start == WAITED_IS_GONE)
+	if ((start >= NEW_SERVES && start <= SOMEBODYS_SERVES) || start >= WAITED_IS_GONE)
 		deploy_new(is_open_at(start) ? 10 : 100);
 	if (start == BACK_AT_OLD)
 		drive(ISVC_RESTORE, 0);
-	if (start == WAITED_IS_GONE)
+	if (start >= WAITED_IS_GONE)
 		jval_drop(&sim.live.object);
 	if (start == SOMEBODYS_SERVES)
 		jval_set_str(jval_at(sim.live.object, "metadata.annotations"), "kfops.dev/job",
@@ -303,6 +306,7 @@ static inline void cluster_end(void)
 {
 	jval_drop(&undone.wanted);
 	jval_drop(&undone.before);
+	undone.is_open = false;
 	sim_end(&sim);
 }
 
