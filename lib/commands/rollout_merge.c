@@ -84,6 +84,31 @@ static void end_closed(const struct job *job, int64_t now_ms, struct update *out
 		     "Reopen it and give the command again", now_ms, out);
 }
 
+/* `row` is what the row of the merge shows, `how` what became of the pull request. */
+static void end_stopped(const struct job *job, const char *row, const char *how, int64_t now_ms,
+			struct update *out)
+{
+	const char *environment = rollout_environment(job);
+
+	common_part(job, out, "merge", PART_CANCELLED, now_ms, row);
+	common_end(out, JOB_CANCELLED, "job.cancelled",
+		   "stopped by %s: %s serves the model of `%.7s`, and the pull request %s. "
+		   "`/rollback %s` brings the model before back",
+		   job->cancelled_by ? job->cancelled_by : "a person", environment, job->head_sha,
+		   how, environment);
+}
+
+/* Somebody who stops it now wants no merge; what was sent already is not called back. True when the
+ * update is filled. */
+static bool is_stopped(const struct job *job, const struct effect_result *last, int64_t now_ms,
+		       struct update *out)
+{
+	if (last || !job->cancel)
+		return false;
+	end_stopped(job, "not merged", "is not merged", now_ms, out);
+	return true;
+}
+
 /* --- at once --- */
 
 void rollout_merge(const struct job *job, const struct effect_result *last, int64_t now_ms,
@@ -95,6 +120,8 @@ void rollout_merge(const struct job *job, const struct effect_result *last, int6
 		common_jump(job, out, "enqueue");
 		return;
 	}
+	if (is_stopped(job, last, now_ms, out))
+		return;
 	if (!last) {
 		args = json_object();
 		jval_set_str(args, "sha", job->head_sha);
@@ -117,6 +144,8 @@ void rollout_enqueue(const struct job *job, const struct effect_result *last, in
 {
 	json_t *args, *rollout;
 
+	if (is_stopped(job, last, now_ms, out))
+		return;
 	if (!last) {
 		args = json_object();
 		jval_set_str(args, "sha", job->head_sha);
@@ -211,19 +240,6 @@ static void is_not_queued(const struct job *job, const json_t *queue, int64_t no
 		     "Put it into the queue again when that is mended", now_ms, out);
 }
 
-static void end_stopped(const struct job *job, int64_t now_ms, struct update *out)
-{
-	const char *environment = rollout_environment(job);
-
-	common_part(job, out, "merge", PART_CANCELLED, now_ms, "taken out of the merge queue");
-	common_end(out, JOB_CANCELLED, "job.cancelled",
-		   "stopped by %s: %s serves the model of `%.7s`, and the pull request was taken "
-		   "out of the merge queue and is not merged. `/rollback %s` brings the model "
-		   "before back",
-		   job->cancelled_by ? job->cancelled_by : "a person", environment, job->head_sha,
-		   environment);
-}
-
 static void judge_queue(const struct job *job, const json_t *seen, int64_t now_ms,
 			struct update *out)
 {
@@ -241,7 +257,8 @@ static void judge_queue(const struct job *job, const json_t *seen, int64_t now_m
 	else if (jval_bool(queue, "in", false))
 		is_queued(job, queue, now_ms, out);
 	else if (job->cancel)
-		end_stopped(job, now_ms, out);
+		end_stopped(job, "taken out of the merge queue",
+			    "was taken out of the merge queue and is not merged", now_ms, out);
 	else
 		is_not_queued(job, queue, now_ms, out);
 }
