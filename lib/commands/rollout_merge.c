@@ -65,6 +65,13 @@ static void end_moved(const struct job *job, int64_t now_ms, struct update *out)
 		     "`/build_run` takes the new commit the same way", now_ms, out);
 }
 
+static void end_closed(const struct job *job, int64_t now_ms, struct update *out)
+{
+	end_unmerged(job, "deploy.closed_unmerged",
+		     "the pull request was closed without being merged",
+		     "Reopen it and give the command again", now_ms, out);
+}
+
 static void end_refused(const struct job *job, const struct err *err, int64_t now_ms,
 			struct update *out)
 {
@@ -72,16 +79,11 @@ static void end_refused(const struct job *job, const struct err *err, int64_t no
 
 	if (err->class == ERR_CONFLICT)
 		end_moved(job, now_ms, out);
+	else if (str_eq(err->code, "merge.closed"))
+		end_closed(job, now_ms, out);
 	else
 		end_unmerged(job, err->code[0] ? err->code : "deploy.merge_refused", what,
 			     "Merge it by hand when that is mended", now_ms, out);
-}
-
-static void end_closed(const struct job *job, int64_t now_ms, struct update *out)
-{
-	end_unmerged(job, "deploy.closed_unmerged",
-		     "the pull request was closed without being merged",
-		     "Reopen it and give the command again", now_ms, out);
 }
 
 /* `row` is what the row of the merge shows, `how` what became of the pull request. */
@@ -152,10 +154,6 @@ void rollout_enqueue(const struct job *job, const struct effect_result *last, in
 		jval_set_str(args, "base", jval_str(job->data, "facts.base_ref", ""));
 		common_ask(out, EFFECT_ENQUEUE, args);
 		common_part(job, out, "merge", PART_RUNNING, now_ms, "into the merge queue");
-		return;
-	}
-	if (str_eq(last->err.code, "merge.closed")) {
-		end_closed(job, now_ms, out);
 		return;
 	}
 	if (last->err.class) {

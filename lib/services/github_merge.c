@@ -456,20 +456,31 @@ enum err_class github_merge_facts(struct github *gh, struct http *http,
 
 /* --- the merge --- */
 
-/* False as well when GitHub does not say; then ask->err is set. */
-static bool is_merged(struct asking *ask, char *merged_sha)
+static enum err_class read_pull(struct asking *ask, struct github_answer *out)
 {
 	AUTO_FREE char *url =
 		github_repo_url(ask->gh, ask->to, "/pulls/%" PRId64, ask->question->pr);
-	AUTO_ANSWER struct github_answer answer = {0};
-	enum err_class class = get(ask, url, &answer);
+	enum err_class class = get(ask, url, out);
 
 	jval_drop(&ask->scopes);
-	if (class || !jval_bool(answer.json, "merged", false) ||
-	    !str_eq(jval_str(answer.json, "head.sha", ""), ask->question->sha))
+	return class;
+}
+
+static bool is_merged(const struct asking *ask, const json_t *pull, char *merged_sha)
+{
+	if (!jval_bool(pull, "merged", false) ||
+	    !str_eq(jval_str(pull, "head.sha", ""), ask->question->sha))
 		return false;
-	str_copy(merged_sha, 65, jval_str(answer.json, "merge_commit_sha", ""));
+	str_copy(merged_sha, 65, jval_str(pull, "merge_commit_sha", ""));
 	return true;
+}
+
+/* False as well when GitHub does not say; then ask->err is set. */
+static bool was_merged(struct asking *ask, char *merged_sha)
+{
+	AUTO_ANSWER struct github_answer answer = {0};
+
+	return !read_pull(ask, &answer) && is_merged(ask, answer.json, merged_sha);
 }
 
 /* What GitHub's refusals of a merge mean for the person. 405 has many reasons, and one of them is
@@ -492,6 +503,26 @@ static enum err_class refusal(enum err_class class, struct err *err)
 	return class;
 }
 
+/* A refusal does not say that a person has merged it by hand, or closed it: the pull request does.
+ * `err` holds GitHub's words. */
+static enum err_class look_after(struct asking *ask, char *merged_sha, struct err *err)
+{
+	AUTO_ANSWER struct github_answer answer = {0};
+	enum err_class class = read_pull(ask, &answer);
+
+	if (class && err_is_retried(class)) {
+		*err = *ask->err;
+		return class;
+	}
+	if (class)
+		return err->class;
+	if (is_merged(ask, answer.json, merged_sha))
+		return err->class = ERR_OK;
+	if (str_eq(jval_str(answer.json, "state", ""), "closed"))
+		return err_code(err, ERR_USER, "merge.closed", "the pull request is closed");
+	return err->class;
+}
+
 enum err_class github_merge(struct github *gh, struct http *http, const struct github_target *to,
 			    const struct github_merge_question *question, bool in_doubt,
 			    char *merged_sha, struct err *err)
@@ -507,7 +538,7 @@ enum err_class github_merge(struct github *gh, struct http *http, const struct g
 	enum err_class class;
 
 	err = err ? err : &unwanted;
-	if (in_doubt && is_merged(&ask, merged_sha))
+	if (in_doubt && was_merged(&ask, merged_sha))
 		return err->class = ERR_OK;
 	if (unread.class) {
 		*err = unread;
@@ -516,8 +547,10 @@ enum err_class github_merge(struct github *gh, struct http *http, const struct g
 	jval_set_str(body, "sha", question->sha);
 	jval_set_str(body, "merge_method", question->method);
 	class = github_call(gh, http, &call, &answer, err);
-	if (class)
-		return refusal(class, err);
+	if (class) {
+		class = refusal(class, err);
+		return class == ERR_USER ? look_after(&ask, merged_sha, err) : class;
+	}
 	str_copy(merged_sha, 65, jval_str(answer.json, "sha", ""));
 	return ERR_OK;
 }

@@ -30,9 +30,9 @@ enum err_class github_merge_facts(struct github *gh, struct http *http,
 /* Merges exactly `sha`. In doubt, the pull request is looked at first: merged at that head counts
  * as done, and no merge is sent while that cannot be read. CONFLICT "merge.moved" when the head is
  * another; TRANSIENT "merge.base_moved" when the base changed during the merge; USER
- * "merge.refused" with GitHub's words when it cannot be merged. *merged_sha (65 bytes) is the
- * commit of the merge.
- */
+ * "merge.refused" with GitHub's words when it cannot be merged, "merge.closed" when somebody has
+ * closed it; that somebody has merged it at that head counts as done. *merged_sha (65 bytes) is the
+ * commit of the merge. */
 enum err_class github_merge(struct github *gh, struct http *http, const struct github_target *to,
 			    const struct github_merge_question *question, bool in_doubt,
 			    char *merged_sha, struct err *err) MUST_CHECK;

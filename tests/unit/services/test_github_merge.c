@@ -576,8 +576,10 @@ static void test_refusals_of_a_merge(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(refusals); i++) {
 		AUTO_FREE char *body = str_printf("{\"message\":\"%s\"}", refusals[i].message);
 		struct scripted_answer script[] = {
-			{.expect = MERGE, JSON(refusals[i].status, body)}};
-		struct world world = START(script, false);
+			{.expect = MERGE, JSON(refusals[i].status, body)},
+			{.expect = GET_PULL, JSON(200, "{\"state\":\"open\",\"merged\":false}")}};
+		bool is_looked_at = refusals[i].class == ERR_USER;
+		struct world world = start(script, is_looked_at ? 2 : 1, false);
 		char merged[65] = "";
 		struct err err = {0};
 
@@ -586,6 +588,42 @@ static void test_refusals_of_a_merge(void **state)
 		if (err.class == ERR_USER)
 			assert_non_null(strstr(err.msg, refusals[i].message));
 		assert_string_equal(merged, "");
+		stop(&world);
+	}
+}
+
+static const struct {
+	const char *name;
+	int status;
+	const char *pull; /* what it is after the refusal */
+	enum err_class class;
+	const char *code;
+} meanwhile[] = {
+	{"merged by hand", 200, MERGED_PULL(SHA), ERR_OK, ""},
+	{"merged by hand at another head", 200, MERGED_PULL("abc"), ERR_USER, "merge.closed"},
+	{"closed by hand", 200, "{\"state\":\"closed\",\"merged\":false}", ERR_USER,
+	 "merge.closed"},
+	{"it cannot be looked at", 404, "{}", ERR_USER, "merge.refused"},
+	{"GitHub does not answer", 502, "{}", ERR_TRANSIENT, NULL},
+};
+
+/* A refusal has the same words when a person was faster. */
+static void test_what_became_of_it_before_the_merge(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(meanwhile); i++) {
+		struct scripted_answer script[] = {
+			{.expect = MERGE,
+			 JSON(405, "{\"message\":\"Pull Request is not mergeable\"}")},
+			{.expect = GET_PULL, JSON(meanwhile[i].status, meanwhile[i].pull)}};
+		struct world world = START(script, false);
+		char merged[65] = "";
+		struct err err = {0};
+
+		assert_int_equal(merge(&world, false, merged, &err), meanwhile[i].class);
+		if (meanwhile[i].code && err.class)
+			assert_string_equal(err.code, meanwhile[i].code);
+		assert_string_equal(merged, meanwhile[i].class ? "" : MERGED);
 		stop(&world);
 	}
 }
@@ -609,18 +647,19 @@ static void test_samples_of_refused_merges(void **state)
 		const char *name = jval_str(each, "name", "");
 		AUTO_FREE char *body = jval_dump(json_object_get(each, "body"));
 		struct scripted_answer script[] = {
-			{.expect = MERGE, JSON((int)jval_int(each, "status", 0), body)}};
+			{.expect = MERGE, JSON((int)jval_int(each, "status", 0), body)},
+			{.expect = GET_PULL, JSON(200, GOOD_PULL)}};
+		enum err_class want = str_eq(name, "merge-head-modified")   ? ERR_CONFLICT
+				      : str_eq(name, "merge-base-modified") ? ERR_TRANSIENT
+									    : ERR_USER;
 		struct world world;
 		char merged[65];
 
 		if (!str_eq(jval_str(each, "applies_to", ""), "PUT .../merge"))
 			continue;
-		world = START(script, false);
+		world = start(script, want == ERR_USER ? 2 : 1, false);
 		print_message("%s\n", name);
-		assert_int_equal(merge(&world, false, merged, NULL),
-				 str_eq(name, "merge-head-modified")   ? ERR_CONFLICT
-				 : str_eq(name, "merge-base-modified") ? ERR_TRANSIENT
-								       : ERR_USER);
+		assert_int_equal(merge(&world, false, merged, NULL), want);
 		stop(&world);
 		count++;
 	}
@@ -689,6 +728,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_may_the_app_merge_workflows),
 		cmocka_unit_test(test_a_merge_names_the_commit_and_the_method),
 		cmocka_unit_test(test_refusals_of_a_merge),
+		cmocka_unit_test(test_what_became_of_it_before_the_merge),
 		cmocka_unit_test(test_samples_of_refused_merges),
 		cmocka_unit_test(test_a_merge_in_doubt),
 		cmocka_unit_test(test_a_lost_answer_is_in_doubt),
