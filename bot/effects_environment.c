@@ -173,6 +173,9 @@ static enum err_class run_end(struct db *db, void *arg, struct err *err)
 
 	if (deployment_note(db, owner_of(op->call), args, err))
 		return err->class;
+	if (jval_bool(args, "takes_over", false) &&
+	    deployment_take_over(db, op->call->job, owner_of(op->call), args, op->now_ms, err))
+		return err->class;
 	if (jval_bool(args, "sticks", false) &&
 	    environment_keep(db, op->call->job, environment_of(op->call), op->now_ms, err))
 		return err->class;

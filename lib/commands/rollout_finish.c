@@ -6,8 +6,8 @@
 #include "lib/base/str.h"
 #include "lib/commands/rollout.h"
 
-/* The model was live already, by a deployment of another commit whose place at GitHub this one
- * takes: that which GitHub shows must be what a rollback marks. */
+/* The model was live already, by a deployment of another commit whose place this one takes: that
+ * which GitHub shows must be what a rollback marks, and the environment has this commit now. */
 static bool takes_over(const struct job *job)
 {
 	const json_t *service = json_object_get(job->data, "service");
@@ -29,6 +29,9 @@ static json_t *end_args(const struct job *job)
 	if (takes_over(job)) {
 		jval_set_str(args, "state", "live");
 		jval_set_int(args, "of", jval_int(job->data, "service.served.job", 0));
+		jval_set_bool(args, "takes_over", true);
+		jval_set_str(args, "run_id", jval_str(job->data, "run.id", ""));
+		jval_set(args, "plan", rollout_record_plan(job));
 		return args;
 	}
 	jval_set_str(args, "state", open < 0 ? "live" : "open");

@@ -106,6 +106,26 @@ enum err_class deployment_note(struct db *db, int64_t job_id, const json_t *fact
 			  B_TEXT_OR_NULL(before_text));
 }
 
+enum err_class deployment_take_over(struct db *db, const struct job *by, int64_t job_id,
+				    const json_t *facts, int64_t now_ms, struct err *err)
+{
+	char *plan AUTO_FREE = dump(json_object_get(facts, "plan"));
+	char after[96];
+	int64_t id;
+	enum err_class class =
+		store_exec(db, STMT_DEPLOYMENT_TAKE_OVER, err, B_INT(job_id), B_TEXT(by->head_sha),
+			   B_INT(by->pr), B_TEXT(jval_str(facts, "run_id", "")),
+			   B_INT(by->actor_id), B_TEXT(by->actor), B_TEXT(plan));
+
+	if (class != ERR_OK || !store_changes(db))
+		return class; /* it had been before */
+	class = id_of(db, job_id, &id, err);
+	if (class != ERR_OK)
+		return class;
+	snprintf(after, sizeof after, "state=live deployment=%" PRId64, id);
+	return store_audit_change(db, by, "store.deployed", "live", after, now_ms, err);
+}
+
 enum err_class deployment_end(struct db *db, const struct job *by, int64_t job_id,
 			      enum deployment_state state, int64_t returned_to, int64_t now_ms,
 			      struct err *err)

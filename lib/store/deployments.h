@@ -35,6 +35,12 @@ enum err_class deployment_begin(struct db *db, const struct job *job, const json
 enum err_class deployment_note(struct db *db, int64_t job_id, const json_t *facts,
 			       struct err *err) MUST_CHECK;
 
+/* The same model is deployed once more, of another commit: the live deployment of the job of this
+ * id is that of job `by` from now on. `facts`: {"run_id","plan"}. */
+enum err_class deployment_take_over(struct db *db, const struct job *by, int64_t job_id,
+				    const json_t *facts, int64_t now_ms,
+				    struct err *err) MUST_CHECK;
+
 /* Ends the deployment of the job of this id, by the word of job `by`, or leaves it OPEN. LIVE makes
  * the one that was live REPLACED, and one that is still open, though its canary has gone,
  * ROLLED_BACK. ROLLED_BACK goes back to `returned_to` (a deployment's id; 0: to

@@ -40,6 +40,13 @@ def test_production_comes_after_staging_and_a_hold_holds(scene, bot, ann, ben):
     bot.answer("on hold by ben", to=scene.last_comment)
     done(scene, ann, "/unhold")
     refused(scene, ann, "/deploy --merge-method merge", "deploy.merge_method", "squash")
+    ann.pushes({"notes.md": "words\n"})  # the training task comes from the cache, so the model is the same
+    run = models.starts_run(scene, ann)
+    models.leaves(scene, run, 1)
+    scene.kubeflow.ends(run["run_id"])
+    assert bot.ends() == "rocket"
+    refused(scene, ann, "/deploy", "deploy.previous", "must be in staging")
+    done(scene, ann, "/staging_deploy")
     done(scene, ann, "/deploy")
     assert scene.pull.look()["merged"] and models.answers(scene) == [1]
 

@@ -596,6 +596,40 @@ static void test_what_is_open_is_found_and_listed(void **unused)
 	kit_end(&kit);
 }
 
+/* The same model is deployed once more, of another commit, so nothing is changed in the cluster. */
+static void test_another_commit_takes_a_deployment_over(void **unused)
+{
+	static const char commit[] = "6a32f935f935f935f935f935f935f935f935f935";
+	AUTO_JSON json_t *live = NULL,
+			 *facts = json_pack("{s:s,s:{s:s}}", "run_id", "r2", "plan", "link", "l2");
+	struct kit kit;
+	struct job job;
+	int64_t first, audited, again;
+
+	(void)unused;
+	kit_start(&kit);
+	first = start_job(&kit, false);
+	go(&kit, first, DEPLOYMENT_LIVE, 0);
+	assert_ok(&kit, queue_load(kit.db, start_job(&kit, false), &job, &kit.err));
+	str_copy(job.head_sha, sizeof job.head_sha, commit);
+	KIT_BEGIN(&kit);
+	assert_ok(&kit, deployment_take_over(kit.db, &job, first, facts, T0, &kit.err));
+	audited = kit_number(&kit, "SELECT count(*) FROM audit");
+	assert_ok(&kit, deployment_take_over(kit.db, &job, first, facts, T0, &kit.err));
+	again = kit_number(&kit, "SELECT count(*) FROM audit");
+	KIT_COMMIT(&kit);
+	assert_int_equal(audited, again);
+	assert_ok(&kit, deployment_live(kit.db, REPO, "production", &live, &kit.err));
+	assert_int_equal(jval_int(live, "job", 0), first);
+	assert_string_equal(jval_str(live, "sha", ""), commit);
+	assert_int_equal(jval_int(live, "pr", 0), job.pr);
+	assert_string_equal(jval_str(live, "run_id", ""), "r2");
+	assert_string_equal(jval_str(live, "plan.link", ""), "l2");
+	assert_string_equal(jval_str(live, "storage_uri", ""), "s3://b/m/");
+	job_dispose(&job);
+	kit_end(&kit);
+}
+
 static void test_what_is_known_later_is_noted(void **unused)
 {
 	AUTO_JSON json_t *live = NULL, *later = json_pack("{s:i,s:s}", "percent", 100, "revision",
@@ -634,6 +668,7 @@ int main(void)
 		cmocka_unit_test(test_deployments_take_each_others_place),
 		cmocka_unit_test(test_back_further_back_and_on_again),
 		cmocka_unit_test(test_what_is_open_is_found_and_listed),
+		cmocka_unit_test(test_another_commit_takes_a_deployment_over),
 		cmocka_unit_test(test_what_is_known_later_is_noted),
 	};
 
