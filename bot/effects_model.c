@@ -18,7 +18,7 @@
 #include "lib/services/mlmd.h"
 #include "lib/services/s3.h"
 
-enum { OBJECTS_MAX = 2000, FILE_BYTES_MAX = 1 << 20, SAMPLE_BYTES_MAX = 1 << 20, SAMPLES_MAX = 8 };
+enum { OBJECTS_MAX = 2000, FILE_BYTES_MAX = 1 << 20, SAMPLE_BYTES_MAX = 1 << 20 };
 enum { METRICS_MAX = 200, METRIC_TEXT_MAX = 64 };
 
 /* --- where it lies --- */
@@ -378,7 +378,7 @@ static enum err_class read_samples(struct effect_call *call, const char *source,
 	jval_set(call->data, "samples", samples);
 	if (*first)
 		class = add_sample(source, first, samples, err);
-	json_array_foreach(more, i, path) if (!class && i < SAMPLES_MAX) class =
+	json_array_foreach(more, i, path) if (!class && i < SAMPLE_MORE_MAX) class =
 		add_sample(source, json_string_value(path), samples, err);
 	if (class || !schema_path)
 		return class;

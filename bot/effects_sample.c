@@ -16,7 +16,7 @@
 #include "lib/core/sample.h"
 #include "lib/services/serving.h"
 
-enum { URL_MAX = 2048, FIELDS_MAX = 32, TRIED_MAX = 600, HOST_SHOWN = 120 };
+enum { URL_MAX = 2048, TRIED_MAX = 600, HOST_SHOWN = 120 };
 
 static enum err_class find_address(struct effect_call *call, const struct isvc_look *look,
 				   json_t **out, struct err *err)
@@ -56,7 +56,7 @@ static enum err_class ask(struct effect_call *call, const json_t *address, const
 }
 
 /* What the repository asks of an answer; borrowed from the job. */
-static void read_wanted(const struct job *job, const char *fields[FIELDS_MAX],
+static void read_wanted(const struct job *job, const char *fields[SAMPLE_FIELDS_MAX],
 			struct sample_wanted *out)
 {
 	const json_t *expect = jval_at(job->data, "rollout.expect"), *each;
@@ -68,7 +68,8 @@ static void read_wanted(const struct job *job, const char *fields[FIELDS_MAX],
 		.latency_max_ms = jval_int(expect, "max_latency", 0),
 		.schema = jval_at(job->data, "service.schema"),
 	};
-	json_array_foreach(jval_at(expect, "fields"), i, each) if (out->field_count < FIELDS_MAX)
+	json_array_foreach(jval_at(expect, "fields"), i,
+			   each) if (out->field_count < SAMPLE_FIELDS_MAX)
 		fields[out->field_count++] = json_string_value(each);
 }
 
@@ -113,7 +114,7 @@ static void keep(const struct asking *asking, const struct sample *sample,
 	const json_t *address = json_array_get(asking->addresses, asking->at);
 	struct sample_answer seen = {answer->status, answer->json, answer->took_ms};
 	json_t *data = asking->call->data;
-	const char *fields[FIELDS_MAX];
+	const char *fields[SAMPLE_FIELDS_MAX];
 	struct sample_verdict verdict;
 	struct sample_wanted wanted;
 	char host[HOST_SHOWN + 1];

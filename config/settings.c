@@ -11,6 +11,7 @@
 #include "config/schema.h"
 #include "lib/base/jval.h"
 #include "lib/base/str.h"
+#include "lib/core/sample.h"
 
 static const char file_name[] = "config_files/config.yaml";
 
@@ -114,6 +115,15 @@ static int line_of(const json_t *lines, const char *path)
 	return json_is_integer(line) ? (int)json_integer_value(line) : 1;
 }
 
+/* All of them are asked: what would be left out is refused. */
+static void check_count(const json_t *values, const json_t *lines, const char *key, size_t max,
+			struct schema_faults *faults)
+{
+	if (json_array_size(jval_at(values, key)) > max)
+		schema_fault(faults, line_of(lines, key), 1, "%s must have at most %zu entries",
+			     key, max);
+}
+
 /* What no single key can say. */
 static void check_together(const json_t *values, const json_t *lines, struct schema_faults *faults)
 {
@@ -134,6 +144,8 @@ static void check_together(const json_t *values, const json_t *lines, struct sch
 	if (*path && !is_python && jval_str(values, function_key, NULL))
 		schema_fault(faults, line_of(lines, function_key), 1,
 			     "%s has no meaning with a compiled pipeline; remove it", function_key);
+	check_count(values, lines, "deployment.sample.more_paths", SAMPLE_MORE_MAX, faults);
+	check_count(values, lines, "deployment.sample.fields", SAMPLE_FIELDS_MAX, faults);
 	json_array_foreach(images, i, each)
 	{
 		const char *name = jval_str(each, "name", NULL);

@@ -16,6 +16,11 @@
 #include "lib/base/buf.h"
 #include "lib/base/err.h"
 
+enum {
+	SAMPLE_MORE_MAX = 8,	/* further requests of a repository, beside the first */
+	SAMPLE_FIELDS_MAX = 32, /* members that its answer must have */
+};
+
 enum sample_protocol { SAMPLE_V1, SAMPLE_V2 };
 
 struct sample {

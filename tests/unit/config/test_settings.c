@@ -113,6 +113,8 @@ static void test_everything(void **state)
 	json_decref(settings);
 }
 
+#define TEN "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, "
+
 static const struct {
 	const char *name, *text;
 	int line;	       /* of the first fault */
@@ -187,6 +189,15 @@ static const struct {
 	 7,
 	 {"7:1: deployment.inference_service_function_path is missing",
 	  "7:1: deployment.production is missing"}},
+	{"more samples and fields than are asked for",
+	 GOOD "deployment:\n  inference_service_name: a\n"
+	      "  inference_service_function_path: s.yaml\n"
+	      "  production: {namespace: p}\n"
+	      "  sample:\n    more_paths: [1, 2, 3, 4, 5, 6, 7, 8, 9]\n"
+	      "    fields: [" TEN TEN TEN "31, 32, 33]\n",
+	 12,
+	 {"12:1: deployment.sample.more_paths must have at most 8 entries",
+	  "13:1: deployment.sample.fields must have at most 32 entries"}},
 	{"empty deployment", GOOD "deployment:\n", 0, {NULL}},
 	{"images are a map",
 	 GOOD "image_builder:\n  container_registry_uri: r\n  images: {}\n",
