@@ -43,6 +43,8 @@ static enum err_class ask(struct effect_call *call, const json_t *address, const
 		.token_file = effect_cluster_text(call, "serving_token_file"),
 		.body = text,
 		.body_len = strlen(text),
+		.timeout_ms = sample_timeout_ms(
+			jval_int(call->job->data, "rollout.expect.max_latency", 0)),
 	};
 
 #if KFOPS_FAULTS

@@ -14,7 +14,7 @@
 #include "lib/base/jval.h"
 #include "lib/base/str.h"
 
-enum { WORDS_MAX = 240 };
+enum { WORDS_MAX = 240, TIMEOUT_MS = 30000, LATE_MS = 5000, LATENCY_MAX_MS = 3600000 };
 
 /* --- the request --- */
 
@@ -219,6 +219,13 @@ static bool judge_wishes(struct sample_verdict *out, const struct sample_wanted 
 		return false;
 	}
 	return true;
+}
+
+int sample_timeout_ms(int64_t latency_max_ms)
+{
+	int64_t wait_ms = latency_max_ms > LATENCY_MAX_MS ? LATENCY_MAX_MS : latency_max_ms;
+
+	return wait_ms + LATE_MS > TIMEOUT_MS ? (int)wait_ms + LATE_MS : TIMEOUT_MS;
 }
 
 void sample_judge(struct sample_verdict *out, const struct sample *sample,

@@ -43,6 +43,10 @@ struct sample_wanted {
 	const json_t *schema; /* passed sample_schema_lint; NULL: none */
 };
 
+/* How long an answer is waited for: longer than it may take, so that one which is late is told by
+ * its time. Milliseconds. */
+int sample_timeout_ms(int64_t latency_max_ms);
+
 struct sample_answer {
 	int status;
 	const json_t *body; /* NULL: it was not JSON */

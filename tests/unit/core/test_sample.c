@@ -212,6 +212,17 @@ static void test_answers(void **state)
 	}
 }
 
+/* An answer that may take ten minutes is waited for as long. */
+static void test_a_late_answer_is_waited_for(void **state)
+{
+	(void)state;
+	assert_int_equal(sample_timeout_ms(0), 30000);
+	assert_int_equal(sample_timeout_ms(12), 30000);
+	assert_int_equal(sample_timeout_ms(25001), 30001);
+	assert_int_equal(sample_timeout_ms(600000), 605000);
+	assert_int_equal(sample_timeout_ms(INT64_MAX), 3605000);
+}
+
 static void test_answer_against_a_schema(void **state)
 {
 	AUTO_JSON json_t *schema = parse(SCHEMA), *good = parse("{\"predictions\":[1,2]}"),
@@ -388,10 +399,15 @@ static void test_samples(void **state)
 }
 
 static const struct CMUnitTest sample_tests[] = {
-	cmocka_unit_test(test_requests), cmocka_unit_test(test_paths),
-	cmocka_unit_test(test_answers),	 cmocka_unit_test(test_answer_against_a_schema),
-	cmocka_unit_test(test_schemas),	 cmocka_unit_test(test_deep_schema),
-	cmocka_unit_test(test_values),	 cmocka_unit_test(test_samples),
+	cmocka_unit_test(test_requests),
+	cmocka_unit_test(test_paths),
+	cmocka_unit_test(test_answers),
+	cmocka_unit_test(test_answer_against_a_schema),
+	cmocka_unit_test(test_a_late_answer_is_waited_for),
+	cmocka_unit_test(test_schemas),
+	cmocka_unit_test(test_deep_schema),
+	cmocka_unit_test(test_values),
+	cmocka_unit_test(test_samples),
 };
 
 CASES_MAIN(sample_tests, NULL, NULL)
