@@ -461,7 +461,8 @@ static int64_t ask_again_ms(const struct job *job, int64_t tries)
 	return wait < ASK_AGAIN_MAX_MS ? wait : ASK_AGAIN_MAX_MS;
 }
 
-/* GitHub is working it out, or checks are going on: asked again, for a while. */
+/* GitHub is working it out, or checks are going on: asked again, for a while, each of the two times
+ * that the gates are asked. */
 static bool waits_for_github(const struct job *job, const struct gate_report *report,
 			     int64_t now_ms, struct update *out)
 {
@@ -518,6 +519,7 @@ static void judge(const struct job *job, int64_t now_ms, struct update *out)
 			    report.items[GATE_APPROVALS].result == GATE_WAITS
 				    ? "all passed but the approvals"
 				    : "all passed");
+		(void)json_object_del(common_data(job, out, "rollout"), "tries");
 		common_next(job, out);
 	} else if (!waits_for_github(job, &report, now_ms, out)) {
 		end_by_gate(job, &report, now_ms, out);

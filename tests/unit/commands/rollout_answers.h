@@ -22,6 +22,10 @@
 		.effect = "github.merge_facts", .data = FACTS_BUT(changed)                         \
 	}
 #define GOOD_FACTS MERGE_FACTS("")
+#define CHECKS_GO_ON                                                                               \
+	MERGE_FACTS(",\"checks\":{\"complete\":true,\"passed\":false,\"pending\":true,\"names\":"  \
+		    "\"build\"}")
+#define FOUR(answer) answer, answer, answer, answer
 #define DEPLOYMENT_SETTINGS(more)                                                                  \
 	{                                                                                          \
 		.effect = "repo.settings",                                                         \
