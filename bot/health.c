@@ -14,7 +14,8 @@ void health_set_identified(bool is_identified)
 	atomic_store(&identified, is_identified);
 }
 
-static int ready(struct world *world, struct buf *body)
+/* NULL: ready. Whoever asks for the metrics may be the only one who asks. */
+static const char *why_not_ready(const struct world *world)
 {
 	const char *why = NULL;
 
@@ -27,6 +28,13 @@ static int ready(struct world *world, struct buf *body)
 	else if (credentials_are_refused_by_github())
 		why = "GitHub refuses our credentials (see the log)";
 	metrics_set(METRIC_READY, NULL, why == NULL);
+	return why;
+}
+
+static int ready(const struct world *world, struct buf *body)
+{
+	const char *why = why_not_ready(world);
+
 	buf_printf(body, "%s\n", why ? why : "ready");
 	return why ? 503 : 200;
 }
@@ -44,6 +52,7 @@ int health_page(void *arg, const char *path, struct buf *body, const char **cont
 		return ready(world, body);
 	if (str_eq(path, "/metrics")) {
 		*content_type = "text/plain; version=0.0.4; charset=utf-8";
+		(void)why_not_ready(world);
 		metrics_write(body);
 		return 200;
 	}

@@ -174,8 +174,7 @@ static void duty_gauges(struct poller *poller, int64_t now_ms)
 				    counts.by_state[state]);
 	metrics_set(METRIC_OVERDUE, NULL, counts.overdue);
 	metrics_set(METRIC_OUTBOX_WAITING, NULL, counts.outbox_waiting);
-	metrics_set(METRIC_OUTBOX_AGE, NULL,
-		    counts.outbox_oldest_ms ? (now_ms - counts.outbox_oldest_ms) / 1000 : 0);
+	metrics_set(METRIC_OUTBOX_AGE, NULL, counts.outbox_age_ms / 1000);
 }
 
 /* --- clocks --- */

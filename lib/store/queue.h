@@ -157,7 +157,7 @@ struct queue_counts {
 	int64_t by_state[16];
 	int64_t overdue;
 	int64_t outbox_waiting;
-	int64_t outbox_oldest_ms;
+	int64_t outbox_age_ms;
 };
 enum err_class queue_count(struct db *db, int64_t now_ms, struct queue_counts *out,
 			   struct err *err) MUST_CHECK;

@@ -161,7 +161,7 @@ enum err_class queue_count(struct db *db, int64_t now_ms, struct queue_counts *o
 		return class;
 	out->outbox_waiting = sqlite3_column_int64(row, 0);
 	if (out->outbox_waiting)
-		out->outbox_oldest_ms = now_ms - sqlite3_column_int64(row, 1);
+		out->outbox_age_ms = now_ms - sqlite3_column_int64(row, 1);
 	return ERR_OK;
 }
 

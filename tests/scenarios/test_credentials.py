@@ -32,9 +32,11 @@ def test_an_app_key_that_is_revoked_is_waited_out(scene, bot, ann):
     key = revoke_app_key(scene)
     comment = ann.comments("/build_run")
     scene.wait_until(lambda: tries(bot) >= 2, "the job to be tried again, longer than patience lasts")
+    assert bot.metrics()["kfops_ready"] == 0  # whether or not anybody asks /readyz
     status, why = bot.get("/readyz")
     assert status == 503 and "credentials" in why
-    assert bot.metrics()["kfops_ready"] == 0
+    scene.wait_until(lambda: bot.metrics()["kfops_outbox_waiting"], "the eyes that cannot be sent to be counted")
+    assert bot.metrics()["kfops_outbox_oldest_seconds"] < 600
     assert len(alarms(bot)) == 1 and alarms(bot)[0]["by"] == "GitHub"
     trouble = bot.rows("SELECT json_extract(data, '$.trouble.message') AS said FROM jobs")
     assert "GitHub" in trouble[0]["said"]

@@ -286,7 +286,7 @@ static void test_list_and_count(void **state)
 	assert_int_equal(counts.by_state[JOB_FAILED], 1);
 	assert_int_equal(counts.overdue, 0);
 	assert_int_equal(counts.outbox_waiting, 4); /* three pairs of eyes, one end */
-	assert_int_equal(counts.outbox_oldest_ms, 100);
+	assert_int_equal(counts.outbox_age_ms, 100);
 	assert_ok(&kit, queue_count(kit.db, T0 + 25 * (int64_t)HOUR_MS, &counts, &kit.err));
 	assert_int_equal(counts.overdue, 4);
 	kit_end(&kit);
