@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -35,6 +36,14 @@ static char *directory_of(const char *path)
 	if (!slash)
 		return str_dup(".");
 	return slash == path ? str_dup("/") : str_dup_len(path, (size_t)(slash - path));
+}
+
+/* One that an earlier process made counts as well: on a full disk it is all there is to free. */
+static bool is_there(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0;
 }
 
 /* Free bytes, and whether there are `times` as many bytes and inodes as there must be. */
@@ -95,6 +104,7 @@ enum err_class disk_open(struct disk **out, const struct disk_limits *limits, st
 		disk_close(disk);
 		return ERR_CONFIG;
 	}
+	disk->has_ballast = disk->ballast_bytes > 0 && is_there(disk->ballast);
 	make_ballast(disk);
 	*out = disk;
 	return ERR_OK;

@@ -123,6 +123,31 @@ static void test_ballast_goes_when_full_and_comes_back(void **state)
 	disk_close(disk);
 }
 
+/* The process before left it, and there is no room to make another. */
+static void test_ballast_of_an_earlier_process_goes_too(void **state)
+{
+	struct disk_limits limits = {.path = scratch.db,
+				     .free_min_bytes = 4096,
+				     .free_min_percent = -1,
+				     .ballast_bytes = 1 << 20};
+	struct disk *disk;
+	struct err err;
+	int64_t size = 0;
+
+	(void)state;
+	assert_int_equal(disk_open(&disk, &limits, &err), ERR_OK);
+	disk_close(disk);
+	if (!has_ballast(&size)) {
+		print_message("skipped: this file system does not allocate ahead\n");
+		skip();
+	}
+	limits.free_min_bytes = free_bytes() / 100 * 70;
+	assert_int_equal(disk_open(&disk, &limits, &err), ERR_OK);
+	disk_is_full(disk, 1000);
+	assert_false(has_ballast(&size));
+	disk_close(disk);
+}
+
 static void test_folder_that_is_not_there(void **state)
 {
 	struct disk_limits limits = {.path = "/nonexistent/kfops.db"};
@@ -139,6 +164,8 @@ static const struct CMUnitTest disk_cases[] = {
 	cmocka_unit_test_setup_teardown(test_full_is_left_only_with_twice_the_minimum, setup,
 					teardown),
 	cmocka_unit_test_setup_teardown(test_ballast_goes_when_full_and_comes_back, setup,
+					teardown),
+	cmocka_unit_test_setup_teardown(test_ballast_of_an_earlier_process_goes_too, setup,
 					teardown),
 	cmocka_unit_test(test_folder_that_is_not_there),
 };
