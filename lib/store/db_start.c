@@ -105,56 +105,54 @@ enum err_class store_migrate(struct db *db, const struct migration *list, size_t
 	return ERR_OK;
 }
 
-static enum err_class audit_burial(struct db *db, int64_t job_id, int64_t now_ms, struct err *err)
+static enum err_class audit_burial(struct db *db, const struct job *job, int64_t now_ms,
+				   struct err *err)
 {
-	struct job job;
-	enum err_class class = queue_load(db, job_id, &job, err);
+	struct audit_row row = store_audit_of(job, now_ms);
 
-	if (class == ERR_OK) {
-		struct audit_row row = store_audit_of(&job, now_ms);
-
-		row.decision = job_state_name(job.state);
-		row.code = job.code;
-		class = store_audit(db, &row, err);
-		job_dispose(&job);
-	}
-	return class;
+	row.decision = job_state_name(job->state);
+	row.code = job->code;
+	return store_audit(db, &row, err);
 }
 
 /* The last resort for a job that kills the process even while it is being ended: its people get
  * plain words from here, because the worker that would write better ones does not survive it. */
-static enum err_class bury(struct db *db, sqlite3_stmt *row, int64_t now_ms, const char *message,
-			   struct err *err)
+static enum err_class tell_burial(struct db *db, const struct job *job, int64_t now_ms,
+				  struct err *err)
 {
-	struct outbox_home home = {
-		.job_id = sqlite3_column_int64(row, 0),
-		.installation_id = sqlite3_column_int64(row, 1),
-		.repo_id = sqlite3_column_int64(row, 2),
-		.pr = sqlite3_column_int64(row, 3),
-		.repo = (const char *)sqlite3_column_text(row, 4),
-	};
-	char *uid AUTO_FREE = store_text(row, 5);
-	char *slot AUTO_FREE = str_printf("final:%s", uid);
-	char *marker AUTO_FREE = str_printf("<!-- kf:v1 final=%s -->", uid);
-	char *body AUTO_FREE = str_printf("%s\nJob %" PRId64 ": %s", marker, home.job_id, message);
+	struct outbox_home home = {job->id, job->installation_id, job->repo_id, job->pr, job->repo};
+	char *slot AUTO_FREE = str_printf("final:%s", job->uid);
+	char *marker AUTO_FREE = str_printf("<!-- kf:v1 final=%s -->", job->uid);
+	char *body AUTO_FREE = str_printf("%s\nJob %" PRId64 ": %s", marker, job->id, job->message);
 	json_t *want AUTO_JSON = json_object();
 	char *text AUTO_FREE = NULL;
 	struct outbox_text wish = {.slot = slot, .kind = SLOT_COMMENT, .urgency = OUTBOX_FINAL};
-	enum err_class class;
 
-	log_error("store.job_buried", LOG_I("job", home.job_id), LOG_S("repo", home.repo),
-		  LOG_I("pr", home.pr));
-	if ((class = audit_burial(db, home.job_id, now_ms, err)) != ERR_OK)
-		return class;
+	log_error("store.job_buried", LOG_I("job", job->id), LOG_S("repo", job->repo),
+		  LOG_I("pr", job->pr));
 	jval_set_str(want, "body", body);
 	jval_set_str(want, "marker", marker);
 	wish.want = text = jval_dump(want);
-	if ((class = store_wish(db, &home, &wish, now_ms, err)) != ERR_OK ||
-	    (class = store_comment_end(db, &home, sqlite3_column_int64(row, 6), now_ms, err)) !=
-		    ERR_OK ||
-	    (class = store_exec(db, STMT_ENDED_ADD, err, B_INT(JOB_DEAD), B_INT(1))) != ERR_OK)
+	return store_wish(db, &home, &wish, now_ms, err);
+}
+
+static enum err_class bury(struct db *db, sqlite3_stmt *row, int64_t now_ms, struct err *err)
+{
+	struct store_group group = {.keep_going = sqlite3_column_int(row, 1) != 0,
+				    .read_only = sqlite3_column_int(row, 2) != 0,
+				    .is_repeat = sqlite3_column_type(row, 3) != SQLITE_NULL};
+	struct job job;
+	enum err_class class = queue_load(db, sqlite3_column_int64(row, 0), &job, err);
+
+	if (class != ERR_OK)
 		return class;
-	return store_arrange(db, home.repo_id, home.pr, now_ms, err);
+	class = audit_burial(db, &job, now_ms, err);
+	if (class == ERR_OK)
+		class = tell_burial(db, &job, now_ms, err);
+	if (class == ERR_OK)
+		class = store_after_end(db, &job, &group, now_ms, err);
+	job_dispose(&job);
+	return class;
 }
 
 static enum err_class bury_hopeless(struct db *db, int64_t now_ms, struct err *err)
@@ -166,7 +164,7 @@ static enum err_class bury_hopeless(struct db *db, int64_t now_ms, struct err *e
 					   B_TEXT(message), B_INT(STORE_CRASHES_MAX));
 
 	while (class == ERR_OK) {
-		class = bury(db, row, now_ms, message, err);
+		class = bury(db, row, now_ms, err);
 		if (class == ERR_OK)
 			class = store_next(db, &row, err);
 	}

@@ -185,7 +185,8 @@ static enum err_class store_result(struct db *db, const struct queue_result *res
 
 /* The row as it is now, beside the worker's copy. */
 struct present {
-	bool cancel, keep_going, read_only, is_repeat;
+	bool cancel;
+	struct store_group group;
 	int64_t deadline_at_ms;
 };
 
@@ -201,9 +202,9 @@ static enum err_class look(struct db *db, const struct job *job, struct present 
 	if (class != ERR_OK)
 		return class;
 	out->cancel = sqlite3_column_int(row, 0) != 0;
-	out->keep_going = sqlite3_column_int(row, 1) != 0;
-	out->read_only = sqlite3_column_int(row, 2) != 0;
-	out->is_repeat = sqlite3_column_type(row, 3) != SQLITE_NULL;
+	out->group.keep_going = sqlite3_column_int(row, 1) != 0;
+	out->group.read_only = sqlite3_column_int(row, 2) != 0;
+	out->group.is_repeat = sqlite3_column_type(row, 3) != SQLITE_NULL;
 	out->deadline_at_ms = sqlite3_column_int64(row, 4);
 	return ERR_OK;
 }
@@ -262,8 +263,8 @@ static enum err_class stop_group(struct db *db, const struct job *job, int64_t n
 			  B_TEXT(message));
 }
 
-static enum err_class after_end(struct db *db, const struct job *job, const struct present *now,
-				int64_t now_ms, struct err *err)
+enum err_class store_after_end(struct db *db, const struct job *job,
+			       const struct store_group *group, int64_t now_ms, struct err *err)
 {
 	struct outbox_home home = {job->id, job->installation_id, job->repo_id, job->pr, job->repo};
 	enum err_class class = store_exec(db, STMT_ENDED_ADD, err, B_INT(job->state), B_INT(1));
@@ -272,10 +273,10 @@ static enum err_class after_end(struct db *db, const struct job *job, const stru
 		class = store_answered(db, job->repo_id, job->pr, job->actor_id, now_ms, err);
 	if (class == ERR_OK && !job->is_quiet)
 		class = store_comment_end(db, &home, job->comment_id, now_ms, err);
-	if (class == ERR_OK && job->state != JOB_DONE && !now->keep_going && !now->read_only &&
-	    !now->is_repeat)
+	if (class == ERR_OK && job->state != JOB_DONE && !group->keep_going && !group->read_only &&
+	    !group->is_repeat)
 		class = stop_group(db, job, now_ms, err);
-	if (class == ERR_OK && !now->read_only)
+	if (class == ERR_OK && !group->read_only)
 		class = store_arrange(db, job->repo_id, job->pr, now_ms, err);
 	return class == ERR_OK ? store_leave_line(db, job->id, now_ms, err) : class;
 }
@@ -318,8 +319,9 @@ enum err_class queue_step_result(struct db *db, const struct queue_result *resul
 		return store_stay_in_line(db, job,
 					  jval_str(result->effect->args, "environment", ""),
 					  result->result->data, result->now_ms, err);
-	return job_state_is_final(job->state) ? after_end(db, job, &now, result->now_ms, err)
-					      : ERR_OK;
+	return job_state_is_final(job->state)
+		       ? store_after_end(db, job, &now.group, result->now_ms, err)
+		       : ERR_OK;
 }
 
 enum err_class queue_give_back(struct db *db, int64_t job_id, int64_t due_at_ms, struct err *err)

@@ -153,6 +153,15 @@ enum err_class store_recover(struct db *db, int64_t now_ms, struct err *err) MUS
 enum err_class store_arrange(struct db *db, int64_t repo_id, int64_t pr, int64_t now_ms,
 			     struct err *err) MUST_CHECK;
 
+/* What follows from the end of a job, whoever ended it: the reaction, the commands after it in its
+ * comment, the turns of its pull request and of its environment. */
+struct store_group {
+	bool keep_going, read_only, is_repeat;
+};
+enum err_class store_after_end(struct db *db, const struct job *job,
+			       const struct store_group *group, int64_t now_ms,
+			       struct err *err) MUST_CHECK;
+
 /* A job that has ended leaves the line of its environment, and those behind it look again. */
 enum err_class store_leave_line(struct db *db, int64_t job_id, int64_t now_ms,
 				struct err *err) MUST_CHECK;

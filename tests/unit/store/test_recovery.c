@@ -59,6 +59,52 @@ static void test_a_killer_that_cannot_even_be_ended(void **state)
 
 /* Nobody knows why the process died: no job is blamed, but one that is under way each time waits,
  * so that the others get on. */
+/* It ends like any other job: what follows it in its comment is not started, unless that was asked
+ * for, and what waits behind it in the line of its environment goes on. */
+static void test_a_burial_is_an_end(void **state)
+{
+	static const struct {
+		bool keep_going;
+		const char *line;
+	} cases[] = {
+		{false, "1 dead, 2 ready>cancelled, 3 ready"},
+		{true, "1 dead, 2 ready, 3 blocked"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct kit_event both = {.pr = 1,
+					 .comment_id = 10,
+					 .commands = "build run",
+					 .keep_going = cases[i].keep_going};
+		struct job job;
+		struct kit kit;
+
+		kit_start(&kit);
+		log_set_level(LOG_LEVEL_ERROR + 1);
+		kit_receive(&kit, &both);
+		kit_receive(&kit, &(struct kit_event){
+					  .pr = 1, .comment_id = 11, .commands = "build_run"});
+		for (int crash = 0; crash < STORE_CRASHES_MAX; crash++) {
+			assert_true(kit_claim(&kit, &job, T0));
+			assert_int_equal(job.id, 1);
+			job_dispose(&job);
+			if (!crash) {
+				KIT_BEGIN(&kit);
+				assert_ok(&kit,
+					  store_exec(kit.db, STMT_TURN_STAND, &kit.err, B_INT(REPO),
+						     B_TEXT("production"), B_INT(1), B_INT(T0)));
+				KIT_COMMIT(&kit);
+			}
+			kit_crash_over(&kit, 1);
+			kit_open(&kit);
+		}
+		assert_string_equal(kit_line(&kit, 3), cases[i].line);
+		assert_int_equal(kit_number(&kit, "SELECT count(*) FROM environment_line"), 0);
+		kit_end(&kit);
+	}
+}
+
 static void test_deaths_delay_and_never_end(void **state)
 {
 	static const int64_t due_after_s[] = {0, 0, 1, 2, 4, 8, 16, 32, 64, 64, 64};
@@ -399,6 +445,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_killer_is_given_up),
 		cmocka_unit_test(test_a_killer_that_cannot_even_be_ended),
+		cmocka_unit_test(test_a_burial_is_an_end),
 		cmocka_unit_test(test_deaths_delay_and_never_end),
 		cmocka_unit_test(test_the_one_beside_is_not_blamed),
 		cmocka_unit_test(test_notes_that_do_not_count),
