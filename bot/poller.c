@@ -247,36 +247,35 @@ static void sweep_work(struct poller *poller)
 }
 
 struct prune_op {
-	int64_t now_ms, delivery_days, job_days, deleted;
+	int64_t now_ms, deliveries_ms, jobs_ms;
+	bool more;
 };
 
 static enum err_class run_prune(struct db *db, void *arg, struct err *err)
 {
 	struct prune_op *op = arg;
 
-	return queue_prune(db, op->now_ms, op->delivery_days, op->job_days, PRUNE_BATCH,
-			   &op->deleted, err);
+	return queue_prune(db, op->now_ms, op->deliveries_ms, op->jobs_ms, PRUNE_BATCH, &op->more,
+			   err);
 }
 
 static void duty_prune(struct poller *poller, int64_t now_ms)
 {
-	enum { DAY_MS = 86400000 };
 	const struct config *config = poller->world->config;
 	struct prune_op op = {
 		.now_ms = now_ms,
-		.delivery_days = config_ms(config, "retention.deliveries") / DAY_MS,
-		.job_days = config_ms(config, "retention.jobs") / DAY_MS,
+		.deliveries_ms = config_ms(config, "retention.deliveries"),
+		.jobs_ms = config_ms(config, "retention.jobs"),
+		.more = true,
 	};
 	struct err err;
 
 	sweep_work(poller);
 	repo_store_prune(poller->world->repos, config_ms(config, "retention.mirrors"));
 	poller_deliveries_forget(poller, now_ms);
-	do {
-		op.deleted = 0;
+	while (op.more && !atomic_load(&poller->world->stopping))
 		if (writer_call(poller->world->writer, run_prune, &op, &err))
 			return;
-	} while (op.deleted == PRUNE_BATCH && !atomic_load(&poller->world->stopping));
 }
 
 /* --- the thread --- */

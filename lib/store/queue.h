@@ -190,8 +190,9 @@ enum err_class queue_repo_next(struct db *db, int64_t after_id, struct queue_rep
 enum err_class queue_knows_comment(struct db *db, int64_t repo_id, int64_t pr, int64_t comment_id,
 				   bool *out, struct err *err) MUST_CHECK;
 
-/* Deletes old deliveries and final jobs, at most `limit` rows; for idle times. */
-enum err_class queue_prune(struct db *db, int64_t now_ms, int64_t delivery_days, int64_t job_days,
-			   int64_t limit, int64_t *deleted, struct err *err) MUST_CHECK;
+/* Deletes deliveries and final jobs that are older than this, in a bite of about `limit` rows; for
+ * idle times. *more says that another call now is worth its while. */
+enum err_class queue_prune(struct db *db, int64_t now_ms, int64_t deliveries_ms, int64_t jobs_ms,
+			   int64_t limit, bool *more, struct err *err) MUST_CHECK;
 
 #endif

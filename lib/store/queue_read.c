@@ -12,7 +12,9 @@
 #include "lib/store/queue.h"
 #include "lib/store/store_impl.h"
 
-enum { LIST_MAX = 500, DELIVERY_DAYS_MIN = 8, WALK_DELIVERIES = 2000 };
+enum { LIST_MAX = 500, WALK_DELIVERIES = 2000 };
+
+static const int64_t day_ms = 24 * 3600 * (int64_t)1000;
 
 enum err_class queue_load(struct db *db, int64_t job_id, struct job *out, struct err *err)
 {
@@ -303,28 +305,25 @@ static enum err_class prune_jobs(struct db *db, int64_t before_ms, int64_t dead_
 	return ERR_OK;
 }
 
-enum err_class queue_prune(struct db *db, int64_t now_ms, int64_t delivery_days, int64_t job_days,
-			   int64_t limit, int64_t *deleted, struct err *err)
+/* The ledger is walked in bites of a fixed size: one of which hardly anything was old is enough. */
+enum err_class queue_prune(struct db *db, int64_t now_ms, int64_t deliveries_ms, int64_t jobs_ms,
+			   int64_t limit, bool *more, struct err *err)
 {
-	const int64_t day_ms = 24 * 3600 * (int64_t)1000;
-	int64_t days = delivery_days < DELIVERY_DAYS_MIN ? DELIVERY_DAYS_MIN : delivery_days;
-	int64_t jobs_before = now_ms - job_days * day_ms;
-	enum err_class class;
+	int64_t jobs_before = now_ms - jobs_ms, deliveries = 0, jobs = 0, wishes = 0;
+	enum err_class class = prune_deliveries(db, now_ms - deliveries_ms, &deliveries, err);
 
-	*deleted = 0;
-	class = prune_deliveries(db, now_ms - days * day_ms, deleted, err);
+	*more = false;
 	if (class == ERR_OK)
-		class = prune_jobs(db, jobs_before, jobs_before - job_days * day_ms, limit, deleted,
-				   err);
+		class = prune_jobs(db, jobs_before, jobs_before - jobs_ms, limit, &jobs, err);
 	if (class == ERR_OK)
 		class = store_exec(db, STMT_PRUNE_ANSWERS, err, B_INT(now_ms - day_ms));
 	if (class == ERR_OK)
 		class = store_exec(db, STMT_PRUNE_OUTBOX, err, B_INT(jobs_before), B_INT(limit));
-	if (class == ERR_OK) {
-		*deleted += store_changes(db);
-		class = *deleted ? store_plain(db, STMT_VACUUM_SOME, err) : ERR_OK;
-	}
-	return class;
+	if (class != ERR_OK)
+		return class;
+	wishes = store_changes(db);
+	*more = deliveries >= limit || jobs >= limit || wishes >= limit;
+	return deliveries + jobs + wishes ? store_plain(db, STMT_VACUUM_SOME, err) : ERR_OK;
 }
 
 enum err_class queue_is_open(struct db *db, const char *uid, bool *out, struct err *err)

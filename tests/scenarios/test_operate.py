@@ -182,7 +182,7 @@ def test_a_key_that_github_does_not_know(scene):
     assert done.returncode == 78 and "FAIL GitHub knows us" in done.stdout
 
 
-@pytest.mark.scene(config={"retention": {"jobs": "7d"}})
+@pytest.mark.scene(config={"retention": {"jobs": "8d"}})
 def test_a_large_answer_is_cut_and_stays_markdown(scene, bot, ann):
     scene.kubeflow.fails_runs("train", "x" * 5000, "".join(f"{i} " + "y" * 150 + "\n" for i in range(3000)))
     ann.comments("/build_run")
