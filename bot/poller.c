@@ -145,6 +145,15 @@ static enum err_class run_retry_now(struct db *db, void *arg, struct err *err)
 	return queue_retry_now(db, op->now_ms, &op->woken, err);
 }
 
+/* Where nothing waits, the looks for what was missed find out whether the new ones are taken; what
+ * was refused to them is asked for again. */
+static void look_again(struct poller *poller, int64_t now_ms)
+{
+	poller->next_ms[POLLER_DELIVERIES] = poller->next_ms[POLLER_COMMENTS] = now_ms;
+	for (size_t i = 0; i < poller->repo_count; i++)
+		poller->repos[i].ask_hook_ms = 0;
+}
+
 static void duty_credentials(struct poller *poller, int64_t now_ms)
 {
 	struct wake_op op = {.now_ms = now_ms, .woken = 1};
@@ -153,6 +162,7 @@ static void duty_credentials(struct poller *poller, int64_t now_ms)
 	if (!credentials_look(&poller->credentials, poller->world))
 		return;
 	log_info("credentials_replaced", LOG_S("effect", "what waits is tried again"));
+	look_again(poller, now_ms);
 	while (op.woken && !atomic_load(&poller->world->stopping))
 		if (writer_call(poller->world->writer, run_retry_now, &op, &err))
 			return;

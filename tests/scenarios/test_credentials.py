@@ -109,3 +109,18 @@ def test_keys_of_the_object_store_that_are_replaced_are_waited_out(scene, bot, a
     assert len(alarms(bot)) == 1
     assert models.answers(scene, "ml-staging") == [1]
     scene.expects_violation("SignatureDoesNotMatch")
+
+
+@pytest.mark.scene(mode="token", config={
+    "repositories": [{"match": f"lab/{name}", "cluster": "main"} for name in ("iris", "second", "third")],
+    "poll": {"comments_interval": "1h", "deliveries_interval": "1h"}})
+def test_a_new_token_makes_ready_though_nothing_waits(scene, bot):
+    """The look at comments, once an hour and a second for each repository, has met the refusal; no command and no
+    comment is there to try the new token."""
+    scene.expects_log(REFUSED)
+    scene.github.fault("status", "GET", r"/lab/third/issues/comments", times=-1, status=401)
+    scene.wait_until(lambda: alarms(bot), "the comments to be refused")
+    assert not bot.is_ready()
+    scene.github.send("DELETE", "faults")
+    scene.write("token", (scene.folder / "token").read_text())
+    scene.wait_until(bot.is_ready, "the new token to be tried")
