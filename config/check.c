@@ -2,6 +2,7 @@
  * their input and say nothing about what is wrong. */
 #include "config/check.h"
 
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <string.h>
 #include <strings.h>
@@ -96,12 +97,20 @@ static bool is_host_name(const char *text)
 	       !strstr(text, "..");
 }
 
+/* What can be listened on without asking anybody: a name cannot, and "010.0.0.1" is 8.0.0.1 to some
+ * and 10.0.0.1 to others. */
+static bool is_address(const char *host)
+{
+	struct in6_addr ignored;
+
+	return inet_pton(AF_INET, host, &ignored) == 1 || inet_pton(AF_INET6, host, &ignored) == 1;
+}
+
 const char *check_listen(const char *text)
 {
 	char host[256], port[8];
 
-	if (!split_host(text, strlen(text), host, port) || !*port ||
-	    !(is_ipv4(host) || is_ipv6(host) || str_eq(host, "localhost")))
+	if (!split_host(text, strlen(text), host, port) || !*port || !is_address(host))
 		return "an address and a port, like 127.0.0.1:8080 or [::1]:8080";
 	return NULL;
 }

@@ -471,7 +471,8 @@ static void test_listen(void **state)
 		bool good;
 	} cases[] = {
 		{"127.0.0.1:8080", true}, {"0.0.0.0:1", true},	   {"[::]:8080", true},
-		{"localhost:80", true},	  {"127.0.0.1", false},	   {"::1:80", false},
+		{"localhost:80", false},  {"127.0.0.1", false},	   {"::1:80", false},
+		{"[1:2]:80", false},	  {"[::1%lo]:80", false},  {"010.0.0.1:80", false},
 		{"[::1]", false},	  {":8080", false},	   {"a.example:80", false},
 		{"1.2.3.4.5:80", false},  {"1.2.3:80", false},	   {"256.0.0.1:80", false},
 		{"127.0.0.1:0", false},	  {"127.0.0.1:+1", false}, {"", false},
