@@ -632,7 +632,8 @@ int daemon_print_jobs(const struct config *config)
 	json_t *row;
 	size_t i;
 
-	if (db_open_reader(&db, path, &err) || queue_list(db, 0, 0, ROWS_MAX, &rows, &err)) {
+	if (db_open_reader(&db, path, &err) || db_is_current(db, &err) ||
+	    queue_list(db, 0, 0, ROWS_MAX, &rows, &err)) {
 		fprintf(stderr, "kfopsd: %s\n", err.msg);
 		if (db)
 			db_close(db);

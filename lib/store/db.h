@@ -23,6 +23,9 @@ struct db;
 enum err_class db_open(struct db **out, const char *path, int64_t now_ms,
 		       struct err *err) MUST_CHECK;
 enum err_class db_open_reader(struct db **out, const char *path, struct err *err) MUST_CHECK;
+/* For a reader without a writer beside it: has the file the tables of this program? CONFIG
+ * "store.older", "store.newer". */
+enum err_class db_is_current(struct db *db, struct err *err) MUST_CHECK;
 void db_close(struct db *take_db);
 
 /* From now on a crash of this process is noted beside the file with the job of its thread (see

@@ -34,6 +34,29 @@ static enum err_class pragma_number(struct db *db, const char *sql, int64_t *out
 	return sqlite3_finalize(stmt) == SQLITE_OK ? ERR_OK : store_fail(db, err, sql);
 }
 
+static enum err_class refuse_newer(const struct db *db, int64_t version, int64_t newest,
+				   struct err *err)
+{
+	return err_code(err, ERR_CONFIG, "store.newer",
+			"the database %s has version %" PRId64 ", this program knows %" PRId64
+			"; start the newer program",
+			db->path, version, newest);
+}
+
+enum err_class db_is_current(struct db *db, struct err *err)
+{
+	int64_t version, newest = store_migrations[store_migration_count - 1].version;
+	enum err_class class = pragma_number(db, "PRAGMA user_version", &version, err);
+
+	if (class != ERR_OK || version == newest)
+		return class;
+	if (version > newest)
+		return refuse_newer(db, version, newest, err);
+	return err_code(err, ERR_CONFIG, "store.older",
+			"the database %s is of an older kfopsd; start the new one on it once",
+			db->path);
+}
+
 static enum err_class backup(struct db *db, int64_t version, struct err *err)
 {
 	char *path AUTO_FREE = str_printf("%s.v%" PRId64 ".bak", db->path, version);
@@ -90,10 +113,7 @@ enum err_class store_migrate(struct db *db, const struct migration *list, size_t
 		    ERR_OK)
 		return class;
 	if (version > newest)
-		return err_code(err, ERR_CONFIG, "store.newer",
-				"the database %s has version %" PRId64
-				", this program knows %" PRId64 "; start the newer program",
-				db->path, version, newest);
+		return refuse_newer(db, version, newest, err);
 	if (application != APPLICATION_ID && (application || tables))
 		return err_code(err, ERR_CONFIG, "store.foreign", "%s is not a database of kfops",
 				db->path);

@@ -135,6 +135,14 @@ def test_what_the_operator_can_ask(scene, bot, ann):
     assert kfopsd(scene, "--frobnicate", config=False).returncode == 64
     second = kfopsd(scene)
     assert second.returncode == 73 and str(bot.process.pid) in second.stderr
+    for version, code in ((9, "older"), (999, "newer")):  # than this program
+        with sqlite3.connect(bot.state_dir / "kfops.db") as database:
+            known = database.execute("PRAGMA user_version").fetchone()[0]
+            database.execute(f"PRAGMA user_version = {version}")
+        jobs = kfopsd(scene, "--jobs")
+        with sqlite3.connect(bot.state_dir / "kfops.db") as database:
+            database.execute(f"PRAGMA user_version = {known}")
+        assert jobs.returncode == 78 and code in jobs.stderr, jobs.stderr
 
 
 @pytest.mark.scene(start=False, kubeflow=("--multi-user", "--namespaces", "team-a"))
