@@ -43,8 +43,9 @@ struct unknown {
 struct look {
 	struct poller *poller;
 	struct poller_repo *repo;
-	int64_t since_ms;
-	bool again; /* something of it could not be looked at */
+	int64_t since_ms;  /* GitHub's clock, but for the first look */
+	int64_t newest_ms; /* change that was seen */
+	bool again;	   /* something of it could not be looked at */
 	struct unknown *unknown;
 	size_t unknown_count;
 };
@@ -68,6 +69,18 @@ static bool is_candidate(const struct look *look, const json_t *comment)
 	       strstr(jval_str(comment, "html_url", ""), "/pull/") &&
 	       !str_eq(jval_str(comment, "user.type", ""), "Bot") &&
 	       comment_may_have_command(body, strlen(body));
+}
+
+/* Said by the store, which costs no call. */
+static bool is_known(const struct look *look, const json_t *comment)
+{
+	struct err ignored;
+	bool known;
+
+	return look->repo->id &&
+	       !queue_knows_comment(look->poller->hands.reader, look->repo->id, number_of(comment),
+				    jval_int(comment, "id", 0), &known, &ignored) &&
+	       known;
 }
 
 /* What the webhook would have said. */
@@ -236,12 +249,16 @@ static bool see_comment(void *arg, const json_t *comment)
 	struct look *look = arg;
 	struct err err = {0};
 	enum err_class class;
+	int64_t changed_ms;
 
 	if (atomic_load(&look->poller->world->stopping)) {
 		look->again = true;
 		return false;
 	}
-	if (!is_candidate(look, comment))
+	if (clock_parse(&changed_ms, jval_str(comment, "updated_at", "")) &&
+	    changed_ms > look->newest_ms)
+		look->newest_ms = changed_ms;
+	if (!is_candidate(look, comment) || is_known(look, comment))
 		return true;
 	class = take_in(look, comment, &err);
 	if (class)
@@ -251,8 +268,8 @@ static bool see_comment(void *arg, const json_t *comment)
 	return true;
 }
 
-/* Where the last look of a repository began. The first one looks back as far as commands are taken;
- * one that lies in the future was by a wrong clock. */
+/* Where the next look of a repository begins. The first one looks back as far as commands are
+ * taken; one that lies in the future was by a wrong clock. */
 static int64_t look_since(struct poller *poller, const char *key, int64_t now_ms)
 {
 	int64_t age_ms = config_ms(poller->world->config, "limits.comment_age");
@@ -260,7 +277,12 @@ static int64_t look_since(struct poller *poller, const char *key, int64_t now_ms
 
 	if (!noted_ms || noted_ms > now_ms)
 		return now_ms - (age_ms ? age_ms : 86400000);
-	return noted_ms - OVERLAP_MS;
+	return noted_ms;
+}
+
+static int64_t later(int64_t a_ms, int64_t b_ms)
+{
+	return a_ms > b_ms ? a_ms : b_ms;
 }
 
 static void look_at(struct poller *poller, struct poller_repo *repo, int64_t now_ms)
@@ -278,7 +300,7 @@ static void look_at(struct poller *poller, struct poller_repo *repo, int64_t now
 	if (err.class)
 		log_info("comments_unread", LOG_S("repo", repo->name), LOG_S("message", err.msg));
 	else if (!look.again)
-		poller_note(poller, key, now_ms, now_ms);
+		poller_note(poller, key, later(look.since_ms, look.newest_ms - OVERLAP_MS), now_ms);
 }
 
 void poller_comments(struct poller *poller, int64_t now_ms)

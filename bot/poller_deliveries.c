@@ -2,7 +2,7 @@
  *
  * GitHub keeps them for three days and never repeats one by itself. Every minute the newest page of
  * the App's deliveries, or in token mode of the hooks of some repositories, is read back to where
- * the last look began; of each GUID that no attempt
+ * the last look began (by GitHub's clock: ours may be another); of each GUID that no attempt
  * brought, the payload is fetched over our own authenticated connection and taken in like a
  * webhook. The queue's two keys against doubles make a second look harmless. A GUID that failed
  * three times is left alone, so a payload that breaks something cannot come back for ever; that
@@ -34,8 +34,9 @@ struct missed {
 struct look {
 	struct poller *poller;
 	const struct github_hook *hook; /* NULL: the App's */
-	int64_t since_ms;
-	bool again; /* not all of it was looked at, or came in */
+	int64_t since_ms; /* GitHub's clock, like what it is compared with; 0: from the beginning */
+	int64_t newest_ms; /* of what GitHub has */
+	bool again;	   /* not all of it was looked at, or came in */
 	struct missed items[MISSED_MAX];
 	size_t count;
 	char (*brought)[64]; /* GUIDs that some attempt brought */
@@ -83,6 +84,11 @@ static bool collect(void *arg, const struct github_delivery *delivery)
 	struct look *look = arg;
 	struct missed *missed;
 
+	if (!look->newest_ms) {
+		look->newest_ms = delivery->delivered_at_ms;
+		if (look->newest_ms < look->since_ms) /* GitHub's clock was put back */
+			look->since_ms = 0;
+	}
 	if (delivery->delivered_at_ms < look->since_ms)
 		return false;
 	if (delivery->ok) {
@@ -191,14 +197,12 @@ static void look_back(struct poller *poller, const struct github_hook *hook, int
 	AUTO_FREE char *key = hook ? str_printf("deliveries_looked_at:%s", hook->repo.repo)
 				   : str_dup("deliveries_looked_at");
 	struct look *look = mem_new(1, sizeof *look);
+	int64_t noted_ms;
 	struct err err = {0};
 
 	look->poller = poller;
 	look->hook = hook;
-	look->since_ms = poller_noted(poller, key, now_ms - KEPT_MS) - OVERLAP_MS;
-	/* a look in the future was by a wrong clock: nobody knows what it saw */
-	if (look->since_ms < now_ms - KEPT_MS || look->since_ms > now_ms)
-		look->since_ms = now_ms - KEPT_MS;
+	look->since_ms = noted_ms = poller_noted(poller, key, 0);
 	err.class = github_deliveries(poller->world->github, poller->hands.github_http, hook,
 				      collect, look, &err);
 	credentials_note(poller->world, CREDENTIALS_GITHUB, &err);
@@ -209,8 +213,8 @@ static void look_back(struct poller *poller, const struct github_hook *hook, int
 		for (size_t i = look->count; i > 0 && !atomic_load(&poller->world->stopping); i--)
 			look->again |= !recover(look, &look->items[i - 1], now_ms);
 		look->again |= atomic_load(&poller->world->stopping);
-		if (!look->again)
-			poller_note(poller, key, now_ms, now_ms);
+		if (!look->again && look->newest_ms && look->newest_ms - OVERLAP_MS != noted_ms)
+			poller_note(poller, key, look->newest_ms - OVERLAP_MS, now_ms);
 	}
 	mem_free(look->brought);
 	mem_free(look);

@@ -151,3 +151,26 @@ def test_a_database_that_is_lost_repeats_nothing(scene, bot, ann):
     two_more_looks(scene)
     assert bot.jobs() == [] and len(scene.kubeflow.runs()) == 1
     assert comment.reactions() == ["rocket"]
+
+
+def is_found_by_an_hour_ahead(scene, bot, ann, look: str) -> None:
+    """This machine's clock is an hour ahead of GitHub's; a look at `look` has been made since, then a webhook is lost."""
+    scene.expects_log("github_clock_differs")
+    scene.github.post("time", advance=-3600)
+    before = len(scene.github.requests())
+    scene.wait_until(lambda: len([item for item in scene.github.requests()[before:] if look in item["path"]]) >= 3,
+                     "three looks by the other clock")
+    scene.github.fault("drop", on="webhook", event="issue_comment", action="created")
+    comment = ann.comments("/build_run")
+    assert bot.ends(to=comment) == "rocket"
+    assert len(scene.kubeflow.runs()) == 1
+
+
+@pytest.mark.scene(config={"poll": {"deliveries_interval": "200ms"}})
+def test_a_lost_webhook_is_found_though_our_clock_is_ahead(scene, bot, ann):
+    is_found_by_an_hour_ahead(scene, bot, ann, "/app/hook/deliveries")
+
+
+@pytest.mark.scene(config=BY_COMMENT)
+def test_a_comment_is_found_though_our_clock_is_ahead(scene, bot, ann):
+    is_found_by_an_hour_ahead(scene, bot, ann, "/issues/comments")
