@@ -24,7 +24,7 @@ enum {
 	PAUSES_MAX = 64,
 	PAUSE_MAX_MS = 2 * 3600000, /* GitHub asks for an hour at most; more is a wrong clock's */
 	NAP_MS = 5000,
-	SEARCH_BACK_MS = 120000,
+	SEARCH_BACK_MS = 24 * 3600000, /* ours may be ahead of GitHub's clock */
 	ROUNDING_MS = 1000,
 };
 

@@ -77,7 +77,9 @@ def test_doubled_webhooks_make_one_run(scene, bot, ann):
     assert len(bot.comments()) == 1
 
 
-def test_a_comment_whose_answer_got_lost_is_not_written_twice(scene, bot, ann):
+@pytest.mark.parametrize("ahead_s", [0, 3600], ids=["clocks agree", "ours is ahead"])
+def test_a_comment_whose_answer_got_lost_is_not_written_twice(scene, bot, ann, ahead_s):
+    scene.github.post("time", advance=-ahead_s)
     scene.github.fault("lost_answer", "POST", r"/issues/1/comments$")
     scene.expects_log("level=warn")
     ann.comments("/build_run")
