@@ -126,7 +126,7 @@ enum err_class kfp_runs_ended(struct kfp *kfp, struct http *http, const char *ns
 			      const char *const *ids, size_t count, char ***out_ids,
 			      size_t *out_count, struct err *err) MUST_CHECK;
 
-/* CONFLICT when it has ended already. */
+/* OK also when it is being stopped already, CONFLICT when it has ended. */
 enum err_class kfp_run_terminate(struct kfp *kfp, struct http *http, const char *run_id,
 				 struct err *err) MUST_CHECK;
 

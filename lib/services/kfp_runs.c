@@ -265,12 +265,16 @@ enum err_class kfp_run_terminate(struct kfp *kfp, struct http *http, const char 
 	kfp_path(&path, "/apis/v2beta1/runs/", run_id, ":terminate");
 	call.path = buf_text(&path);
 	class = kfp_send(kfp, http, &call, &response, err);
-	/* "Cannot be terminated in its state" comes as 400 or wrapped as 500. */
+	/* "Cannot be terminated in its state" comes as 400 or wrapped as 500. A run that is being
+	 * stopped (by somebody else, or by a try whose answer got lost) is what was asked for. */
 	if ((class == ERR_USER || (class == ERR_TRANSIENT && response.status == 500)) &&
-	    kfp_run_get(kfp, http, run_id, &run, &ignored) == ERR_OK &&
-	    run_state_is_final(run.state))
-		class = err_set(err, ERR_CONFLICT, "the run has ended already: %s",
-				run_state_name(run.state));
+	    kfp_run_get(kfp, http, run_id, &run, &ignored) == ERR_OK) {
+		if (run.state == RUN_CANCELING)
+			class = ERR_OK;
+		else if (run_state_is_final(run.state))
+			class = err_set(err, ERR_CONFLICT, "the run has ended already: %s",
+					run_state_name(run.state));
+	}
 	kfp_run_dispose(&run);
 	return class;
 }

@@ -179,6 +179,11 @@ static void test_terminate(void **state)
 		  {ONE, 200, NULL, "{\"run_id\":\"r1\",\"state\":\"RUNNING\"}"}},
 		 2,
 		 ERR_TRANSIENT},
+		{"is being stopped already, by somebody else or by a try before",
+		 {{STOP, 400, NULL, "{\"code\":3}"},
+		  {ONE, 200, NULL, "{\"run_id\":\"r1\",\"state\":\"CANCELING\"}"}},
+		 2,
+		 ERR_OK},
 		{"is gone", {{STOP, 404, NULL, GONE}}, 1, ERR_NOT_FOUND},
 		{"no rights", {{STOP, 403, NULL, "{\"code\":7}"}}, 1, ERR_DENIED},
 	};
