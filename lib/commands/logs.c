@@ -24,14 +24,22 @@ static const char *tail_of(const char *text, int64_t lines)
 	return text[at] == '\n' ? text + at + 1 : text + at;
 }
 
+/* By the name of the step, or of what it asked for. */
+static bool is_wanted(const json_t *step, const char *only)
+{
+	return !only || str_eq(only, jval_str(step, "step", "")) ||
+	       str_eq(only, jval_str(step, "name", ""));
+}
+
 static void put_step(struct buf *out, const json_t *step)
 {
 	int64_t from = jval_int(step, "started_at_ms", 0), to = jval_int(step, "ended_at_ms", 0);
 	char took[32];
 
 	str_duration(took, to ? to - from : 0);
-	buf_printf(out, "| %s | %s | %" PRId64 " | %s | ", jval_str(step, "name", "?"),
-		   jval_str(step, "phase", "?"), jval_int(step, "tries", 0), to ? took : "");
+	buf_printf(out, "| %s | %s | %s | %" PRId64 " | %s | ", jval_str(step, "step", "?"),
+		   jval_str(step, "name", "?"), jval_str(step, "phase", "?"),
+		   jval_int(step, "tries", 0), to ? took : "");
 	markdown_text(out, jval_str(step, "error", ""), 300);
 	buf_puts(out, " |\n");
 }
@@ -42,7 +50,7 @@ static void decide_answer(const struct job *job, const struct effect_result *las
 	AUTO_BUF struct buf text = buf_make(ANSWER_MAX);
 	const char *only = jval_str(job->args, "step", NULL), *log;
 	json_t *args, *steps, *step;
-	size_t i;
+	size_t i, shown = 0;
 
 	(void)now_ms;
 	if (!last) {
@@ -53,12 +61,22 @@ static void decide_answer(const struct job *job, const struct effect_result *las
 	}
 	steps = json_object_get(last->data, "steps");
 	buf_printf(&text,
-		   "Job %" PRId64 ", `/%s`, %s.\n\n| step | state | tries | took | error "
-		   "|\n|---|---|---|---|---|\n",
+		   "Job %" PRId64 ", `/%s`, %s.\n\n| step | asks | state | tries | took | error "
+		   "|\n|---|---|---|---|---|---|\n",
 		   jval_int(job->args, "arg", 0), jval_str(last->data, "command", "?"),
 		   jval_str(last->data, "state", "?"));
-	json_array_foreach(steps, i, step) if (!only || str_eq(only, jval_str(step, "name", "")))
+	json_array_foreach(steps, i, step)
+	{
+		if (!is_wanted(step, only))
+			continue;
 		put_step(&text, step);
+		shown++;
+	}
+	if (only && !shown)
+		buf_printf(&text,
+			   "\nThe job has done nothing in a step `%s`; `/logs %" PRId64
+			   "` shows all.\n",
+			   only, jval_int(job->args, "arg", 0));
 	log = jval_str(last->data, "log", "");
 	if (*log) {
 		const char *tail = tail_of(log, jval_int(job->args, "tail", TAIL_DEFAULT));

@@ -554,6 +554,48 @@ static void play(void **state)
 	player_end(&player);
 }
 
+/* /logs --step takes the names of steps, which the table shows, and of what they ask for. */
+static void logs_of_one_step(void **state)
+{
+	static const struct {
+		const char *args, *has, *has_not;
+	} rows[] = {
+		{"{\"arg\":3}", "| upload | kfp.upload_version | done |", "no such"},
+		{"{\"arg\":3}", "| compile | compile | failed |", "nothing in"},
+		{"{\"arg\":3,\"step\":\"upload\"}", "| upload | kfp.upload_version |",
+		 "| compile |"},
+		{"{\"arg\":3,\"step\":\"kfp.upload_version\"}", "| upload |", "| compile |"},
+		{"{\"arg\":3,\"step\":\"compile\"}", "| compile | compile |", "| upload |"},
+		{"{\"arg\":3,\"step\":\"run\"}", "nothing in a step `run`; `/logs 3`",
+		 "| upload |"},
+	};
+	const struct step *answer = job_step(command_logs.steps, "answer");
+	struct err err;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct job job = {0};
+		struct effect_result last = {0};
+		struct update update = {0};
+		const char *text;
+
+		assert_int_equal(jval_parse(&job.args, rows[i].args, strlen(rows[i].args), &err),
+				 0);
+		last.data =
+			json_pack("{s:s, s:s, s:s, s:[{s:s, s:s, s:s}, {s:s, s:s, s:s}]}",
+				  "command", "build", "state", "failed", "log", "x", "steps",
+				  "step", "upload", "name", "kfp.upload_version", "phase", "done",
+				  "step", "compile", "name", "compile", "phase", "failed");
+		answer->decide(&job, &last, 0, &update);
+		text = jval_str(update.data, "answer", "");
+		assert_non_null(strstr(text, rows[i].has));
+		assert_null(strstr(text, rows[i].has_not));
+		update_dispose(&update);
+		json_decref(last.data);
+		job_dispose(&job);
+	}
+}
+
 /* Every command's table is whole: names, sentences, an end, a help text. */
 static void tables_are_whole(void **state)
 {
@@ -576,7 +618,7 @@ static void tables_are_whole(void **state)
 
 int main(int argc, char **argv)
 {
-	struct CMUnitTest tests[ARRAY_LEN(cases) + 1];
+	struct CMUnitTest tests[ARRAY_LEN(cases) + 2];
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
 		tests[i] = (struct CMUnitTest){.name = cases[i].name,
@@ -584,6 +626,8 @@ int main(int argc, char **argv)
 					       .initial_state = (void *)(uintptr_t)&cases[i]};
 	tests[ARRAY_LEN(cases)] =
 		(struct CMUnitTest){.name = "tables are whole", .test_func = tables_are_whole};
+	tests[ARRAY_LEN(cases) + 1] =
+		(struct CMUnitTest){.name = "logs of one step", .test_func = logs_of_one_step};
 	if (argc > 1)
 		cmocka_set_test_filter(argv[1]);
 	return cmocka_run_group_tests_name("trace", tests, NULL, NULL);
