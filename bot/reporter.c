@@ -46,6 +46,7 @@ struct outcome {
 	char node_id[128];
 	bool wait_for_list; /* in doubt, and too early to search */
 	bool half_way;	    /* the remote id is known now; the row is to be sent again */
+	bool is_gone;	    /* somebody deleted it; the row is to be sent again, as a new one */
 };
 
 /* --- operations for the writer --- */
@@ -70,6 +71,13 @@ static enum err_class run_unmark(struct db *db, void *arg, struct err *err)
 	struct row_op *op = arg;
 
 	return outbox_unmark(db, op->row->id, err);
+}
+
+static enum err_class run_forget(struct db *db, void *arg, struct err *err)
+{
+	struct row_op *op = arg;
+
+	return outbox_forget(db, op->row->id, err);
 }
 
 static enum err_class run_sent(struct db *db, void *arg, struct err *err)
@@ -189,6 +197,8 @@ static enum err_class create_comment(struct reporter *rep, const struct outbox_r
 	return ERR_OK;
 }
 
+/* Of a comment that somebody deleted, progress is not worth a new one. An end is, but at its next
+ * turn: the edit that failed was a write, and GitHub wants its writes apart. */
 static enum err_class send_comment(struct reporter *rep, const struct outbox_row *row,
 				   struct outcome *out, struct err *err)
 {
@@ -202,9 +212,8 @@ static enum err_class send_comment(struct reporter *rep, const struct outbox_row
 				      row->remote_id, jval_str(row->want, "body", ""), err);
 	if (class != ERR_NOT_FOUND)
 		return class;
-	if (row->urgency > OUTBOX_FINAL) /* somebody deleted it: progress is not worth a new one */
-		return err->class = ERR_OK;
-	return create_comment(rep, row, out, err);
+	out->is_gone = row->urgency <= OUTBOX_FINAL;
+	return err->class = ERR_OK;
 }
 
 static enum err_class send_check_run(struct reporter *rep, const struct outbox_row *row,
@@ -424,7 +433,7 @@ static bool report_one(struct reporter *rep, int64_t *until_ms)
 		op.error = "in doubt";
 		store(rep, run_retry, &op);
 	} else {
-		store(rep, run_sent, &op);
+		store(rep, outcome.is_gone ? run_forget : run_sent, &op);
 	}
 	outbox_row_dispose(&row);
 	return true;

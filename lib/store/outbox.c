@@ -63,6 +63,11 @@ enum err_class outbox_unmark(struct db *db, int64_t id, struct err *err)
 	return store_exec(db, STMT_OUTBOX_UNMARK, err, B_INT(id));
 }
 
+enum err_class outbox_forget(struct db *db, int64_t id, struct err *err)
+{
+	return store_exec(db, STMT_OUTBOX_FORGET, err, B_INT(id));
+}
+
 enum err_class outbox_sent(struct db *db, int64_t id, int64_t version, int64_t remote_id,
 			   const char *remote_node_id, struct err *err)
 {

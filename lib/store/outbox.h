@@ -74,6 +74,9 @@ enum err_class outbox_mark(struct db *db, int64_t id, struct err *err) MUST_CHEC
  */
 enum err_class outbox_unmark(struct db *db, int64_t id, struct err *err) MUST_CHECK;
 
+/* What the row had created was deleted on GitHub: it is due as if nothing had been sent yet. */
+enum err_class outbox_forget(struct db *db, int64_t id, struct err *err) MUST_CHECK;
+
 /* The version was sent; remote ids when known. A newer wish stays due. */
 enum err_class outbox_sent(struct db *db, int64_t id, int64_t version, int64_t remote_id,
 			   const char *remote_node_id, struct err *err) MUST_CHECK;

@@ -242,6 +242,16 @@ static void test_doubt_and_remote(void **state)
 	put(&kit, "s", "y", OUTBOX_NOW, T0, 0, 0);
 	next(&kit, T0, &row);
 	assert_false(row.maybe_sent);
+	assert_int_equal(row.remote_id, 77);
+	outbox_row_dispose(&row);
+	KIT_BEGIN(&kit);
+	assert_ok(&kit, outbox_forget(kit.db, 1, &kit.err));
+	KIT_COMMIT(&kit);
+	assert_int_equal(outbox_remote(kit.db, "s", &remote, &node, &kit.err), ERR_NOT_FOUND);
+	next(&kit, T0, &row); /* the same wish, to be created anew */
+	assert_int_equal(row.remote_id, 0);
+	assert_null(row.remote_node_id);
+	assert_false(row.maybe_sent);
 	outbox_row_dispose(&row);
 	kit_end(&kit);
 }
