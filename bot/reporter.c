@@ -277,8 +277,9 @@ static enum err_class send_minimize(struct reporter *rep, const struct outbox_ro
 	if (class)
 		return class;
 	out->remote_id = id;
-	return github_comment_minimize(rep->hands.world->github, rep->hands.github_http, &to,
-				       node_id, err);
+	class = github_comment_minimize(rep->hands.world->github, rep->hands.github_http, &to,
+					node_id, err);
+	return class == ERR_NOT_FOUND ? ERR_OK : class; /* somebody deleted it */
 }
 
 typedef enum err_class send_fn(struct reporter *, const struct outbox_row *, struct outcome *,

@@ -136,6 +136,19 @@ def test_the_status_comment_is_deleted_by_a_person(scene, bot, ann, ben):
     assert len(bot.comments()) == 1
 
 
+@pytest.mark.scene(config={"report": {"notify_after": "0s"}})
+def test_a_deleted_comment_needs_no_folding(scene, bot, ann, ben):
+    scene.kubeflow.holds_runs()
+    ann.comments("/build_run")
+    run = held_run(scene)
+    bot.answer("▶️")
+    ben.deletes(bot.comments()[0])
+    scene.kubeflow.ends(run["run_id"])
+    assert bot.ends() == "rocket"
+    bot.answer("✅ **/build_run**")
+    scene.wait_until(lambda: not bot.unsaid(), "everything to be said")
+
+
 def test_a_locked_conversation(scene, bot, ann, ben):
     """Nobody may write there; the check still tells."""
     ben.locks()
