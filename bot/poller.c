@@ -84,21 +84,31 @@ static void duty_due(struct poller *poller, int64_t now_ms)
 
 /* --- the feed: runs of a namespace that have finished --- */
 
-static bool feed_one(struct poller *poller, size_t cluster, const char *name, int64_t since_ms)
+static enum err_class feed_one(struct poller *poller, size_t cluster, const char *name,
+			       int64_t since_ms)
 {
 	struct world *world = poller->world;
 	char **ids = NULL;
 	size_t count = 0;
 	struct err err;
+	enum err_class class =
+		kfp_runs_finished(world->clusters[cluster], hands_kfp_http(&poller->hands, cluster),
+				  name, since_ms, &ids, &count, &err);
 
-	if (kfp_runs_finished(world->clusters[cluster], hands_kfp_http(&poller->hands, cluster),
-			      name, since_ms, &ids, &count, &err)) {
+	if (class) {
 		log_info("feed_failed", LOG_S("namespace", name), LOG_S("message", err.msg));
-		return false;
+		return class;
 	}
 	poller_wake(world, ids, count);
 	free_list(ids, count);
-	return true;
+	return ERR_OK;
+}
+
+/* A namespace that is refused (it was deleted, a right was taken back) says nothing about the
+ * others. */
+static bool is_cluster_away(enum err_class class)
+{
+	return err_is_retried(class) || class == ERR_CONFIG;
 }
 
 /* Namespaces are only ever added, so an index stays good between the two locks. The cursor moves
@@ -113,6 +123,7 @@ static void duty_feed(struct poller *poller, int64_t now_ms)
 		AUTO_FREE char *name = NULL;
 		int64_t since_ms = 0;
 		size_t cluster = 0;
+		enum err_class class;
 
 		pthread_mutex_lock(&world->mutex);
 		if (i < world->namespace_count) {
@@ -126,10 +137,10 @@ static void duty_feed(struct poller *poller, int64_t now_ms)
 		if (is_away[cluster])
 			continue;
 		duty_due(poller, clock_now_ms());
-		if (!feed_one(poller, cluster, name, since_ms)) {
-			is_away[cluster] = true;
+		class = feed_one(poller, cluster, name, since_ms);
+		is_away[cluster] = is_cluster_away(class);
+		if (class)
 			continue;
-		}
 		pthread_mutex_lock(&world->mutex);
 		world->namespaces[i].seen_until_ms = now_ms;
 		pthread_mutex_unlock(&world->mutex);

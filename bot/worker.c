@@ -475,7 +475,8 @@ static void park(struct task *task, struct update *update, int64_t now_ms)
 	job->wait_ref = take(update->wait_ref);
 	job->due_at_ms = update->due_at_ms;
 	task->over = true;
-	if (!world_cluster_of(task->hands->world, job->repo, &cluster, &err))
+	if (job->wait_kind == WAIT_RUN &&
+	    !world_cluster_of(task->hands->world, job->repo, &cluster, &err))
 		world_note_namespace(task->hands->world, cluster,
 				     jval_str(job->data, "settings.namespace", ""), now_ms);
 	(void)!commit(task, now_ms, NULL, &err);
