@@ -67,8 +67,11 @@ enum err_class effect_checkout(struct effect_call *call, struct err *err)
 		class = err->class = ERR_TRANSIENT;
 	}
 	sign_secret_free(token);
-	if (class == ERR_CONFLICT && call->job->tries < APPEARS_AFTER_TRIES)
-		return err->class = ERR_TRANSIENT; /* refs/pull/N/head lags a push by seconds */
+	/* refs/pull/N/head lags by seconds: behind a push, and of a new pull request it is not
+	 * there */
+	if ((class == ERR_CONFLICT || class == ERR_NOT_FOUND) &&
+	    call->job->tries < APPEARS_AFTER_TRIES)
+		return err->class = ERR_TRANSIENT;
 	if (class)
 		return class;
 	jval_set_int(call->data, "files", tree.files);

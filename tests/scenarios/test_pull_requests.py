@@ -80,6 +80,14 @@ def test_refs_that_lag_behind_a_push_are_waited_for(scene, bot, ann):
     bot.answer(f"commit `{new[:7]}`")
 
 
+def test_a_new_pull_request_that_git_does_not_show_yet(scene, bot, ann):
+    pull = ann.opens("Six neighbours", "six-neighbours", {"notes.md": "Six neighbours.\n"}, quiet_refs=True)
+    asked = ann.comments("/build", on=pull)
+    scene.wait_until(lambda: any(row["tries"] for row in bot.rows("SELECT tries FROM jobs")), "a second try")
+    scene.github.post(f"{pull.path}/refs")
+    assert bot.ends(asked) == "rocket"
+
+
 def test_refs_that_never_catch_up(scene, bot, ann):
     ann.pushes({"b.md": "b\n"}, quiet_refs=True)
     ann.comments("/build")

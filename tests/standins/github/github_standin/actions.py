@@ -106,7 +106,7 @@ class Actions:
     # pull requests
 
     def open_pull(self, repo, title, body, branch, base, user, head_repo=None, draft=False,
-                  maintainer_can_modify=False) -> Issue:
+                  maintainer_can_modify=False, quiet_refs=False) -> Issue:
         """Opens a pull request for a branch that is there already."""
         now = self.clock.now()
         head_repo = head_repo or repo
@@ -123,7 +123,8 @@ class Actions:
         repo.issues[issue.number] = issue
         issue.timeline.append({"kind": "commits", "at": now, "before": base_sha, "after": sha,
                                "user": user, "forced": False})
-        self.git.set_ref(repo.id, f"refs/pull/{issue.number}/head", sha)
+        if not quiet_refs:
+            self.git.set_ref(repo.id, f"refs/pull/{issue.number}/head", sha)
         self.record.mutation("pull.opened", repo=repo.full_name, number=issue.number, sha=sha)
         self._emit_pull(repo, issue, "opened", user)
         self._request_suite(repo, issue, user)

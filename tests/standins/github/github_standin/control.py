@@ -201,7 +201,8 @@ def set_team(c):
 @command("POST", "repos/{owner}/{name}/pulls")
 def open_pull(c):
     """{title, branch, files?, template?, body?, base?, user?, draft?, fork?: owner, message?,
-    maintainer_can_modify?}; by GitHub's form maintainers may push to a fork unless its owner unticks that."""
+    maintainer_can_modify?, quiet_refs?}; by GitHub's form maintainers may push to a fork unless its owner unticks
+    that; quiet_refs as below."""
     repo = c.repo
     user = c.user(default=c.data.get("fork") or repo.owner.login)
     base = c.data.get("base", repo.default_branch)
@@ -217,7 +218,8 @@ def open_pull(c):
         c.app.git.commit(head_repo.id, ref, files, c.data.get("message", c.data["title"]), user.login,
                          c.app.clock.now(), parent)
     issue = c.act.open_pull(repo, c.data["title"], c.data.get("body"), branch, base, user, head_repo,
-                            c.data.get("draft", False), c.data.get("maintainer_can_modify", True))
+                            c.data.get("draft", False), c.data.get("maintainer_can_modify", True),
+                            c.data.get("quiet_refs", False))
     return _show_pull(c, repo, issue)
 
 
