@@ -259,9 +259,29 @@ static enum err_class take_version(struct effect_call *call, const struct kfp *k
 		       : ERR_OK;
 }
 
-enum err_class effect_version_find(struct effect_call *call, struct err *err)
+/* When no version is named, the one that was built of the commit last: a second build may have had
+ * to take another name than the first. */
+static enum err_class name_newest(const struct effect_call *call, json_t *args, struct err *err)
 {
-	const char *name = jval_str(call->args, "name", "");
+	const struct job *job = call->job;
+	AUTO_FREE char *name = NULL;
+	enum err_class class;
+
+	if (!jval_bool(args, "newest", false))
+		return ERR_OK;
+	class = queue_newest_upload(call->hands->reader, job->repo_id, job->pr, job->head_sha,
+				    &name, err);
+	if (class == ERR_NOT_FOUND)
+		return ERR_OK;
+	if (class)
+		return class;
+	jval_set_str(args, "name", name);
+	jval_set_str(args, "version_name", name);
+	return ERR_OK;
+}
+
+static enum err_class find_version(struct effect_call *call, struct err *err)
+{
 	AUTO_FREE char *source = effect_path(call->hands->world, call->job, "src");
 	AUTO_FREE char *pipeline_id = NULL;
 	struct kfp_version version = {0};
@@ -276,11 +296,21 @@ enum err_class effect_version_find(struct effect_call *call, struct err *err)
 	class = kfp_pipeline_find(kfp, http, jval_str(call->args, "namespace", ""),
 				  jval_str(call->args, "pipeline", ""), &pipeline_id, err);
 	if (!class)
-		class = kfp_version_find(kfp, http, pipeline_id, name, &version, err);
+		class = kfp_version_find(kfp, http, pipeline_id, jval_str(call->args, "name", ""),
+					 &version, err);
 	if (!class)
 		class = take_version(call, kfp, pipeline_id, &version, err);
 	kfp_version_dispose(&version);
 	return class == ERR_DENIED ? namespace_refused(call, err) : class;
+}
+
+enum err_class effect_version_find(struct effect_call *call, struct err *err)
+{
+	AUTO_JSON json_t *args = json_deep_copy(call->args);
+	struct effect_call named = *call;
+
+	named.args = args;
+	return name_newest(call, args, err) ? err->class : find_version(&named, err);
 }
 
 enum err_class effect_experiment(struct effect_call *call, struct err *err)

@@ -43,6 +43,7 @@ static json_t *find_args(const struct job *job)
 	jval_set_str(args, "pipeline", jval_str(job->data, "settings.pipeline", ""));
 	jval_set_str(args, "name", name);
 	jval_set_str(args, "version_name", name);
+	jval_set_bool(args, "newest", !given);
 	jval_set_bool(args, "no_cache", common_is_uncached(job));
 	jval_set(args, "parameters", common_given_parameters(job));
 	return args;

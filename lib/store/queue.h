@@ -143,6 +143,11 @@ struct queue_upload {
 enum err_class queue_find_upload(struct db *db, int64_t repo_id, int64_t pr, const char *version_id,
 				 struct queue_upload *out, struct err *err) MUST_CHECK;
 
+/* The name of the version that a job of the pull request built of this commit last; the caller
+ * frees. NOT_FOUND as above. */
+enum err_class queue_newest_upload(struct db *db, int64_t repo_id, int64_t pr, const char *sha,
+				   char **out_name, struct err *err) MUST_CHECK;
+
 /* Is the job of this uid there and not ended? */
 enum err_class queue_is_open(struct db *db, const char *uid, bool *out, struct err *err) MUST_CHECK;
 

@@ -223,6 +223,21 @@ enum err_class queue_find_upload(struct db *db, int64_t repo_id, int64_t pr, con
 	return ERR_OK;
 }
 
+enum err_class queue_newest_upload(struct db *db, int64_t repo_id, int64_t pr, const char *sha,
+				   char **out_name, struct err *err)
+{
+	sqlite3_stmt *row AUTO_ROW = NULL;
+	enum err_class class = store_query(db, &row, STMT_UPLOAD_NEWEST, err, B_INT(repo_id),
+					   B_INT(pr), B_TEXT(sha));
+
+	*out_name = NULL;
+	if (class == ERR_OK)
+		*out_name = store_text(row, 0);
+	if (class == ERR_NOT_FOUND || (class == ERR_OK && !*out_name))
+		return err_set(err, ERR_NOT_FOUND, "no job of this pull request built this commit");
+	return class;
+}
+
 enum err_class queue_repo_next(struct db *db, int64_t after_id, struct queue_repo *out,
 			       struct err *err)
 {

@@ -39,7 +39,11 @@ def test_caching_can_be_switched_off(scene, bot, ann):
     assert bot.ends() == "rocket"
     ann.comments("/build --no-cache")
     assert bot.ends() == "rocket"
-    bot.answer(f"`pr-1-{scene.pull.head[:12]}-2`")  # other content, so another version
+    # other content, so another version, which is the one that is run then
+    bot.answer(f"`pr-1-{scene.pull.head[:12]}-2`", "next: `/run` runs this version")
+    ann.comments("/run")
+    assert bot.ends() == "rocket"
+    bot.answer(f"version [`pr-1-{scene.pull.head[:12]}-2`]")
     pipelines = scene.kubeflow.api("GET", "pipelines")["pipelines"]
     versions = scene.kubeflow.api("GET", f"pipelines/{pipelines[0]['pipeline_id']}/versions")
     cached = ["enableCache" in str(item["pipeline_spec"]) for item in versions["pipeline_versions"]]

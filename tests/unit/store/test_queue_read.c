@@ -80,6 +80,43 @@ static void store_upload(struct kit *kit, int64_t comment_id, const char *comman
 	kit_move(kit, &job, JOB_DONE, T0);
 }
 
+static void test_the_newest_upload_of_a_commit(void **state)
+{
+	static const char built[] =
+		"{\"version\":{\"id\":\"v\",\"name\":\"%s\",\"content\":\"c\"%s}}";
+	static const struct {
+		int64_t comment_id;
+		const char *command, *name, *more; /* comment 10 is of commit a, others of b */
+		const char *of_a, *of_b;	   /* then; NULL: none */
+	} rows[] = {
+		{10, "build", "pr-1-a", "", "pr-1-a", NULL},
+		{20, "build", "pr-1-b", "", "pr-1-a", "pr-1-b"},
+		{30, "build_run", "pr-1-b-2", "", "pr-1-a", "pr-1-b-2"},
+		{40, "run", "pr-1-b-2-nocache", ",\"base\":\"pr-1-b-2\"", "pr-1-a", "pr-1-b-2"},
+		{50, "build", "pr-1-b", "", "pr-1-a", "pr-1-b"},
+	};
+	char a[41] = "", b[41] = "";
+	struct kit kit;
+
+	(void)state;
+	memset(a, 'a', 40);
+	memset(b, 'b', 40);
+	kit_start(&kit);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		AUTO_FREE char *data = str_printf(built, rows[i].name, rows[i].more);
+		AUTO_FREE char *of_a = NULL, *of_b = NULL, *of_other = NULL;
+
+		store_upload(&kit, rows[i].comment_id, rows[i].command, data);
+		(void)!queue_newest_upload(kit.db, REPO, 1, a, &of_a, &kit.err);
+		(void)!queue_newest_upload(kit.db, REPO, 1, b, &of_b, &kit.err);
+		assert_true(str_eq(of_a, rows[i].of_a));
+		assert_true(str_eq(of_b, rows[i].of_b));
+		assert_int_equal(queue_newest_upload(kit.db, REPO, 2, a, &of_other, &kit.err),
+				 ERR_NOT_FOUND);
+	}
+	kit_end(&kit);
+}
+
 static void test_uploads_are_found_by_their_version(void **state)
 {
 	static const struct {
@@ -419,6 +456,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_plans),
 		cmocka_unit_test(test_retry),
 		cmocka_unit_test(test_uploads_are_found_by_their_version),
+		cmocka_unit_test(test_the_newest_upload_of_a_commit),
 		cmocka_unit_test(test_rerun),
 		cmocka_unit_test(test_heads),
 		cmocka_unit_test(test_was_denied),
