@@ -174,16 +174,18 @@ enum err_class store_repeat(struct db *db, const struct store_repeat *repeat, in
 	return class;
 }
 
-/* Which job is meant; fills *origin. */
+/* Which job is meant; fills *origin. Without a number it is the newest that failed, but not what
+ * somebody else was refused: the word of who may would do it for them. */
 static enum err_class find_origin(struct db *db, int64_t job_id, const struct job *as,
 				  struct job *origin, struct err *err)
 {
 	enum err_class class = ERR_OK;
 
 	if (!job_id)
-		class = store_number(
-			db, &job_id, 0, STMT_RETRY_NEWEST,
-			STORE_BINDS(B_INT(as->repo_id), B_INT(as->pr), B_TEXT(as->command)), err);
+		class = store_number(db, &job_id, 0, STMT_RETRY_NEWEST,
+				     STORE_BINDS(B_INT(as->repo_id), B_INT(as->pr),
+						 B_TEXT(as->command), B_INT(as->actor_id)),
+				     err);
 	if (class != ERR_OK)
 		return class;
 	if (!job_id)

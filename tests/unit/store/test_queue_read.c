@@ -67,6 +67,53 @@ static void test_retry(void **state)
 	}
 }
 
+/* Whoever may not do a thing does not get it done by somebody else's word "again". */
+static void test_retry_leaves_what_others_were_refused(void **state)
+{
+	static const struct {
+		const char *name, *code;
+		bool is_other;
+		int64_t retry_of;
+	} cases[] = {
+		{"a stranger's", "denied.permission", true, 1},
+		{"one over the quota", "denied.quota", true, 1},
+		{"one's own, with the right of today", "denied.permission", false, 2},
+		{"what the operator allows by now", "denied.namespace", true, 2},
+		{"another's failure", "run.failed", true, 2},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct kit_event first = {.pr = 1, .comment_id = 10, .commands = "run"};
+		struct kit_event second = {.pr = 1,
+					   .comment_id = 20,
+					   .commands = "build_run",
+					   .is_other = cases[i].is_other};
+		struct kit_event again = {.pr = 1, .comment_id = 30, .commands = "retry"};
+		json_t *out = NULL;
+		struct job job, as;
+		struct kit kit;
+
+		kit_start(&kit);
+		kit_receive(&kit, &first);
+		kit_work(&kit, JOB_FAILED, T0);
+		kit_receive(&kit, &second);
+		assert_true(kit_claim(&kit, &job, T0));
+		job.code = str_dup(cases[i].code);
+		kit_move(&kit, &job, JOB_FAILED, T0);
+		kit_receive(&kit, &again);
+		assert_ok(&kit, queue_load(kit.db, 3, &as, &kit.err));
+		KIT_BEGIN(&kit);
+		assert_ok(&kit, queue_retry(kit.db, 0, &as, T0 + 9, &out, &kit.err));
+		KIT_COMMIT(&kit);
+		if (jval_int(out, "retry_of", 0) != cases[i].retry_of)
+			fail_msg("%s: %d", cases[i].name, (int)jval_int(out, "retry_of", 0));
+		json_decref(out);
+		job_dispose(&as);
+		kit_end(&kit);
+	}
+}
+
 static void store_upload(struct kit *kit, int64_t comment_id, const char *command, const char *data)
 {
 	struct job job;
@@ -455,6 +502,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_statements),
 		cmocka_unit_test(test_plans),
 		cmocka_unit_test(test_retry),
+		cmocka_unit_test(test_retry_leaves_what_others_were_refused),
 		cmocka_unit_test(test_uploads_are_found_by_their_version),
 		cmocka_unit_test(test_the_newest_upload_of_a_commit),
 		cmocka_unit_test(test_rerun),
