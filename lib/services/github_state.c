@@ -253,9 +253,11 @@ enum err_class github_pull_state(struct github *gh, struct http *http,
 	const json_t *repository = jval_at(answer.json, "data.repository"),
 		     *pull = jval_at(repository, "pullRequest");
 
-	if (class && (err_is_retried(class) || !jval_str(pull, "headRefOid", NULL)))
+	bool is_there = str_is_object_name(jval_str(pull, "headRefOid", ""));
+
+	if (class && (err_is_retried(class) || !is_there))
 		return class;
-	if (!jval_str(pull, "headRefOid", NULL))
+	if (!is_there)
 		return err_code(err, ERR_TRANSIENT, "github.odd",
 				"GitHub's answer lacks the pull request");
 	keep_repository(out, repository);

@@ -376,7 +376,7 @@ static enum err_class ask_state(struct github *gh, struct err *err)
 
 	if (class)
 		return class;
-	must(*jval_str(seen, "head_sha", ""));
+	must(str_is_object_name(jval_str(seen, "head_sha", "")));
 	for (size_t i = 0; i < ARRAY_LEN(booleans); i++)
 		must(!jval_at(seen, booleans[i]) || json_is_boolean(jval_at(seen, booleans[i])));
 	must(!jval_at(seen, "threads_open") || json_is_integer(jval_at(seen, "threads_open")));
