@@ -4,7 +4,46 @@
 
 #include "tests/unit/commands/rollout_answers.h"
 
+#define PUSHED_TO "a1b2c3d4e5f60718293a4b5c6d7e8f9019f8e7d6"
+#define LETS_FORKS                                                                                 \
+	{                                                                                          \
+		.effect = "github.permission", .data = "{\"user_id\":7,\"pull\":true,\"push\":"    \
+						       "true,\"maintain\":true,\"policy\":{"       \
+						       "\"text\":\"forks: { build: ok-to-run, "    \
+						       "run: ok-to-run, deploy: ok-to-run }\"}}"   \
+	}
+#define FORK_AT(head)                                                                              \
+	{                                                                                          \
+		.effect = "github.pull",                                                           \
+		.data = "{\"open\":true,\"author_id\":9,\"head_repo_id\":2,\"base_repo_id\":1,"    \
+			"\"html_url\":\"https://github.com/o/r/pull/"                              \
+			"7\",\"pushes\":{\"opened_at_ms\":500000},\"head_sha\":\"" head            \
+			"\",\"heads\":[{\"at_ms\":600000,\"sha\":\"" head "\"}],\"ok\":{\"sha\":"  \
+			"\"" SHA_TEXT "\",\"may\":true,\"build_only\":false}}"                     \
+	}
+#define FORK_TO_MODEL LETS_FORKS, FORK_AT(SHA_TEXT), GOOD_FACTS, SETTLED, RUN_FOUND(""), MODEL_FOUND
+
 static const struct trace_case cases[] = {
+	/* --- what a fork may still do when it comes to acting --- */
+	{.name = "deploy of a fork that is allowed",
+	 .command = "deploy",
+	 .args = "{}",
+	 .start = OLD_SERVES,
+	 .answers = {FORK_TO_MODEL, FORK_AT(SHA_TEXT), FROM_SIM("repo.service"), HELD, LETS_FORKS,
+		     GOOD_FACTS, FORK_AT(SHA_TEXT), STARTED, SAMPLE_GOOD, SERVES,
+		     DONE("github.merge")}},
+	{.name = "a push to a fork before its service is made",
+	 .command = "deploy",
+	 .args = "{}",
+	 .start = OLD_SERVES,
+	 .answers = {FORK_TO_MODEL, FORK_AT(PUSHED_TO)}},
+	{.name = "a push to a fork right before it is deployed",
+	 .command = "deploy",
+	 .args = "{}",
+	 .start = OLD_SERVES,
+	 .answers = {FORK_TO_MODEL, FORK_AT(SHA_TEXT), FROM_SIM("repo.service"), HELD, LETS_FORKS,
+		     GOOD_FACTS, FORK_AT(PUSHED_TO)}},
+
 	/* --- taken back --- */
 	{.name = "GitHub refuses the deployment",
 	 .command = "staging_deploy",
