@@ -128,6 +128,14 @@ class PromoteStage(DeployStage):
         self.gives(pull, f"/deploy --steps 10 {FORCE}")
 
 
+class GoneStage(PromoteStage):
+    """And then somebody deleted the service, while a second one of it may still be there."""
+
+    def prepare(self, pull) -> None:
+        super().prepare(pull)
+        self.scene.cluster.send("DELETE", f"services/{SERVICE}")
+
+
 class RollbackStage(DeployStage):
     """The model of the round serves, and goes; the one before comes back without having to show that it works."""
 

@@ -100,6 +100,8 @@ def test_what_the_pull_request_says_of_itself_does_not_count(scene, bot, ann, be
     for line in ("/build", "/config"):
         done(scene, ben, line)
         bot.answer(note, to=scene.last_comment)
+    ann.pushes({".github/kfops.yaml": None})
+    refused(scene, ann, "/build", "denied.permission", "This pull request has no `.github/kfops.yaml`")
 
 
 def test_the_owners_policy_where_the_repository_has_none(scene, bot, ann, ben):
