@@ -19,67 +19,18 @@
 
 enum {
 	OVERLAP_MS = 600000, /* the feed looks back: rows appear late on the server */
-	WAKE_AT_ONCE = 200,
 	NOTE_BATCH = 200,
-	WAKE_BATCH = 500,
 	PRUNE_BATCH = 500,
 	TICK_MAX_MS = 1000,
 	JUMP_MS = 5000,
 	LOOK_BACK_MS = 3 * 86400000, /* after a restart; the sweep sees what is older */
 };
 
-struct wake_op {
-	const char *const *refs;
-	size_t count;
-	int64_t now_ms, woken;
-};
-
-static enum err_class run_wake(struct db *db, void *arg, struct err *err)
-{
-	struct wake_op *op = arg;
-
-	return queue_wake(db, WAIT_RUN, op->refs, op->count, op->now_ms, &op->woken, err);
-}
-
-static enum err_class run_wake_due(struct db *db, void *arg, struct err *err)
-{
-	struct wake_op *op = arg;
-
-	return queue_wake_due(db, op->now_ms, WAKE_BATCH, &op->woken, err);
-}
-
-void poller_wake(struct world *world, char **refs, size_t count)
-{
-	struct wake_op op = {.now_ms = clock_now_ms()};
-	struct err err;
-
-	for (size_t at = 0; at < count; at += WAKE_AT_ONCE) {
-		op.refs = (const char *const *)(refs + at);
-		op.count = count - at < WAKE_AT_ONCE ? count - at : WAKE_AT_ONCE;
-		if (writer_call(world->writer, run_wake, &op, &err))
-			log_warn("wake_failed", LOG_S("message", err.msg));
-	}
-}
-
 static void free_list(char **list, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
 		mem_free(list[i]);
 	mem_free(list);
-}
-
-/* --- parked jobs whose time has come --- */
-
-static void duty_due(struct poller *poller, int64_t now_ms)
-{
-	struct wake_op op = {.now_ms = now_ms};
-	int64_t parked_ms;
-	struct err err;
-
-	if (queue_parked_due(poller->hands.reader, &parked_ms, &err) || parked_ms > now_ms)
-		return;
-	if (writer_call(poller->world->writer, run_wake_due, &op, &err))
-		log_warn("wake_failed", LOG_S("message", err.msg));
 }
 
 /* --- the feed: runs of a namespace that have finished --- */
@@ -136,7 +87,7 @@ static void duty_feed(struct poller *poller, int64_t now_ms)
 			return;
 		if (is_away[cluster])
 			continue;
-		duty_due(poller, clock_now_ms());
+		poller_due(poller, clock_now_ms());
 		class = feed_one(poller, cluster, name, since_ms);
 		is_away[cluster] = is_cluster_away(class);
 		if (class)
@@ -149,13 +100,6 @@ static void duty_feed(struct poller *poller, int64_t now_ms)
 
 /* --- credentials that were refused and are replaced --- */
 
-static enum err_class run_retry_now(struct db *db, void *arg, struct err *err)
-{
-	struct wake_op *op = arg;
-
-	return queue_retry_now(db, op->now_ms, &op->woken, err);
-}
-
 /* Where nothing waits, the looks for what was missed find out whether the new ones are taken; what
  * was refused to them is asked for again. */
 static void look_again(struct poller *poller, int64_t now_ms)
@@ -167,16 +111,11 @@ static void look_again(struct poller *poller, int64_t now_ms)
 
 static void duty_credentials(struct poller *poller, int64_t now_ms)
 {
-	struct wake_op op = {.now_ms = now_ms, .woken = 1};
-	struct err err;
-
 	if (!credentials_look(&poller->credentials, poller->world))
 		return;
 	log_info("credentials_replaced", LOG_S("effect", "what waits is tried again"));
 	look_again(poller, now_ms);
-	while (op.woken && !atomic_load(&poller->world->stopping))
-		if (writer_call(poller->world->writer, run_retry_now, &op, &err))
-			return;
+	poller_retry_now(poller->world, now_ms);
 }
 
 /* --- gauges --- */
@@ -200,24 +139,14 @@ static void duty_gauges(struct poller *poller, int64_t now_ms)
 
 /* --- clocks --- */
 
-static enum err_class run_bring_back(struct db *db, void *arg, struct err *err)
-{
-	struct wake_op *op = arg;
-
-	return queue_bring_back(db, op->now_ms, &op->woken, err);
-}
-
 /* The clock was ahead and was put right: what is due by the wrong time is brought back, and the
  * feed asks again for the time in which it looked too far ahead. */
 static void go_back(struct poller *poller, int64_t now_ms, int64_t by_ms)
 {
 	struct world *world = poller->world;
-	struct wake_op op = {.now_ms = now_ms};
 	int64_t since_ms = now_ms - (by_ms < LOOK_BACK_MS ? by_ms : LOOK_BACK_MS);
-	struct err err;
 
-	if (writer_call(world->writer, run_bring_back, &op, &err))
-		log_warn("wake_failed", LOG_S("message", err.msg));
+	poller_bring_back(world, now_ms);
 	pthread_mutex_lock(&world->mutex);
 	for (size_t i = 0; i < world->namespace_count; i++)
 		if (world->namespaces[i].seen_until_ms > since_ms)
@@ -305,7 +234,7 @@ static void set_up_duties(struct poller *poller)
 {
 	const struct config *config = poller->world->config;
 	const struct poller_duty duties[] = {
-		{"due", 0, duty_due},
+		{"due", 0, poller_due},
 		{"clock", 1000, duty_clock},
 		{"credentials", 1000, duty_credentials},
 		{"feed", config_ms(config, "poll.finished_interval"), duty_feed},

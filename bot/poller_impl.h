@@ -49,6 +49,15 @@ struct poller {
 /* Makes the jobs that wait for these runs ready. */
 void poller_wake(struct world *world, char **refs, size_t count);
 
+/* Makes the parked jobs ready whose time has come. */
+void poller_due(struct poller *poller, int64_t now_ms);
+
+/* Tries all at once that waits for a far side that refused us. */
+void poller_retry_now(struct world *world, int64_t now_ms);
+
+/* Brings back what is due only by a clock that was ahead. */
+void poller_bring_back(struct world *world, int64_t now_ms);
+
 /* One turn of the look at every parked run: at most one call. Sets the time of its next turn. */
 void poller_sweep(struct poller *poller, int64_t now_ms);
 void poller_sweep_free(struct poller_sweep *take_sweep);

@@ -5,7 +5,8 @@
  * isvc_read.c     an object of the cluster, read
  * isvc_diff.c     two objects compared: merge patches, lines for people
  * isvc_before.c   which way, and what to remember
- * isvc_plan.c     the planner: phases, guards, first versions, nothing to do
+ * isvc_moves.c    what planners share: guards, readiness, requests
+ * isvc_plan.c     the planner: which way, first versions, nothing to do
  * isvc_knative.c  its moves with canaryTrafficPercent
  * isvc_standard.c with spec.canary
  * isvc_second.c   with a second service
