@@ -7,6 +7,7 @@
 #include "lib/store/deployments.h"
 #include "lib/store/environments.h"
 #include "lib/store/queue.h"
+#include "lib/store/queue_made.h"
 
 struct record_op {
 	const struct effect_call *call;

@@ -9,6 +9,7 @@
 #include "bot/effects_impl.h"
 #include "lib/base/log.h"
 #include "lib/store/queue.h"
+#include "lib/store/queue_made.h"
 
 enum { FIELD_MAX = 128 };
 

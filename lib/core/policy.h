@@ -148,8 +148,8 @@ json_t *policy_team_slugs(const struct policy *policy) MUST_CHECK;
 /* An environment of the file; NULL when it is not there. */
 const struct policy_environment *policy_environment(const struct policy *policy, const char *name);
 
-/* "production" for "Production", "prodution" or "prod": what nobody means as a name of its own. NULL
- * for production and staging themselves, and for names that are not like them. */
+/* "production" for "Production", "prodution" or "prod": what nobody means as a name of its own.
+ * NULL for production and staging themselves, and for names that are not like them. */
 const char *policy_environment_meant(const char *name);
 
 /* True when `now_ms` is in one of the windows; *until_ms is when it is in none again (0: never). */

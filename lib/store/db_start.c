@@ -18,6 +18,7 @@
 #include "lib/store/queue.h"
 #include "lib/store/queue_wake.h"
 #include "lib/store/store_impl.h"
+#include "lib/store/turns_impl.h"
 #include "store_migrations.inc"
 
 enum { APPLICATION_ID = 0x4b464f50 }; /* "KFOP" */

@@ -14,6 +14,7 @@
 #include "lib/base/str.h"
 #include "lib/store/audit_impl.h"
 #include "lib/store/store_impl.h"
+#include "lib/store/turns_impl.h"
 
 enum { LINE_MAX = 200, LIST_MAX = 100 };
 

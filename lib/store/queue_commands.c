@@ -13,6 +13,7 @@
 #include "lib/store/audit_impl.h"
 #include "lib/store/queue.h"
 #include "lib/store/store_impl.h"
+#include "lib/store/turns_impl.h"
 
 enum { CANCEL_MAX = 500 };
 

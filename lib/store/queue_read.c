@@ -10,6 +10,7 @@
 #include "lib/base/jval.h"
 #include "lib/base/str.h"
 #include "lib/store/queue.h"
+#include "lib/store/queue_made.h"
 #include "lib/store/store_impl.h"
 
 enum { LIST_MAX = 500, WALK_DELIVERIES = 2000 };
@@ -338,7 +339,7 @@ enum err_class queue_prune(struct db *db, int64_t now_ms, int64_t deliveries_ms,
 		return class;
 	wishes = store_changes(db);
 	*more = deliveries >= limit || jobs >= limit || wishes >= limit;
-	return deliveries + jobs + wishes ? store_plain(db, STMT_VACUUM_SOME, err) : ERR_OK;
+	return deliveries + jobs + wishes > 0 ? store_plain(db, STMT_VACUUM_SOME, err) : ERR_OK;
 }
 
 enum err_class queue_is_open(struct db *db, const char *uid, bool *out, struct err *err)

@@ -18,6 +18,7 @@
 #include "lib/store/queue.h"
 #include "lib/store/store_impl.h"
 #include "lib/store/strangers_impl.h"
+#include "lib/store/turns_impl.h"
 
 enum {
 	HEADS_KEPT_MS_DAYS = 30,

@@ -13,6 +13,7 @@
 #include "lib/store/queue.h"
 #include "lib/store/store_impl.h"
 #include "lib/store/strangers_impl.h"
+#include "lib/store/turns_impl.h"
 
 enum { PHASE_OPEN = 1, PHASE_DONE = 2, PHASE_FAILED = 3 };
 

@@ -148,28 +148,6 @@ char *store_note_path(const struct db *db) MUST_CHECK;
 /* Finds orphans, counts the incarnation up; inside its own transaction. */
 enum err_class store_recover(struct db *db, int64_t now_ms, struct err *err) MUST_CHECK;
 
-/* Gives the turn of a pull request to the first job in line, unless a job that has started holds
- * it. */
-enum err_class store_arrange(struct db *db, int64_t repo_id, int64_t pr, int64_t now_ms,
-			     struct err *err) MUST_CHECK;
-
-/* What follows from the end of a job, whoever ended it: the reaction, the commands after it in its
- * comment, the turns of its pull request and of its environment. */
-struct store_group {
-	bool keep_going, read_only, is_repeat;
-};
-enum err_class store_after_end(struct db *db, const struct job *job,
-			       const struct store_group *group, int64_t now_ms,
-			       struct err *err) MUST_CHECK;
-
-/* A job that has ended leaves the line of its environment, and those behind it look again. */
-enum err_class store_leave_line(struct db *db, int64_t job_id, int64_t now_ms,
-				struct err *err) MUST_CHECK;
-/* A job has parked in the line because of what it was told a moment ago. When that is no longer
- * true, nobody would wake it: the line is woken once more. */
-enum err_class store_stay_in_line(struct db *db, const struct job *job, const char *environment,
-				  const json_t *told, int64_t now_ms, struct err *err) MUST_CHECK;
-
 /* A job repeated under a comment: row and uid of the new one. */
 struct store_repeat {
 	int64_t origin_id;

@@ -1,6 +1,7 @@
 /* test_queue_read.c - repeating jobs, heads, lists, counts, pruning; and what SQLite makes of the
  * statements. */
 #include "tests/unit/store/store_kit.h"
+#include "lib/store/queue_made.h"
 
 /* --- repeating --- */
 
