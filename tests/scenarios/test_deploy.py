@@ -218,8 +218,9 @@ def test_the_store_of_models_is_looked_at_first(scene, bot, ann, ben):
     bot.answer("❌ **/deploy**", "`deploy.no_model`")
 
 
-@pytest.mark.scene(**models.KNATIVE_WAY, config={"report": {"edit_interval": "5s"}})
+@pytest.mark.scene(**models.KNATIVE_WAY, config={"report": {"edit_interval": "1h"}})
 def test_github_is_asked_sparingly(scene, bot, ann, ben, capsys):
+    """Of what is shown meanwhile, at most one edit in each interval comes beside these."""
     models.has_run(scene, ann, 1)
     before = len(scene.github.requests())
     ben.comments("/deploy")
