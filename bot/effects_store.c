@@ -50,14 +50,36 @@ static enum err_class run_cancel(struct db *db, void *arg, struct err *err)
 			    clock_now_ms(), &op->rows, err);
 }
 
+/* The job has ended since it was cancelled, perhaps by us: its state is the answer. */
+static enum err_class tell_ended(struct effect_call *call, int64_t id, struct err *err)
+{
+	struct job job = {0};
+	json_t *row = json_object(), *rows = json_array();
+
+	json_array_append_new(rows, row);
+	jval_set(call->data, "jobs", rows);
+	if (queue_load(call->hands->reader, id, &job, err))
+		return err->class;
+	jval_set_int(row, "id", id);
+	jval_set_str(row, "command", job.command);
+	jval_set_str(row, "was", "under way");
+	jval_set_str(row, "now", job_state_name(job.state));
+	job_dispose(&job);
+	return err->class = ERR_OK;
+}
+
 enum err_class effect_job_cancel(struct effect_call *call, struct err *err)
 {
 	struct cancel_op op = {.call = call};
+	enum err_class class = named_job(call, &op.job_id, err);
 
-	if (named_job(call, &op.job_id, err))
-		return err->class;
-	if (writer_call(call->hands->world->writer, run_cancel, &op, err))
-		return err->class;
+	if (class)
+		return class;
+	class = writer_call(call->hands->world->writer, run_cancel, &op, err);
+	if (class == ERR_CONFLICT && call->in_doubt)
+		return tell_ended(call, op.job_id, err);
+	if (class)
+		return class;
 	jval_set(call->data, "jobs", op.rows);
 	return ERR_OK;
 }

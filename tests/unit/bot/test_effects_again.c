@@ -6,12 +6,24 @@
 #include "lib/base/log.h"
 #include "lib/base/str.h"
 #include "lib/store/db.h"
+#include "lib/store/store_impl.h"
 #include "tests/unit/bot/scratch.h"
 #include "tests/unit/cases.h"
 
 enum { WRITER_MAX = 16 };
 
 static struct scratch scratch;
+
+/* It was cancelled before it started, and has been told so. */
+static const char a_job[] =
+	"INSERT INTO jobs (id, uid, installation_id, repo_id, pr, comment_id, cmd_no, state, "
+	"read_only, keep_going, due_at, deadline_at, comment_at, created_at, finished_at, "
+	"actor_id, "
+	"repo, actor, command, line, args, code, message) VALUES (42, "
+	"'01J00000000000000000000000', 0, 1, 7, 70, 0, 12, "
+	"0, "
+	"0, 1, 1, 1, 1, 2, 11, 'lab/iris', 'ann', 'build', '/build', '{}', 'job.cancelled', "
+	"'Cancelled by ann before it started.')";
 
 struct scene {
 	struct world world;
@@ -37,11 +49,15 @@ static void open_scene(struct scene *scene)
 	pthread_mutex_init(&scene->world.mutex, NULL);
 	pthread_cond_init(&scene->world.work, NULL);
 	assert_int_equal(db_open(&scene->db, scratch.db, 1000, &err), ERR_OK);
+	if (store_script(scene->db, a_job, &err))
+		fail_msg("%s", err.msg);
 	assert_int_equal(writer_start(&scene->world.writer, scene->db, WRITER_MAX, &err), ERR_OK);
+	assert_int_equal(db_open_reader(&scene->hands.reader, scratch.db, &err), ERR_OK);
 }
 
 static void close_scene(struct scene *scene)
 {
+	db_close(scene->hands.reader);
 	writer_stop(scene->world.writer);
 	db_close(scene->db);
 	pthread_cond_destroy(&scene->world.work);
@@ -89,9 +105,18 @@ static void test_what_is_done_already(void **state)
 	close_scene(&scene);
 }
 
-static const struct CMUnitTest tests[] = {
-	cmocka_unit_test(test_what_is_done_already),
-};
+static void test_a_cancelled_job_that_has_ended(void **state)
+{
+	struct scene scene;
+
+	(void)state;
+	open_scene(&scene);
+	assert_string_equal(run(&scene, EFFECT_JOB_CANCEL, "{\"job\":\"42\"}", true), "");
+	assert_string_equal(run(&scene, EFFECT_JOB_CANCEL, "{\"job\":\"42\"}", false), "job.ended");
+	assert_string_equal(run(&scene, EFFECT_JOB_CANCEL, "{\"job\":\"43\"}", true),
+			    "job.unknown");
+	close_scene(&scene);
+}
 
 static int set_up(void **state)
 {
@@ -107,4 +132,8 @@ static int tear_down(void **state)
 	return 0;
 }
 
-CASES_MAIN(tests, set_up, tear_down)
+static const struct CMUnitTest tests[] = {
+	cmocka_unit_test_setup_teardown(test_what_is_done_already, set_up, tear_down),
+	cmocka_unit_test_setup_teardown(test_a_cancelled_job_that_has_ended, set_up, tear_down),
+};
+CASES_MAIN(tests, NULL, NULL)
