@@ -405,6 +405,25 @@ static enum err_class receive_pull(struct db *db, const struct queue_delivery *d
 
 /* --- the re-run button of a check run --- */
 
+/* As /retry, of which it is the other way. */
+static enum err_class audit_rerun(struct db *db, const struct event *event, const struct job *job,
+				  int64_t made_id, int64_t now_ms, struct err *err)
+{
+	struct audit_row row = store_audit_of(job, now_ms);
+	char before[40], after[40];
+
+	snprintf(before, sizeof before, "job=%" PRId64, job->id);
+	snprintf(after, sizeof after, "job=%" PRId64, made_id);
+	row.actor_id = event->sender_id;
+	row.actor = event->sender;
+	row.job_id = made_id;
+	row.decision = AUDIT_DONE;
+	row.effect = effect_name(EFFECT_JOB_RETRY);
+	row.before = before;
+	row.after = after;
+	return store_audit(db, &row, err);
+}
+
 static enum err_class receive_rerun(struct db *db, const struct queue_intake *intake,
 				    enum queue_outcome *out, struct err *err)
 {
@@ -432,6 +451,8 @@ static enum err_class receive_rerun(struct db *db, const struct queue_intake *in
 	    job.repo_id == event->repo_id && str_eq(job.uid, event->external_id)) {
 		*out = QUEUE_STORED;
 		class = store_repeat(db, &repeat, now_ms, &id, err);
+		if (class == ERR_OK)
+			class = audit_rerun(db, event, &job, id, now_ms, err);
 	}
 	job_dispose(&job);
 	return class;

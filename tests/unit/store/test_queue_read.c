@@ -245,6 +245,10 @@ static void test_rerun(void **state)
 	}
 	assert_ok(&kit, queue_load(kit.db, 3, &job, &kit.err));
 	assert_string_equal(job.command, "build");
+	assert_int_equal(kit_number(&kit, "SELECT count(*) FROM audit WHERE effect = 'store.retry' "
+					  "AND decision = 'done' AND job_id = 3 AND actor_id > 0 "
+					  "AND before = 'job=1' AND after = 'job=3'"),
+			 1);
 	assert_int_equal(job.cmd_no, 2);
 	assert_int_equal(job.comment_id, 10);
 	job_dispose(&job);
