@@ -131,6 +131,33 @@ static void test_nobody_waits_for_a_stranger(void **state)
 	kit_end(&kit);
 }
 
+/* What a stranger said unheard stood in no line; repeated by somebody who may, it does. */
+static void test_what_is_repeated_stands_in_line(void **state)
+{
+	struct job ben = {.repo_id = REPO,
+			  .pr = 1,
+			  .comment_id = 9000,
+			  .actor_id = 6,
+			  .actor = (char *)(uintptr_t) "ben",
+			  .command = (char *)(uintptr_t) "retry"};
+	AUTO_JSON json_t *made = NULL;
+	struct kit kit;
+
+	(void)state;
+	kit_start(&kit);
+	comments(&kit, "build", T0);
+	assert_true(ends(&kit, false, T0));
+	comments(&kit, "build", T0 + 1);
+	assert_true(ends(&kit, false, T0 + 60000));
+	assert_int_equal(kit_number(&kit, "SELECT read_only FROM jobs WHERE id = 2"), 1);
+	KIT_BEGIN(&kit);
+	assert_ok(&kit, queue_retry(kit.db, 2, &ben, T0 + 60001, &made, &kit.err));
+	KIT_COMMIT(&kit);
+	assert_int_equal(kit_number(&kit, "SELECT read_only FROM jobs WHERE origin_id = 2"), 0);
+	assert_int_equal(kit_number(&kit, "SELECT stranger FROM jobs WHERE origin_id = 2"), 0);
+	kit_end(&kit);
+}
+
 static void test_a_flood_is_not_even_stored(void **state)
 {
 	struct kit kit;
@@ -202,6 +229,7 @@ int main(void)
 		cmocka_unit_test(test_what_does_not_parse_counts_as_well),
 		cmocka_unit_test(test_whether_anything_will_be_said),
 		cmocka_unit_test(test_nobody_waits_for_a_stranger),
+		cmocka_unit_test(test_what_is_repeated_stands_in_line),
 		cmocka_unit_test(test_a_flood_is_not_even_stored),
 		cmocka_unit_test(test_people_are_not_limited),
 		cmocka_unit_test(test_private_repositories_have_no_strangers),
