@@ -1,6 +1,7 @@
 /* cancel.c - /cancel: stop one job of this pull request, or all. The job that is stopped says so in
  * its own comment when it has come to rest; this command's answer says what was found. */
 #include <inttypes.h>
+#include <string.h>
 
 #include "lib/base/buf.h"
 #include "lib/base/jval.h"
@@ -17,6 +18,11 @@ static void decide_cancel(const struct job *job, const struct effect_result *las
 	size_t i;
 
 	(void)now_ms;
+	if (!last && !what[strspn(what, "0")]) { /* to the store, 0 are all */
+		common_end(out, JOB_FAILED, "job.unknown",
+			   "`%.40s` is not the number of a job; `/status` lists them", what);
+		return;
+	}
 	if (!last) {
 		args = json_object();
 		jval_set_str(args, "job", str_eq_nocase(what, "all") ? "0" : what);

@@ -263,7 +263,7 @@ static json_t *read_int(const char *text)
 {
 	int64_t value;
 
-	return str_to_int64(&value, text) && value >= 0 ? json_integer(value) : NULL;
+	return str_to_int64(&value, text) && value > 0 ? json_integer(value) : NULL;
 }
 
 static json_t *read_duration(const char *text)
@@ -290,7 +290,7 @@ static const struct {
 	[FLAG_BOOL] = {NULL, ""},
 	[FLAG_TEXT] = {read_text, "text of at most 500 bytes"},
 	[FLAG_NAME] = {read_name, "a name of letters, digits, `-`, `_`, `.` and `/`"},
-	[FLAG_INT] = {read_int, "a whole number, 0 or more"},
+	[FLAG_INT] = {read_int, "a whole number, 1 or more"},
 	[FLAG_DURATION] = {read_duration, "a time such as `90s`, `15m` or `6h`"},
 	[FLAG_SHA] = {read_sha, "a commit of 7 to 64 hex digits"},
 	[FLAG_PARAM] = {NULL, ""},

@@ -18,9 +18,9 @@ enum right { RIGHT_ANYONE, RIGHT_READ, RIGHT_TRIAGE, RIGHT_WRITE, RIGHT_MAINTAIN
 
 enum flag_type {
 	FLAG_BOOL,
-	FLAG_TEXT, /* at most 500 bytes, no control or bidi characters */
-	FLAG_NAME, /* letters, digits, '-', '_', '.', '/'; does not start with '-' */
-	FLAG_INT,
+	FLAG_TEXT,     /* at most 500 bytes, no control or bidi characters */
+	FLAG_NAME,     /* letters, digits, '-', '_', '.', '/'; does not start with '-' */
+	FLAG_INT,      /* from 1 */
 	FLAG_DURATION, /* "15m"; stored in milliseconds */
 	FLAG_SHA,      /* 7 to 64 lower-case hex digits */
 	FLAG_PARAM,    /* k=v, may be repeated; collected into one object */

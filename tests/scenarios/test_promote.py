@@ -147,7 +147,6 @@ def test_who_may_promote_and_how_far(scene, bot, ann, ben):
     ann.comments("/promote production")
     assert bot.ends() == "-1"
     bot.answer("`denied.permission`")
-    refused(scene, "/promote production --to 0", "`promote.percent`")
     refused(scene, "/promote production --to 101", "`promote.percent`")
     refused(scene, "/promote production --to 5", "`promote.not_above`")
     refused(scene, "/promote staging", "`promote.nothing`", "nothing was deployed there")
