@@ -84,6 +84,34 @@ static void check_plain_http(const struct config *config, const char *path, cons
 			 path);
 }
 
+/* All that the later pattern matches, the earlier one does. */
+static bool is_covered(const char *later, const char *earlier)
+{
+	size_t owner = strlen(earlier) - 1; /* with its slash, of "owner/\*" */
+
+	return str_eq_nocase(later, earlier) ||
+	       (str_ends(earlier, "/*") && !strncasecmp(later, earlier, owner));
+}
+
+/* The first entry that matches counts, so what another one asks for must not be lost. */
+static void check_reached(const struct config *config, struct schema_faults *faults)
+{
+	const json_t *repositories = jval_at(config->values, "repositories");
+
+	for (size_t i = 0; i < json_array_size(repositories); i++) {
+		const char *match = jval_str(json_array_get(repositories, i), "match", "");
+		AUTO_FREE char *path = str_printf("repositories[%zu].match", i);
+		size_t k = 0;
+
+		while (k < i &&
+		       !is_covered(match, jval_str(json_array_get(repositories, k), "match", "/")))
+			k++;
+		if (k < i)
+			FAULT_AT(config, faults, path,
+				 "%s is never reached: repositories[%zu] has it before", path, k);
+	}
+}
+
 /* Names are there once; what refers to them finds them. */
 static void check_names(const struct config *config, struct schema_faults *faults)
 {
@@ -270,6 +298,7 @@ void config_check_together(struct config *config, struct schema_faults *faults)
 	if (!insecure)
 		each_option(config, SCHEMA_URL, check_plain_http, faults);
 	check_names(config, faults);
+	check_reached(config, faults);
 	for (size_t i = 0; i < json_array_size(jval_at(config->values, "clusters")); i++)
 		check_cluster(config, i, faults);
 	check_ceilings(config, faults);

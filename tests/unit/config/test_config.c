@@ -335,6 +335,13 @@ static const struct {
 	{"listen",
 	 "server: {webhook_secret_file: /s, listen: \"8080\"}\n" GITHUB CLUSTERS REPOSITORIES,
 	 {"1:43: server.listen must be an address and a port"}},
+	{"repositories that another entry has before",
+	 SERVER GITHUB CLUSTERS
+	 "repositories:\n- {match: Acme/*}\n- {match: acme/model, approvals: 2}\n"
+	 "- {match: ann/iris}\n- {match: ann/Iris}\n- {match: ann/*}\n- {match: ann/*}\n",
+	 {"6:1: repositories[1].match is never reached: repositories[0] has it before",
+	  "8:1: repositories[3].match is never reached: repositories[2] has it before",
+	  "10:1: repositories[5].match is never reached: repositories[4] has it before"}},
 	{"ceilings that are none",
 	 GOOD
 	 "ceilings:\n- match: ann/*\n- {permission: chief}\n- {quota: 5/day, environments: [a]}\n"
