@@ -263,6 +263,26 @@ static void check_forks_alone(const struct config *config, struct schema_faults 
 				 path, others[k]);
 }
 
+/* Over repositories that may not use this server it would hold nothing. */
+static void check_match_fits(const struct config *config, struct schema_faults *faults, size_t i)
+{
+	AUTO_FREE char *path = str_printf("ceilings[%zu].match", i);
+	const char *match =
+		jval_str(json_array_get(jval_at(config->values, "ceilings"), i), "match", NULL);
+	const json_t *each;
+	size_t k;
+
+	json_array_foreach(jval_at(config->values, "repositories"), k, each)
+	{
+		const char *entry = jval_str(each, "match", "/");
+
+		if (!match || is_covered(match, entry) || is_covered(entry, match))
+			return;
+	}
+	if (match)
+		FAULT_AT(config, faults, path, "%s fits no entry of repositories", path);
+}
+
 /* A ceiling that sets nothing is a slip, and one about two things at once is not what it seems. */
 static void check_ceilings(const struct config *config, struct schema_faults *faults)
 {
@@ -283,6 +303,7 @@ static void check_ceilings(const struct config *config, struct schema_faults *fa
 		check_counts(config, faults, i, "quota");
 		check_counts(config, faults, i, "quota_repository");
 		check_forks_alone(config, faults, i);
+		check_match_fits(config, faults, i);
 	}
 }
 

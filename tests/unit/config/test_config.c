@@ -353,6 +353,13 @@ static const struct {
 	  "9:11: ceilings[3].forks must be never or ok-to-run",
 	  "10:15: ceilings[4].commands[0] must be the name of a command, without its slash",
 	  "10:35: ceilings[4].approvals must be between 0 and 20"}},
+	{"ceilings over repositories that are not here",
+	 GOOD "ceilings:\n- {match: anm/*, forks: never}\n- {match: ann/iriss, forks: never}\n"
+	      "- {match: ANN/*, forks: never}\n- {match: Ann/Iris, forks: never}\n"
+	      "- {match: a/*, forks: never}\n",
+	 {"6:1: ceilings[0].match fits no entry of repositories",
+	  "7:1: ceilings[1].match fits no entry of repositories",
+	  "10:1: ceilings[4].match fits no entry of repositories"}},
 	{"ceilings that would not hold",
 	 GOOD "ceilings:\n- {environments: [qa, Production], approvals: 1}\n"
 	      "- {environments: [stage], approvals: 1}\n"
