@@ -212,6 +212,33 @@ static void test_a_person_locks_and_unlocks(void **unused)
 	kit_end(&kit);
 }
 
+/* Any name can be locked, and what is shown has an end. */
+static void test_many_names_do_not_hide_production(void **unused)
+{
+	AUTO_JSON json_t *list = NULL;
+	struct kit kit;
+	struct job locker;
+	int64_t id;
+
+	(void)unused;
+	kit_start(&kit);
+	id = start_job(&kit, false);
+	assert_ok(&kit, queue_load(kit.db, id, &locker, &kit.err));
+	KIT_BEGIN(&kit);
+	for (int i = 0; i < 150; i++) {
+		AUTO_FREE char *name = str_printf("a%d", i);
+
+		assert_ok(&kit, environment_lock(kit.db, &locker, name, NULL, 0, T0, &kit.err));
+	}
+	assert_ok(&kit, environment_lock(kit.db, &locker, "production", NULL, 0, T0, &kit.err));
+	KIT_COMMIT(&kit);
+	assert_ok(&kit, environment_list(kit.db, REPO, T0, &list, &kit.err));
+	assert_int_equal(json_array_size(list), 100);
+	assert_string_equal(jval_str(json_array_get(list, 0), "environment", ""), "production");
+	job_dispose(&locker);
+	kit_end(&kit);
+}
+
 static void test_a_lock_runs_out(void **unused)
 {
 	struct job locker = {.repo_id = REPO, .pr = 3, .actor_id = 6};
@@ -661,6 +688,7 @@ int main(void)
 		cmocka_unit_test(test_a_person_locks_and_unlocks),
 		cmocka_unit_test(test_it_stays_with_a_pull_request),
 		cmocka_unit_test(test_what_stays_is_unlocked),
+		cmocka_unit_test(test_many_names_do_not_hide_production),
 		cmocka_unit_test(test_a_lock_runs_out),
 		cmocka_unit_test(test_a_start_wakes_the_line),
 		cmocka_unit_test(test_nobody_is_forgotten_between_the_answer_and_the_wait),
