@@ -31,7 +31,7 @@ static enum err_class may_be_approved(const struct job *job, const struct job *a
 				job_state_name(job->end_state ? job->end_state : job->state));
 	if (jval_int(job->data, "approvals.need", 0) <= 0 || !str_is_object_name(job->head_sha))
 		return err_code(err, ERR_CONFLICT, "approve.not_waiting",
-				"job %" PRId64 ", `/%s`, asks for no approvals", job->id,
+				"job %" PRId64 ", `/%s`, does not wait for approvals now", job->id,
 				job->command);
 	return ERR_OK;
 }
