@@ -139,6 +139,7 @@ static enum err_class keep_served(struct effect_call *call, struct err *err)
 	jval_set_int(served, "id", jval_int(live, "id", 0));
 	jval_set_int(served, "job", jval_int(live, "job", 0));
 	jval_set_int(served, "remote_id", jval_int(live, "remote_id", 0));
+	jval_set_str(served, "storage_uri", jval_str(live, "storage_uri", ""));
 	jval_set(call->data, "served", served);
 	json_decref(live);
 	return ERR_OK;

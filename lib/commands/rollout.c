@@ -98,6 +98,13 @@ bool rollout_is_live_already(const json_t *service)
 	return str_eq(jval_str(service, "before.way", ""), isvc_way_name(ISVC_WAY_NONE));
 }
 
+bool rollout_is_recorded(const struct job *job, const json_t *service)
+{
+	return rollout_is_live_already(service) && jval_int(service, "served.job", 0) &&
+	       str_eq(jval_str(service, "served.storage_uri", ""),
+		      jval_str(job->data, "model.uri", ""));
+}
+
 json_t *rollout_service_args(const struct job *job)
 {
 	json_t *args = json_object();

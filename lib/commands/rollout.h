@@ -16,7 +16,8 @@
  *   run      {"id","link","sha","pr","state","job","metrics"} of the model
  *   model    {"uri","digest","files","bytes","task","output","cached","found","fits","why","code"}
  *            and the "metrics" of its run
- *   service  {"wanted","before","served":{"sha","pr","id","job","remote_id"},"samples","schema",
+ *   service
+ * {"wanted","before","served":{"sha","pr","id","job","remote_id","storage_uri"},"samples","schema",
  *             "link","gone": {"id","job","uid","remote_id","before"}}
  *   sample   {"status","took_ms","body","verdict","asked_ms": when}
  *   approvals {"need","have","enough","changes_requested","changes_by","unknown","moved_to",
@@ -77,6 +78,8 @@ bool rollout_tries_first(const struct job *job);
 
 /* True when nothing is to be sent, because the object serves this very model. */
 bool rollout_is_live_already(const json_t *service);
+/* True when our record of what serves says the same: there is nothing to be written down anew. */
+bool rollout_is_recorded(const struct job *job, const json_t *service);
 /* The percent at which the rollout is to be left; -1: it goes on to all traffic. */
 int rollout_left_open(const struct job *job);
 /* The percent that the new model has when KServe has taken this one of the steps. */

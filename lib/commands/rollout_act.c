@@ -172,7 +172,8 @@ static json_t *deployment_args(const struct job *job)
 }
 
 /* The objects as they were before anything is touched are written down with the deployment. A model
- * that is live already is no new deployment: going back leads to what served before it. */
+ * that is live already, by our record, is no new deployment: going back leads to what served before
+ * it. */
 void rollout_begin(const struct job *job, const struct effect_result *last, int64_t now_ms,
 		   struct update *out)
 {
@@ -196,7 +197,7 @@ void rollout_begin(const struct job *job, const struct effect_result *last, int6
 		if (jval_at(last->data, "gone"))
 			jval_set(service, "gone", json_incref(jval_at(last->data, "gone")));
 		jval_set(service, "wanted", json_incref(jval_at(last->data, "wanted")));
-		if (rollout_is_live_already(service)) {
+		if (rollout_is_recorded(job, service)) {
 			common_next(job, out);
 			return;
 		}
@@ -216,7 +217,7 @@ static int64_t announced_before(const struct job *job)
 {
 	const json_t *service = json_object_get(job->data, "service");
 
-	return rollout_is_live_already(service) &&
+	return rollout_is_recorded(job, service) &&
 			       str_eq(jval_str(service, "served.sha", ""), job->head_sha)
 		       ? jval_int(service, "served.remote_id", 0)
 		       : 0;

@@ -12,7 +12,7 @@ static bool takes_over(const struct job *job)
 {
 	const json_t *service = json_object_get(job->data, "service");
 
-	return rollout_is_live_already(service) && jval_int(service, "served.job", 0) &&
+	return rollout_is_recorded(job, service) &&
 	       jval_int(job->data, "rollout.remote_id", 0) !=
 		       jval_int(service, "served.remote_id", 0);
 }
@@ -51,7 +51,7 @@ void rollout_record(const struct job *job, const struct effect_result *last, int
 	int open = rollout_left_open(job);
 
 	(void)now_ms;
-	if (rollout_is_live_already(json_object_get(job->data, "service")) && !takes_over(job)) {
+	if (rollout_is_recorded(job, json_object_get(job->data, "service")) && !takes_over(job)) {
 		common_next(job, out);
 	} else if (!last) {
 		common_ask(out, EFFECT_DEPLOYMENT_END, end_args(job));

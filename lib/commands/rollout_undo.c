@@ -112,7 +112,7 @@ void rollout_undo(const struct job *job, const struct effect_result *last, int64
 	json_t *args;
 
 	(void)now_ms;
-	if (rollout_is_live_already(json_object_get(job->data, "service")) || stays_open(job)) {
+	if (rollout_is_recorded(job, json_object_get(job->data, "service")) || stays_open(job)) {
 		common_next(job, out);
 		return;
 	}

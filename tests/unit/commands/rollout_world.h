@@ -64,7 +64,17 @@ static struct {
 	bool is_open;
 } undone;
 
-static inline json_t *before_of(const json_t *args, struct err *err)
+/* The record of what serves, where that is of a rollout of ours. */
+static inline void add_served(json_t *data, int start)
+{
+	if (start == NEW_SERVES)
+		jval_set(data, "served",
+			 json_pack("{s:i,s:i,s:i,s:s,s:i,s:s}", "id", 2, "job", 33, "pr", 7, "sha",
+				   "1111111a1b2c3d4e5f60718293a4b5c6d7e8f901", "remote_id", 8,
+				   "storage_uri", new_uri));
+}
+
+static inline json_t *before_of(const json_t *args, int start, struct err *err)
 {
 	const json_t *wanted = json_object_get(args, "wanted");
 	struct isvc_rules rules = {.other_over = true,
@@ -75,6 +85,7 @@ static inline json_t *before_of(const json_t *args, struct err *err)
 		return data;
 	jval_set(data, "before", before);
 	jval_set(data, "wanted", json_deep_copy(wanted));
+	add_served(data, start);
 	if (undone.is_open && isvc_is_gone(undone.before, sim.live.object))
 		jval_set(data, "gone",
 			 json_pack("{s:i,s:i,s:i,s:s,s:O}", "id", 2, "job", 33, "remote_id", 9,
@@ -208,7 +219,7 @@ static inline bool cluster_answers(struct player *player, const struct effect *e
 	if (effect->kind == EFFECT_SERVICE_MAKE)
 		data = service_made(player);
 	else if (effect->kind == EFFECT_SERVICE_BEFORE)
-		data = before_of(effect->args, &player->result.err);
+		data = before_of(effect->args, player->script->start, &player->result.err);
 	else if (effect->kind == EFFECT_SERVICE_LOOK)
 		data = look();
 	else if (effect->kind == EFFECT_WATCH)
