@@ -9,9 +9,9 @@ pytestmark = pytest.mark.scene(**models.KNATIVE_WAY, config={"limits": {"patienc
 SERVICES = {"path_regex": "/inferenceservices"}
 
 
-def soon(scene) -> None:
+def soon(scene, deadline: str = "5s") -> None:
     """Commands from now on have little time."""
-    scene.bot.configure(lambda config: config["limits"].update(job_deadline="5s"))
+    scene.bot.configure(lambda config: config["limits"].update(job_deadline=deadline))
     scene.restart_bot()
 
 
@@ -21,12 +21,12 @@ def is_past(bot) -> bool:
                          " deadline_at < CAST(strftime('%s', 'now') AS INTEGER) * 1000"))
 
 
-@pytest.mark.parametrize("steps", ["", " --steps 10,50 --hold 10m"], ids=["while it loads", "with traffic"])
+@pytest.mark.parametrize("steps", ["", " --steps 10,50 --hold 5s"], ids=["while it loads", "with traffic"])
 def test_a_cluster_that_is_silent_past_the_deadline(scene, bot, ann, ben, steps):
     models.deployed(scene)
     models.next_pull(scene, "Next")
     models.has_run(scene, ann, 1)
-    soon(scene)
+    soon(scene, "8s" if steps else "5s")
     if not steps:
         scene.cluster.post("timing", load="hold")
     asked = ben.comments("/deploy --no-merge" + steps)
