@@ -418,24 +418,33 @@ void render_rollout(const struct job *job, struct buf *out)
 
 /* --- what may be said next --- */
 
+/* The command that deploys to the same environment: `/deploy` alone is for production. */
+static void put_again(const struct job *job, const char *environment, struct buf *out)
+{
+	if (str_eq(job->command, "staging_deploy"))
+		buf_puts(out, "`/staging_deploy`");
+	else if (str_eq(environment, "production"))
+		buf_puts(out, "`/deploy`");
+	else
+		buf_printf(out, "`/deploy %s`", environment);
+}
+
 static void put_next_of_failure(const struct job *job, const char *environment, struct buf *out)
 {
-	if (jval_bool(job->data, "rollout.live", false) || str_eq(job->command, "rollback"))
-		buf_printf(out, "\nnext: `/status` · `/logs %" PRId64 "`\n", job->id);
-	else if (jval_int(job->data, "rollout.of", 0) &&
-		 !jval_bool(job->data, "rollout.touched", false))
-		buf_printf(out,
-			   "\nnext: `/status` · `/rollback %s` takes out what is open · `/logs "
-			   "%" PRId64 "`\n",
-			   environment, job->id);
-	else if (jval_bool(job->data, "rollout.touched", false))
-		buf_printf(out,
-			   "\nnext: push a fix and `/build_run`, then `/%s` again · `/logs %" PRId64
-			   "`\n",
-			   str_eq(job->command, "promote") ? "deploy" : job->command, job->id);
-	else
-		buf_printf(out, "\nnext: `/plan %s` shows every gate · `/logs %" PRId64 "`\n",
-			   environment, job->id);
+	if (jval_bool(job->data, "rollout.live", false) || str_eq(job->command, "rollback")) {
+		buf_puts(out, "\nnext: `/status`");
+	} else if (jval_int(job->data, "rollout.of", 0) &&
+		   !jval_bool(job->data, "rollout.touched", false)) {
+		buf_printf(out, "\nnext: `/status` · `/rollback %s` takes out what is open",
+			   environment);
+	} else if (jval_bool(job->data, "rollout.touched", false)) {
+		buf_puts(out, "\nnext: push a fix and `/build_run`, then ");
+		put_again(job, environment, out);
+		buf_puts(out, " again");
+	} else {
+		buf_printf(out, "\nnext: `/plan %s` shows every gate", environment);
+	}
+	buf_printf(out, " · `/logs %" PRId64 "`\n", job->id);
 }
 
 void render_rollout_next(const struct job *job, struct buf *out)
