@@ -8,6 +8,8 @@ static const struct command_flag flags[] = {
 	{"sha", FLAG_SHA, "SHA", "the commit you mean; it must be the head of the pull request"},
 	{"steps", FLAG_TEXT, "10,50,100", "percents of the traffic on the way up"},
 	{"hold", FLAG_DURATION, "15m", "how long each of them is held"},
+	{"no-merge", FLAG_BOOL, NULL, "leave the pull request open where the policy merges it"},
+	{"merge-method", FLAG_NAME, "merge|squash|rebase", "how it is merged"},
 	{"force", FLAG_TEXT, "REASON", "go on though the branch is behind its base"},
 	{"wait-lock", FLAG_DURATION, "2h", "how long to wait in line for the environment"},
 	{NULL, FLAG_BOOL, NULL, NULL},

@@ -368,6 +368,24 @@ static inline void tell_notes(struct player *player)
 		buf_printf(&player->said, "--\n%s--\n", jval_str(player->job.data, "answer", ""));
 }
 
+/* What people are told to say is something that they can say. A word in capitals stands for a
+ * value, and a command without its argument is only named. */
+static inline void lines_are_commands(const char *said)
+{
+	for (const char *at = said; (at = strstr(at, "`/")); at++) {
+		AUTO_FREE char *line = str_dup_len(at + 1, strcspn(at + 1, "`\n"));
+		struct command_call call;
+		struct err err = {0};
+
+		if (strstr(line, "NUMBER") || strstr(line, "REASON") || str_eq(line, "/x"))
+			continue;
+		if (!command_parse(&call, &commands, line, &err))
+			command_call_dispose(&call);
+		else if (!str_eq(err.code, "command.missing") || strchr(line, ' '))
+			fail_msg("`%s` is refused: %s", line, err.msg);
+	}
+}
+
 static inline void play(void **state)
 {
 	const struct trace_case *script = *state;
@@ -384,6 +402,7 @@ static inline void play(void **state)
 	if (sim.live.object)
 		buf_printf(&player.said, "serves: old %d %%, new %d %%\n",
 			   sim_serves(&sim, old_uri), sim_serves(&sim, new_uri));
+	lines_are_commands(buf_text(&player.said));
 	compare(script->name, buf_text(&player.said));
 	if (script->answers[player.next_answer].effect)
 		fail_msg("nobody asked for %s", script->answers[player.next_answer].effect);

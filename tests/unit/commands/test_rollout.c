@@ -271,6 +271,18 @@ static const struct trace_case cases[] = {
 		     DEPLOYMENT_SETTINGS(",\"merge_method\":\"squash\""), RUN_FOUND(""),
 		     MODEL_FOUND, FROM_SIM("repo.service")}},
 
+	{.name = "staging may not be merged in this way",
+	 .command = "staging_deploy",
+	 .args = "{}",
+	 .answers = {STAGING_MERGES, PINNED, ONLY_SQUASH, SETTLED, RUN_FOUND(""), MODEL_FOUND,
+		     FROM_SIM("repo.service")}},
+	{.name = "staging may not be merged, for its workflows",
+	 .command = "staging_deploy",
+	 .args = "{}",
+	 .answers = {STAGING_MERGES, PINNED,
+		     MERGE_FACTS(",\"touches_workflows\":true,\"may_workflows\":false"), SETTLED,
+		     RUN_FOUND(""), MODEL_FOUND, FROM_SIM("repo.service")}},
+
 	/* --- approvals --- */
 	{.name = "two approvals are waited for",
 	 .command = "deploy",
