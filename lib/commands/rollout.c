@@ -90,7 +90,8 @@ int64_t rollout_next_look(const struct job *job, int64_t now_ms)
 bool rollout_tries_first(const struct job *job)
 {
 	return json_array_size(jval_at(job->data, "service.samples")) &&
-	       jval_bool(job->data, "rollout.try_first", true);
+	       jval_bool(job->data, "rollout.try_first", true) &&
+	       isvc_second_fits(jval_str(job->data, "rollout.service", ""));
 }
 
 bool rollout_is_live_already(const json_t *service)

@@ -73,7 +73,8 @@ bool rollout_is_late(const struct job *job, int64_t now_ms);
 /* When to look again: growing with the time since the phase began. */
 int64_t rollout_next_look(const struct job *job, int64_t now_ms);
 
-/* True when a first model is tried before it serves: there is a sample, nobody wants otherwise. */
+/* True when a first model is tried before it serves: there is a sample, the name leaves room for a
+ * second service, nobody wants otherwise. */
 bool rollout_tries_first(const struct job *job);
 
 /* True when nothing is to be sent, because the object serves this very model. */

@@ -255,6 +255,11 @@ char *isvc_second_name(const char *name)
 	return str_printf("%s-canary", name);
 }
 
+bool isvc_second_fits(const char *name)
+{
+	return strlen(name) <= ISVC_SECOND_MAX;
+}
+
 const char *isvc_protocol(const json_t *wanted)
 {
 	const char *given = jval_str(wanted, "spec.predictor.model.protocolVersion", "v1");

@@ -171,6 +171,10 @@ void isvc_note(json_t *before, const json_t *note);
 
 /* "<name>-canary"; the caller frees. */
 char *isvc_second_name(const char *name) MUST_CHECK;
+/* True when there is room for that in a host name: a longer one cannot be tried in a second
+ * service.
+ */
+bool isvc_second_fits(const char *name);
 
 /* --- the sample request --- */
 

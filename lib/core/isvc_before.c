@@ -88,7 +88,7 @@ static bool takes_spec_canary(const json_t *live, const struct isvc_state *state
  * another name, if there is room for that. */
 static enum isvc_way choose_first(const json_t *wanted, const struct isvc_rules *rules)
 {
-	bool fits = strlen(jval_str(wanted, "metadata.name", "")) <= ISVC_SECOND_MAX;
+	bool fits = isvc_second_fits(jval_str(wanted, "metadata.name", ""));
 
 	return rules->test_first && fits ? ISVC_WAY_SECOND : ISVC_WAY_FIRST;
 }

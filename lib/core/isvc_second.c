@@ -25,7 +25,7 @@ static void send_second(struct plan *plan)
 	json_t *object = json_deep_copy(plan->goal->wanted), *labels;
 	AUTO_FREE char *name = isvc_second_name(jval_str(plan->goal->wanted, "metadata.name", ""));
 
-	if (strlen(jval_str(plan->goal->wanted, "metadata.name", "")) > ISVC_SECOND_MAX) {
+	if (!isvc_second_fits(jval_str(plan->goal->wanted, "metadata.name", ""))) {
 		json_decref(object);
 		plan_fail(
 			plan, "deploy.template",
