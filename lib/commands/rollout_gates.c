@@ -574,8 +574,11 @@ void rollout_again(const struct job *job, const struct effect_result *last, int6
 	facts.sha_is_head_again = facts.sha_is_head;
 	gates_ask(&report, &facts);
 	rollout_keep_verdicts(job, out, &report);
-	if (report.first == GATE_COUNT)
+	if (report.first == GATE_COUNT) {
+		if (report.forced) /* for the audit: who passed over a gate, and why */
+			out->authorized = str_printf("--force: %s", facts.force_reason);
 		common_next(job, out);
-	else if (!waits_for_github(job, &report, now_ms, out))
+	} else if (!waits_for_github(job, &report, now_ms, out)) {
 		end_by_gate(job, &report, now_ms, out);
+	}
 }

@@ -123,6 +123,12 @@ static const struct trace_case cases[] = {
 	 .answers = {OPEN_FOUND, MODEL_FOUND,
 		     MERGE_FACTS(",\"checks\":{\"complete\":true,\"passed\":false,\"pending\":"
 				 "false,\"names\":\"lint\"}")}},
+	{.name = "promote that is forced",
+	 .command = "promote",
+	 .args = "{\"arg\":\"production\",\"no-merge\":true,\"force\":\"hotfix\"}",
+	 .start = NEW_IS_OPEN,
+	 .answers = {OPEN_FOUND, MODEL_FOUND, MERGE_FACTS(",\"behind_by\":2"), SAMPLE_GOOD,
+		     SERVES}},
 	{.name = "promote when the model's files were changed",
 	 .command = "promote",
 	 .args = "{\"arg\":\"production\"}",

@@ -270,6 +270,8 @@ static inline bool play_step(struct player *player)
 		json_object_update(player->job.data, update.data);
 	if (update.head_sha[0])
 		str_copy(player->job.head_sha, sizeof player->job.head_sha, update.head_sha);
+	if (update.authorized && str_starts(update.authorized, "--"))
+		buf_printf(&player->said, "audited %s\n", update.authorized);
 	tell_parts(player, before);
 	player->has_result = false;
 	go_on = carry_out(player, &update);
