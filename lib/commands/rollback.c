@@ -36,8 +36,11 @@ static void decide_model(const struct job *job, const struct effect_result *last
 
 static json_t *begin_args(const struct job *job)
 {
+	const char *reason = jval_str(job->data, "rollout.reason", NULL);
 	json_t *args = json_object();
 
+	if (reason)
+		jval_set_str(args, "reason", reason);
 	jval_set_str(args, "environment", rollout_environment(job));
 	jval_set_str(args, "namespace", jval_str(job->data, "rollout.namespace", ""));
 	jval_set_str(args, "service", jval_str(job->data, "rollout.service", ""));
@@ -236,7 +239,7 @@ static void decide_tell(const struct job *job, const struct effect_result *last,
 static const struct command_flag flags[] = {
 	{"to", FLAG_INT, "DEPLOYMENT",
 	 "its number, as /status shows it; the one before is the default"},
-	{"reason", FLAG_TEXT, "TEXT", "why; kept with the deployment"},
+	{"reason", FLAG_TEXT, "TEXT", "why; shown here, and kept in the audit"},
 	{NULL, FLAG_BOOL, NULL, NULL},
 };
 static const char *const examples[] = {"/rollback production --reason \"wrong labels\"",

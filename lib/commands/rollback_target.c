@@ -146,6 +146,9 @@ void rollback_target(const struct job *job, const struct effect_result *last, in
 		return;
 	rollout_take_up(job, target ? target : undone, out);
 	keep_undone(job, undone, open != NULL, out);
+	if (jval_str(job->args, "reason", NULL))
+		jval_set_str(common_data(job, out, "rollout"), "reason",
+			     jval_str(job->args, "reason", ""));
 	keep_target(job, target, out);
 	keep_served(job, live, out);
 	jval_set(common_data(job, out, "service"), "undone", json_deep_copy(undone));

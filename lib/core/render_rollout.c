@@ -236,7 +236,8 @@ static void put_number(const struct job *job, struct buf *out)
 
 static void put_rolled_back(const struct job *job, struct buf *out)
 {
-	const char *sha = jval_str(job->data, "rollout.returns_to_sha", "");
+	const char *sha = jval_str(job->data, "rollout.returns_to_sha", ""),
+		   *reason = jval_str(job->data, "rollout.reason", NULL);
 	bool open = jval_bool(job->data, "rollout.undoes_open", false);
 
 	buf_puts(out, "| serves&nbsp;now | ");
@@ -246,6 +247,11 @@ static void put_rolled_back(const struct job *job, struct buf *out)
 		buf_puts(out, "what served before");
 	buf_printf(out, " |\n| %s | the model of pull request %" PRId64 " |\n",
 		   open ? "taken&nbsp;out" : "before", jval_int(job->data, "rollout.undoes_pr", 0));
+	if (!reason)
+		return;
+	buf_puts(out, "| why | ");
+	markdown_text(out, reason, SENTENCE_MAX);
+	buf_puts(out, " |\n");
 }
 
 static void put_taken_back(const struct job *job, struct buf *out)

@@ -4,13 +4,14 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "lib/base/jval.h"
 #include "lib/base/str.h"
 #include "lib/store/audit_impl.h"
 #include "lib/store/store_impl.h"
 
-enum { LIST_MAX = 100 };
+enum { LIST_MAX = 100, REASON_MAX = 150 };
 
 const char *deployment_state_name(enum deployment_state state)
 {
@@ -49,11 +50,13 @@ static char *dump(const json_t *value)
 static enum err_class audit_begin(struct db *db, const struct job *job, const json_t *facts,
 				  int64_t now_ms, struct err *err)
 {
+	const char *reason = jval_str(facts, "reason", "");
+	int len = (int)str_utf8_cut(reason, strnlen(reason, REASON_MAX));
 	char after[AUDIT_TEXT_MAX + 1];
 
-	snprintf(after, sizeof after, "environment=%s run_id=%s storage_uri=%s",
+	snprintf(after, sizeof after, "environment=%s run_id=%s%s%.*s storage_uri=%s",
 		 jval_str(facts, "environment", ""), jval_str(facts, "run_id", ""),
-		 jval_str(facts, "storage_uri", ""));
+		 len ? " reason=" : "", len, reason, jval_str(facts, "storage_uri", ""));
 	return store_audit_change(db, job, "store.deployment", jval_str(facts, "was", ""), after,
 				  now_ms, err);
 }

@@ -27,7 +27,7 @@ const char *deployment_state_name(enum deployment_state state);
 
 /* Begins one for a job, or finds the one that it has begun. `facts`: {"environment","run_id",
  * "namespace","service","storage_uri","model_digest","fence","template","before","plan",
- * "was": address of the model that serves so far, for the audit}. */
+ * and for the audit "was": address of the model that serves so far, "reason": a person's}. */
 enum err_class deployment_begin(struct db *db, const struct job *job, const json_t *facts,
 				int64_t now_ms, int64_t *out_id, struct err *err) MUST_CHECK;
 

@@ -206,7 +206,7 @@ static const struct trace_case cases[] = {
 	/* --- rollback --- */
 	{.name = "rollback",
 	 .command = "rollback",
-	 .args = "{\"arg\":\"production\"}",
+	 .args = "{\"arg\":\"production\",\"reason\":\"wrong labels\"}",
 	 .start = NEW_SERVES,
 	 .answers = {BACK_FOUND, BEGUN, SERVES_AGAIN}},
 	{.name = "rollback of what was left open",

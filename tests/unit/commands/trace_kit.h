@@ -137,7 +137,7 @@ static inline void tell_parts(struct player *player, const json_t *before)
 /* What was asked for, with those of its arguments that a reader wants to see. */
 static inline void tell_effect(struct player *player, const struct effect *effect)
 {
-	static const char *const shown[] = {"verb", "state", "label", "run_id"};
+	static const char *const shown[] = {"verb", "state", "label", "run_id", "reason"};
 	const char *name = jval_str(effect->args, "name", "");
 
 	if (effect->kind == EFFECT_SERVICE_LOOK)

@@ -494,6 +494,30 @@ static int64_t live_job(struct kit *kit, const char *environment)
 	return class == ERR_NOT_FOUND ? 0 : jval_int(live, "job", 0);
 }
 
+static void test_why_it_is_begun_is_in_the_audit(void **unused)
+{
+	AUTO_JSON json_t *facts =
+		json_pack("{s:s,s:s,s:s,s:s}", "environment", "production", "run_id", "r",
+			  "storage_uri", "s3://b/m/", "reason", "wrong labels");
+	char after[500];
+	struct kit kit;
+	struct job job;
+	int64_t row;
+
+	(void)unused;
+	kit_start(&kit);
+	assert_ok(&kit, queue_load(kit.db, start_job(&kit, false), &job, &kit.err));
+	KIT_BEGIN(&kit);
+	assert_ok(&kit, deployment_begin(kit.db, &job, facts, T0, &row, &kit.err));
+	KIT_COMMIT(&kit);
+	kit_text(&kit, after, sizeof after,
+		 "SELECT after FROM audit WHERE effect = 'store.deployment'");
+	assert_string_equal(after, "environment=production run_id=r reason=wrong labels "
+				   "storage_uri=s3://b/m/");
+	job_dispose(&job);
+	kit_end(&kit);
+}
+
 static void test_deployments_take_each_others_place(void **unused)
 {
 	AUTO_JSON json_t *before = NULL, *all = NULL;
@@ -693,6 +717,7 @@ int main(void)
 		cmocka_unit_test(test_a_start_wakes_the_line),
 		cmocka_unit_test(test_nobody_is_forgotten_between_the_answer_and_the_wait),
 		cmocka_unit_test(test_a_lock_is_not_in_the_way_of_its_person),
+		cmocka_unit_test(test_why_it_is_begun_is_in_the_audit),
 		cmocka_unit_test(test_deployments_take_each_others_place),
 		cmocka_unit_test(test_back_further_back_and_on_again),
 		cmocka_unit_test(test_what_is_open_is_found_and_listed),
