@@ -14,7 +14,7 @@ static const struct {
 	{"rollout", "merges"}, {"rollout", "method"},	 {"rollout", "timeout_ms"},
 	{"rollout", "expect"}, {"service", "samples"},	 {"service", "schema"},
 	{"run", "link"},       {"model", "task"},	 {"pull", "fork"},
-	{"model", "metrics"},  {"rollout", "try_first"},
+	{"model", "metrics"},  {"rollout", "try_first"}, {"rollout", "delete_branch"},
 };
 
 static bool is_way(const struct job *job, enum isvc_way way)

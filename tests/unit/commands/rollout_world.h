@@ -145,7 +145,7 @@ static inline bool is_open_at(int start)
 static inline json_t *new_deployment(int start)
 {
 	return json_pack(
-		"{s:i,s:s,s:i,s:s,s:i,s:s,s:i,s:s,s:s,s:s,s:s,s:s,s:i,s:O,s:O,s:{s:b,s:s,s:"
+		"{s:i,s:s,s:i,s:s,s:i,s:s,s:i,s:s,s:s,s:s,s:s,s:s,s:i,s:O,s:O,s:{s:b,s:b,s:s,s:"
 		"[{s:[i]}]}}",
 		"id", 2, "uid", deployed_by, "pr", 7, "sha", sha, "remote_id", 9, "state",
 		is_open_at(start) ? "open" : "live", "job", 33, "run_id", "r2", "namespace",
@@ -154,8 +154,8 @@ static inline json_t *new_deployment(int start)
 		start == NEW_WAITS || start == WAITED_IS_GONE ? 0
 		: is_open_at(start)			      ? 10
 							      : 100,
-		"before", undone.before, "template", undone.wanted, "plan", "merges", 1, "method",
-		"squash", "samples", "instances", 1);
+		"before", undone.before, "template", undone.wanted, "plan", "merges", 1,
+		"delete_branch", 1, "method", "squash", "samples", "instances", 1);
 }
 
 static inline json_t *old_deployment(const char *state)
