@@ -129,14 +129,16 @@ enum isvc_way isvc_way(const json_t *live, const json_t *wanted, const struct is
 
 /* --- canaries that are open --- */
 
+/* Of a deployment that is open the caller knows more and says so in place of this. A job that is
+ * gone without having put things back, or one elsewhere, is out of reach of our commands. */
 static enum err_class refuse_open(const char *service, const char *job, const char *what,
 				  struct err *err)
 {
 	if (job)
 		return err_code(
 			err, ERR_USER, "deploy.canary_open",
-			"%.63s %s, made by job %.40s: `/promote` brings it to its end, `/rollback` "
-			"takes it out.",
+			"%.63s %s, made by job %.40s, of which no deployment is open here: when "
+			"that job has ended, bring it to its end or take it out by hand.",
 			service, what, job);
 	return err_code(
 		err, ERR_USER, "deploy.canary_open",

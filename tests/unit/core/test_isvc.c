@@ -662,6 +662,14 @@ static void test_a_second_of_somebody(void **state)
 	assert_int_equal(isvc_before(&before, NULL, theirs, wanted, &rules, &err), ERR_USER);
 	assert_string_equal(err.code, "deploy.canary_open");
 	assert_non_null(strstr(err.msg, "kubectl delete inferenceservice iris-canary -n ml"));
+	/* Of a job that is under way elsewhere: none of our commands leads out of that. */
+	rules.other_over = false;
+	jval_set(json_object_get(theirs, "metadata"), "annotations",
+		 json_pack("{s:s}", "kfops.dev/job", "job-8"));
+	assert_int_equal(isvc_before(&before, NULL, theirs, wanted, &rules, &err), ERR_USER);
+	assert_non_null(strstr(err.msg, "made by job job-8"));
+	assert_non_null(strstr(err.msg, "by hand"));
+	assert_null(strstr(err.msg, "/promote"));
 	assert_null(before);
 }
 
