@@ -23,7 +23,7 @@ static void put_traffic(const struct job *job, const json_t *seen, struct buf *o
 	buf_puts(out, "| traffic | 0 %");
 	json_array_foreach(percents, i, each)
 		buf_printf(out, " → %" JSON_INTEGER_FORMAT " %%", last = json_integer_value(each));
-	if (hold_ms) {
+	if (hold_ms && json_array_size(percents) > 1) {
 		str_duration(hold, hold_ms);
 		buf_printf(out, ", each held for %s", hold);
 	}

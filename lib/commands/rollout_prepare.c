@@ -166,24 +166,30 @@ static void refuse_steps(const struct job *job, struct update *out)
 			   "`--steps 10,50,100`");
 }
 
-/* A rollout that cannot be over before the deadline would be taken back there, days later. True
- * when the update is filled. */
-static bool is_held_too_long(const struct job *job, const json_t *rollout, int64_t now_ms,
-			     struct update *out)
+/* Who asks for a hold means that the new model is watched before it has all traffic. A rollout that
+ * cannot be over before the deadline would be taken back there, days later. True when the update is
+ * filled. */
+static bool is_held_in_vain(const struct job *job, const json_t *rollout, int64_t now_ms,
+			    struct update *out)
 {
 	size_t count = json_array_size(json_object_get(rollout, "percents"));
 	int64_t held_ms = count ? (int64_t)(count - 1) * jval_int(rollout, "hold_ms", 0) : 0;
 	char held[32], left[32];
 
-	if (held_ms < job->deadline_at_ms - now_ms)
-		return false;
 	str_duration(held, held_ms);
 	str_duration(left, job->deadline_at_ms - now_ms);
-	common_end(out, JOB_FAILED, "deploy.steps",
-		   "the traffic steps are held for %s in all, but this command has %s left "
-		   "(`limits.job_deadline` of the operator's file): a shorter `--hold`, or leave "
-		   "it open with `--steps` and go on with `/promote`",
-		   held, left);
+	if (count < 2 && jval_int(job->args, "hold", 0))
+		common_end(out, JOB_FAILED, "deploy.steps",
+			   "there is no step before the last one that could be held: give `--hold` "
+			   "with steps, like `--steps 10,100`");
+	else if (held_ms >= job->deadline_at_ms - now_ms)
+		common_end(out, JOB_FAILED, "deploy.steps",
+			   "the traffic steps are held for %s in all, but this command has %s left "
+			   "(`limits.job_deadline` of the operator's file): a shorter `--hold`, or "
+			   "leave it open with `--steps` and go on with `/promote`",
+			   held, left);
+	else
+		return false;
 	return true;
 }
 
@@ -225,7 +231,7 @@ void rollout_settings(const struct job *job, const struct effect_result *last, i
 		jval_set(rollout, "model", json_incref(jval_at(last->data, "deployment.model")));
 	if (!keep_plan(job, jval_at(last->data, "deployment"), rollout))
 		refuse_steps(job, out);
-	else if (!is_held_too_long(job, rollout, now_ms, out))
+	else if (!is_held_in_vain(job, rollout, now_ms, out))
 		common_next(job, out);
 }
 
