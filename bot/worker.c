@@ -291,10 +291,17 @@ static bool is_waited_out(const struct task *task)
 	return err_is_retried(task->result.err.class) || is_operators(task);
 }
 
+/* The far side says until when. One that only asks to send less is as one that does not answer:
+ * nobody knows when that ends, so it is shown, and waited for as long as others. */
+static bool has_a_time(const struct err *err)
+{
+	return err->class == ERR_THROTTLED && err->retry_at_ms;
+}
+
 /* GitHub wants its writes apart: that is no refusal, and no reason to leave a word unsaid. */
 static bool is_short_pause(const struct err *err, int64_t now_ms)
 {
-	return err->class == ERR_THROTTLED && err->retry_at_ms - now_ms <= SHORT_PAUSE_MS;
+	return has_a_time(err) && err->retry_at_ms - now_ms <= SHORT_PAUSE_MS;
 }
 
 /* What is not needed is not waited for: its step hears of the error. */
@@ -352,7 +359,7 @@ static bool settle_retry(struct task *task, int64_t now_ms)
 
 	if (!is_waited_out(task) || is_done_without(task, now_ms))
 		return false;
-	if (seen->class != ERR_THROTTLED)
+	if (!has_a_time(seen))
 		note_trouble(task, now_ms);
 	since = jval_int(job->data, "trouble.since_ms", now_ms);
 	if (is_too_long(task, since, now_ms)) {
@@ -364,7 +371,7 @@ static bool settle_retry(struct task *task, int64_t now_ms)
 		 LOG_S("class", err_class_name(seen->class)), LOG_I("tries", job->tries),
 		 LOG_S("message", seen->msg));
 	job->due_at_ms = retry_at(task, now_ms);
-	job->tries += seen->class != ERR_THROTTLED || now_ms >= job->deadline_at_ms;
+	job->tries += !has_a_time(seen) || now_ms >= job->deadline_at_ms;
 	job->state = JOB_BACKOFF;
 	/* an intent whose outcome is unknown stays open, so the next try looks before it acts; that
 	 * the look failed as well has made nothing clearer */

@@ -32,10 +32,14 @@ def test_other_files_in_the_place_of_the_model_are_not_deployed(scene, bot, ann,
     assert scene.cluster.mutations() == []
 
 
-def test_records_that_do_not_answer_do_not_fail_a_run(scene, bot, ann):
+@pytest.mark.parametrize("who", ["records", "store"])
+def test_records_that_do_not_answer_do_not_fail_a_run(scene, bot, ann, who):
     run = started(scene, ann)
-    scene.kubeflow.post("faults", kind="status", status=503, times=-1,
-                        match={"path_regex": "MetadataStoreService"})
+    if who == "records":
+        scene.kubeflow.post("faults", kind="status", status=503, times=-1,
+                            match={"path_regex": "MetadataStoreService"})
+    else:  # a 503 of the object store asks to send less, and does not say until when
+        scene.cluster.post("faults", kind="status", status=503, times=-1, match={"on": "s3"})
     scene.kubeflow.ends(run)
     assert bot.ends() == "rocket"
     bot.answer("✅ **/build_run**", "The model of this run was not recorded")
