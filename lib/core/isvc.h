@@ -169,11 +169,8 @@ bool isvc_plan_last(const struct isvc_goal *goal, const struct isvc_look *look,
 /* Puts a move's note into `before`. */
 void isvc_note(json_t *before, const json_t *note);
 
-/* "<name>-canary"; the caller frees. */
+/* "<name>-canary"; the caller frees. Not every name leaves room for that in a host name. */
 char *isvc_second_name(const char *name) MUST_CHECK;
-/* True when there is room for that in a host name: a longer one cannot be tried in a second
- * service.
- */
 bool isvc_second_fits(const char *name);
 
 /* --- the sample request --- */
@@ -182,14 +179,13 @@ bool isvc_second_fits(const char *name);
  * host and port, and the path before /v1 where a gateway tells services apart by it; `host` is what
  * the request must carry when it goes through an ingress; `model` is the name in its path; `by`:
  * "tag", "revision", "canary", "service", "predictor". All lead to the same model, if they lead
- * anywhere. `ingress` is the operator's "http(s)://HOST[:PORT]" or
- * NULL inside the cluster. CONFIG with "deploy.unreachable" when an ingress cannot lead there. Call
- * it after STAGE is DONE. The caller drops *out. */
+ * anywhere. `ingress` is the operator's "http(s)://HOST[:PORT]" or NULL inside the cluster. CONFIG
+ * with "deploy.unreachable" when an ingress cannot lead there. Call it after STAGE is DONE. The
+ * caller drops *out. */
 enum err_class isvc_addresses(json_t **out, const struct isvc_goal *goal,
 			      const struct isvc_look *look, const char *ingress,
 			      struct err *err) MUST_CHECK;
-/* The label selector of the new model's pods, as well as they can be told from those of other
- * models; the caller frees. */
+/* The label selector of the new model's pods, as well as they can be told; the caller frees. */
 char *isvc_pod_selector(const struct isvc_goal *goal, const struct isvc_look *look) MUST_CHECK;
 /* "v1" or "v2": the protocol of the wanted predictor; static. */
 const char *isvc_protocol(const json_t *wanted);
