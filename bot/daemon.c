@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "bot/credentials.h"
+#include "bot/disk.h"
 #include "bot/health.h"
 #include "bot/object_store.h"
 #include "bot/policies.h"
@@ -228,6 +229,17 @@ static enum err_class open_repos(struct world *world, const char *state_dir, str
 	return repo_store_open(&world->repos, dir, &limits, err);
 }
 
+/* To start is to write: on a full disk that takes what is kept back for it. */
+static enum err_class open_database(struct daemon *daemon, struct err *err)
+{
+	const char *path = daemon->world.db_path;
+	enum err_class class = db_open(&daemon->db, path, clock_now_ms(), err);
+
+	if (class == ERR_TRANSIENT && str_eq(err->code, "store.full") && disk_free_ballast(path))
+		class = db_open(&daemon->db, path, clock_now_ms(), err);
+	return class;
+}
+
 /* The end of the audit's chain, for whoever keeps the log elsewhere. */
 static enum err_class tell_audit(struct daemon *daemon, struct err *err)
 {
@@ -256,7 +268,7 @@ static enum err_class open_world(struct daemon *daemon, struct err *err)
 	pthread_condattr_destroy(&attr);
 	read_options(world);
 	limit_memory(daemon);
-	if (make_dir(state_dir, err) || db_open(&daemon->db, world->db_path, clock_now_ms(), err) ||
+	if (make_dir(state_dir, err) || open_database(daemon, err) ||
 	    db_watch_crashes(daemon->db, err) || tell_audit(daemon, err))
 		return err->class;
 	if (open_repos(world, state_dir, err) || open_github(world, err) ||

@@ -46,6 +46,18 @@ static bool is_there(const char *path)
 	return lstat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0;
 }
 
+static char *ballast_of(const char *db_path)
+{
+	return str_printf("%s.ballast", db_path);
+}
+
+bool disk_free_ballast(const char *db_path)
+{
+	AUTO_FREE char *ballast = ballast_of(db_path);
+
+	return is_there(ballast) && unlink(ballast) == 0;
+}
+
 /* Free bytes, and whether there are `times` as many bytes and inodes as there must be. */
 static bool has_times(const struct disk *disk, int64_t times, int64_t *out_free)
 {
@@ -93,7 +105,7 @@ enum err_class disk_open(struct disk **out, const struct disk_limits *limits, st
 	struct statvfs fs;
 
 	disk->dir = directory_of(limits->path);
-	disk->ballast = str_printf("%s.ballast", limits->path);
+	disk->ballast = ballast_of(limits->path);
 	disk->free_min_bytes = limits->free_min_bytes ? limits->free_min_bytes : INT64_C(256) << 20;
 	disk->free_min_percent = limits->free_min_percent ? limits->free_min_percent : 5;
 	disk->ballast_bytes = limits->ballast_bytes ? limits->ballast_bytes : INT64_C(32) << 20;

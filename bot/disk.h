@@ -23,6 +23,9 @@ struct disk_limits {
 /* A share of the disk never asks for more than this: 5 % of a large disk is no emergency. */
 enum { DISK_PERCENT_CAP = 1 << 30, DISK_INODES_CAP = 10000 };
 
+/* Frees the ballast of an earlier process, for a start that finds no room. False: there is none. */
+bool disk_free_ballast(const char *db_path);
+
 struct disk;
 
 /* Copies the limits, makes the ballast file if there is room. CONFIG when the directory cannot be

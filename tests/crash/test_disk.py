@@ -155,6 +155,13 @@ def ask(port: int, path: str) -> tuple[int, str]:
         connection.close()
 
 
+def ask_or_not(port: int, path: str) -> int:
+    try:
+        return ask(port, path)[0]
+    except OSError:
+        return 0
+
+
 class SmallDisk:
     """A file system of its own, some megabytes large."""
 
@@ -272,4 +279,19 @@ def test_a_start_on_a_full_disk_waits_for_the_supervisor(cramped, small_disk):
     assert "full" in bot.log_tail(3)
     small_disk.make_room()
     rounds.launch(bot)
+    assert stage.play("/build")[0]["reactions"] == ["rocket"]
+
+
+def test_a_start_on_a_full_disk_frees_the_ballast(cramped, small_disk):
+    """With that it can recover, says why it takes nothing, and goes on by itself."""
+    stage, scene, bot = cramped, cramped.scene, cramped.bot
+    bot.stop(kill=True)
+    ballast = bot.state_dir / "kfops.db.ballast"
+    ballast.write_bytes(b"x" * (1 << 20))  # as an earlier process has left it; its own would not fit here
+    small_disk.fill(0)
+    rounds.spawn(bot)
+    scene.wait_until(lambda: ask_or_not(bot.port, "/healthz") == 200, "the bot to be there", 10)
+    assert ask(bot.port, "/readyz")[0] == 503 and not ballast.exists()
+    small_disk.make_room()
+    scene.wait_until(lambda: ask(bot.port, "/readyz")[0] == 200, "the bot to take work", 10)
     assert stage.play("/build")[0]["reactions"] == ["rocket"]
