@@ -161,6 +161,8 @@ static const struct {
 	{"s3_environment", "s3_access_key_file", false},
 	{"s3_environment", "s3_role_arn", false},
 	{"model_store", "s3_url", true},
+	{"model_store_url", "model_store", true},
+	{"kube_context", "kubeconfig", true},
 	{"serving", "s3_url", true},
 	{"serving", "mlmd_url", true},
 };

@@ -312,6 +312,12 @@ static const struct {
 	  "8:46: clusters[1].model_store must be an address like s3://models",
 	  "9:46: clusters[2].model_store must be an address like s3://models",
 	  "10:1: clusters[3].model_store needs s3_url beside it"}},
+	{"a context of nothing, a second address of nothing",
+	 SERVER GITHUB "clusters:\n- {name: a, kfp_url: https://a, kube_context: prod}\n"
+		       "- {name: b, kfp_url: https://b, model_store_url: https://s}\n"
+		       "repositories:\n- {match: a/b, cluster: a}\n",
+	 {"4:1: clusters[0].kube_context needs kubeconfig beside it",
+	  "5:1: clusters[1].model_store_url needs model_store beside it"}},
 	{"serving without what finds models",
 	 SERVER GITHUB "clusters:\n- {name: a, kfp_url: https://a, serving: true}\n" REPOSITORIES,
 	 {"4:1: clusters[0].serving needs s3_url beside it",
