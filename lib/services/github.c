@@ -156,7 +156,7 @@ static enum err_class check_permissions(const json_t *granted, bool deploys, str
 		{"metadata", "read", false},	   {"issues", "write", false},
 		{"pull_requests", "write", false}, {"contents", "read", false},
 		{"checks", "write", false},	   {"contents", "write", true},
-		{"deployments", "write", true},
+		{"deployments", "write", true},	   {"statuses", "read", true},
 	};
 	AUTO_BUF struct buf missing = buf_make(400);
 

@@ -7,6 +7,8 @@ import texts
 
 pytestmark = pytest.mark.scene(**models.KNATIVE_WAY)
 
+GRANTED = {"issues": "write", "pull_requests": "write", "checks": "write", "metadata": "read",
+           "contents": "write", "deployments": "write", "statuses": "read"}  # as docs/operations.md has them
 CHECK = {"type": "required_status_checks", "parameters": {"required_status_checks": [{"context": "build"}]}}
 
 
@@ -36,6 +38,8 @@ def accepts(scene, line: str) -> str:
 
 
 def test_rules_of_the_base_branch(scene, bot, ann, ben):
+    owner = scene.github.get("installations")[0]
+    scene.github.post(f"installations/{owner['id']}/permissions", permissions=GRANTED)
     models.has_run(scene, ann, 1)
     scene.github.post(f"{scene.pull.path}/edit", draft=True)
     refuses(scene, "/deploy", "deploy.draft", "Ready for review")

@@ -70,6 +70,10 @@ static void test_identity_lists_what_is_missing(void **state)
 		{.expect = "GET /app ",
 		 JSON(200, "{\"id\":99,\"slug\":\"kfops\",\"permissions\":{\"metadata\":"
 			   "\"read\",\"issues\":\"read\",\"contents\":\"admin\"}}")},
+		{.expect = "GET /app ",
+		 JSON(200, "{\"id\":99,\"slug\":\"kfops\",\"permissions\":{\"metadata\":"
+			   "\"read\",\"issues\":\"write\",\"contents\":\"read\",\"checks\":"
+			   "\"write\",\"pull_requests\":\"write\"}}")},
 		{.expect = "GET /app ", JSON(200, APP_BODY)},
 	};
 	struct world world = START(script, true);
@@ -80,6 +84,10 @@ static void test_identity_lists_what_is_missing(void **state)
 	assert_int_equal(github_identity(world.gh, world.http, &self, &err), ERR_DENIED);
 	assert_string_equal(err.code, "github.app_permissions");
 	assert_non_null(strstr(err.msg, "issues: write, pull_requests: write, checks: write;"));
+	world.gh->deploys = true;
+	assert_int_equal(github_identity(world.gh, world.http, &self, &err), ERR_DENIED);
+	assert_non_null(strstr(err.msg, ": contents: write, deployments: write, statuses: read;"));
+	world.gh->deploys = false;
 	for (int i = 0; i < 3; i++) {
 		assert_int_equal(github_identity(world.gh, world.http, &self, &err), ERR_OK);
 		assert_true(self.is_app);
