@@ -389,6 +389,8 @@ static void test_prune(void **state)
 
 	(void)state;
 	kit_start(&kit);
+	kit_receive(&kit, &(struct kit_event){.pr = 99, .comment_id = 99, .commands = "run"});
+	kit_park(&kit, "long");
 	for (int64_t i = 1; i <= 40; i++) {
 		kit_receive(&kit, &(struct kit_event){.pr = i,
 						      .comment_id = i,
@@ -412,7 +414,9 @@ static void test_prune(void **state)
 	assert_int_equal(kit_number(&kit, "SELECT count(*) FROM jobs WHERE state = 14"), 4);
 	assert_int_equal(kit_number(&kit, "SELECT min(finished_at) FROM jobs WHERE state = 10"),
 			 T0 + 21 * day);
-	assert_int_equal(kit_number(&kit, "SELECT count(*) FROM outbox"), 20 + 18); /* eyes, ends */
+	/* eyes, ends, and the eyes that the end of the long run will take away */
+	assert_int_equal(kit_number(&kit, "SELECT count(*) FROM outbox"), 20 + 18 + 1);
+	assert_int_equal(kit_number(&kit, "SELECT count(*) FROM outbox WHERE slot = 'eyes:99'"), 1);
 	assert_ok(&kit, queue_count(kit.db, T0, &counts, &kit.err));
 	assert_int_equal(counts.by_state[JOB_DONE],
 			 kit_number(&kit, "SELECT count(*) FROM jobs WHERE state = 10"));
