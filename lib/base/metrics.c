@@ -13,7 +13,7 @@
 #include "lib/base/str.h"
 
 enum type { COUNTER, GAUGE, HISTOGRAM };
-enum { SLOTS = 48, LABEL_MAX = 32 };
+enum { SLOTS = 96, LABEL_MAX = 32 };
 
 static const int64_t bounds_ms[] = {
 	1,    2,    5,	   10,	  20,	 50,	 100,	 200,	 500,	  1000,

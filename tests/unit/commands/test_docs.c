@@ -3,7 +3,9 @@
  */
 #include "config/settings.h"
 #include "lib/base/jval.h"
+#include "lib/base/metrics.h"
 #include "lib/commands/commands.h"
+#include "lib/core/job.h"
 #include "tests/unit/cases.h"
 #include "tests/unit/samples.h"
 
@@ -173,11 +175,28 @@ static void test_settings(void **state)
 	assert_true(settings_read >= 1);
 }
 
+/* --- docs/operations.md --- */
+
+/* A metric has room for so many labels; what comes later is counted as "other". */
+static void test_each_step_has_its_own_duration(void **state)
+{
+	AUTO_BUF struct buf out = buf_make(1 << 20);
+
+	(void)state;
+	for (size_t i = 0; i < commands.count; i++)
+		for (const struct step *step = commands.items[i]->steps; step && step->name; step++)
+			metrics_observe_ms(METRIC_STEP_SECONDS, step->name, 1);
+	metrics_write(&out);
+	assert_non_null(strstr(buf_text(&out), "kfops_step_seconds_count{step=\"merge\"}"));
+	assert_null(strstr(buf_text(&out), "{step=\"other\""));
+}
+
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(test_lines_in_blocks),
 	cmocka_unit_test(test_lines_in_sentences),
 	cmocka_unit_test(test_examples_of_help),
 	cmocka_unit_test(test_settings),
+	cmocka_unit_test(test_each_step_has_its_own_duration),
 };
 
 CASES_MAIN(tests, NULL, NULL)
