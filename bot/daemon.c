@@ -45,6 +45,7 @@ enum {
 	STOP_POLLER_MS = 1000,
 	STOP_WORKERS_MS = 5000,
 	MALLOC_BLOCK = 128 << 10,
+	HIDDEN_OF_CLUSTER = 5, /* files with secrets that have no form of their own */
 };
 
 struct daemon {
@@ -58,9 +59,9 @@ struct daemon {
 	pthread_t greeter;
 	bool greeting;
 	char *secrets[2];
-	char *cgroup;			      /* NULL: none is delegated to us */
-	char *hidden[3 + WORLD_CLUSTERS_MAX]; /* what no comment may show: secrets and tokens,
-						 borrowed first */
+	char *cgroup; /* NULL: none is delegated to us */
+	/* what no comment may show: secrets and tokens, borrowed first */
+	char *hidden[3 + HIDDEN_OF_CLUSTER * WORLD_CLUSTERS_MAX];
 	size_t hidden_count;
 };
 
@@ -311,13 +312,17 @@ static void hide_token(struct daemon *daemon, const char *path)
 
 static void hide_secrets(struct daemon *daemon)
 {
+	static const char *const files[HIDDEN_OF_CLUSTER] = {
+		"kfp_token_file", "serving_token_file", "s3_secret_key_file",
+		"s3_session_token_file", "s3_identity_token_file"};
 	const struct config *config = daemon->config;
 
 	daemon->hidden[daemon->hidden_count++] = daemon->secrets[0];
 	daemon->hidden[daemon->hidden_count++] = daemon->secrets[1];
 	hide_token(daemon, config_text(config, "github.token_file"));
 	for (size_t i = 0; i < daemon->world.cluster_count; i++)
-		hide_token(daemon, config_cluster_text(config, i, "kfp_token_file"));
+		for (size_t k = 0; k < ARRAY_LEN(files); k++)
+			hide_token(daemon, config_cluster_text(config, i, files[k]));
 	markdown_redact_also((const char *const *)daemon->hidden, daemon->hidden_count);
 }
 

@@ -124,3 +124,15 @@ def test_a_new_token_makes_ready_though_nothing_waits(scene, bot):
     scene.github.send("DELETE", "faults")
     scene.write("token", (scene.folder / "token").read_text())
     scene.wait_until(bot.is_ready, "the new token to be tried")
+
+
+@pytest.mark.scene(**models.KNATIVE_WAY)
+def test_the_operators_keys_are_not_shown(scene, bot, ann):
+    """A task that has the same keys writes them into its log."""
+    secret = (scene.folder / "s3-secret").read_text().strip()
+    scene.kubeflow.fails_runs("train", "boom", f"first\nthe pod said {secret} aloud\n")
+    ann.comments("/build_run")
+    assert bot.ends() == "-1"
+    said = bot.answer("`run.failed`", "the pod said")
+    assert secret not in said and "the pod said [redacted] aloud" in said
+    assert secret not in json.dumps(bot.check("kfops/run", conclusion="failure"))
