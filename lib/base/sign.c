@@ -322,7 +322,7 @@ bool sign_stamp_changed(struct sign_stamp *stamp, const char *path)
 
 	if (!path || stat(path, &st))
 		return false;
-	now = (struct sign_stamp){st.st_mtim.tv_sec, st.st_mtim.tv_nsec, st.st_size,
+	now = (struct sign_stamp){st.st_ctim.tv_sec, st.st_ctim.tv_nsec, st.st_size,
 				  (int64_t)st.st_ino};
 	changed = now.sec != stamp->sec || now.nsec != stamp->nsec || now.size != stamp->size ||
 		  now.inode != stamp->inode;

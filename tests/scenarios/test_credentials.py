@@ -55,7 +55,12 @@ def test_a_token_that_is_revoked_is_waited_out(scene, bot, ann):
     scene.wait_until(lambda: tries(bot) >= 2, "the job to be tried again")
     assert not bot.is_ready() and len(alarms(bot)) == 1
     scene.github.post("tokens", user="kfops-bot", token=new)
-    scene.write("token", new + "\n")
+    path = scene.folder / "token"
+    path.chmod(0o644)
+    path.write_text(new + "\n")  # and is told to make it his own
+    scene.expects_log("event=github_token_unreadable")
+    scene.wait_until(lambda: "event=github_token_unreadable" in bot.log_tail(400), "the bot to say what to do")
+    path.chmod(0o600)
     assert bot.ends() == "rocket"
     assert bot.is_ready()
 

@@ -334,6 +334,32 @@ static void test_secret_files(void **state)
 	rmdir(dir);
 }
 
+/* A file that was refused for its mode is another one when that was mended, as was asked for. */
+static void test_a_stamp_tells_each_change(void **state)
+{
+	char dir[] = "/tmp/kfops-test-XXXXXX", path[64];
+	struct sign_stamp stamp = {0};
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof path, "%s/secret", dir);
+	assert_false(sign_stamp_changed(&stamp, NULL));
+	assert_false(sign_stamp_changed(&stamp, path));
+	write_file(path, "old", 3, 0644);
+	assert_true(sign_stamp_changed(&stamp, path));
+	assert_false(sign_stamp_changed(&stamp, path));
+	usleep(20000); /* the kernel's clock for files ticks */
+	assert_int_equal(chmod(path, 0600), 0);
+	assert_true(sign_stamp_changed(&stamp, path));
+	usleep(20000);
+	unlink(path);
+	assert_false(sign_stamp_changed(&stamp, path));
+	write_file(path, "new", 3, 0600);
+	assert_true(sign_stamp_changed(&stamp, path));
+	unlink(path);
+	rmdir(dir);
+}
+
 static const struct CMUnitTest sign_tests[] = {
 	cmocka_unit_test(test_hmac),
 	cmocka_unit_test(test_hmac_with_a_long_key),
@@ -344,6 +370,7 @@ static const struct CMUnitTest sign_tests[] = {
 	cmocka_unit_test(test_jwt_is_verified_by_the_public_key),
 	cmocka_unit_test(test_other_keys_are_refused),
 	cmocka_unit_test(test_secret_files),
+	cmocka_unit_test(test_a_stamp_tells_each_change),
 };
 
 CASES_MAIN(sign_tests, make_key, drop_key)
