@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/base/buf.h"
 #include "lib/base/clock.h"
 #include "lib/base/jval.h"
 #include "lib/base/str.h"
@@ -22,6 +23,7 @@ enum {
 	PROCESSES_MAX = 64,
 	RESULT_EXTRA = 512 * 1024,
 	ENV_MAX = 40, /* names and values */
+	PATH_BYTES_MAX = 1024,
 };
 static const int64_t memory_bytes_default = 2LL << 30;
 static const int64_t output_bytes_default = 32LL << 20;
@@ -37,19 +39,24 @@ void compile_result_dispose(struct compile_result *result)
 	*result = (struct compile_result){.yaml = NULL};
 }
 
-/* A relative path inside the checkout, by its letters. */
-static bool is_inside(const char *path)
+/* A relative path inside the checkout, by its letters, as git writes it: "./a//b" is "a/b". NULL
+ * when it is none; the caller frees. */
+static char *plain_path(const char *path)
 {
-	if (str_is_empty(path) || path[0] == '/' || strlen(path) > 1024)
-		return false;
+	AUTO_BUF struct buf out = buf_make(PATH_BYTES_MAX);
+	if (str_is_empty(path) || path[0] == '/')
+		return NULL;
 	while (path) {
 		size_t len = strcspn(path, "/");
-		if (len == 0 || (len == 1 && path[0] == '.') ||
-		    (len == 2 && path[0] == '.' && path[1] == '.'))
-			return false;
+		if (len == 2 && path[0] == '.' && path[1] == '.')
+			return NULL;
+		if (len && !(len == 1 && path[0] == '.')) {
+			buf_puts(&out, out.len ? "/" : "");
+			buf_add(&out, path, len);
+		}
 		path = path[len] ? path + len + 1 : NULL;
 	}
-	return true;
+	return out.len && !out.truncated ? buf_take(&out) : NULL;
 }
 
 static bool is_compiled(const char *path)
@@ -223,16 +230,18 @@ enum err_class compile_run(const struct compile_options *options,
 {
 	*out = (struct compile_result){.yaml = NULL};
 	int64_t started = clock_mono_ms();
-	const char *path = request->pipeline_path;
+	AUTO_FREE char *path = plain_path(request->pipeline_path);
+	struct compile_request plain = *request;
 	enum err_class class;
-	if (!is_inside(path))
+	plain.pipeline_path = path;
+	if (!path)
 		class = err_code(err, ERR_USER, "compile.not_found",
 				 "pipeline_path \"%s\" is not a path inside the repository.",
-				 path ? path : "");
+				 request->pipeline_path ? request->pipeline_path : "");
 	else if (is_compiled(path))
-		class = take_compiled(options, request, out, err);
+		class = take_compiled(options, &plain, out, err);
 	else if (options->mode == COMPILE_SANDBOX)
-		class = compile_python(options, request, out, err);
+		class = compile_python(options, &plain, out, err);
 	else
 		class = err_code(
 			err, ERR_USER, "compile.failed",
