@@ -317,11 +317,12 @@ static bool is_done_without(const struct task *task, int64_t now_ms)
  * that is optional has its own end. */
 static bool is_too_long(const struct task *task, int64_t since_ms, int64_t now_ms)
 {
+	bool is_short = task->step->is_only_asking || (!is_patient(task) && !is_operators(task));
+
 	if (task->step->must_finish || task->step->is_optional)
 		return false;
 	return now_ms >= task->job.deadline_at_ms ||
-	       (!is_patient(task) && !is_operators(task) &&
-		now_ms - since_ms > task->hands->world->patience_ms);
+	       (is_short && now_ms - since_ms > task->hands->world->patience_ms);
 }
 
 static void note_trouble(struct task *task, int64_t now_ms)
@@ -348,8 +349,8 @@ static int64_t retry_at(const struct task *task, int64_t now_ms)
 	return now_ms + backoff_ms((int)task->job.tries, BACKOFF_BASE_MS, BACKOFF_CAP_MS, random);
 }
 
-/* Waits and tries again, or gives up when it has gone on for too long. True when that settled it.
- */
+/* Waits and tries again, or gives up when it has gone on for too long. True when that settled it;
+ * else the step is to hear of the error. */
 static bool settle_retry(struct task *task, int64_t now_ms)
 {
 	struct job *job = &task->job;
@@ -363,6 +364,8 @@ static bool settle_retry(struct task *task, int64_t now_ms)
 		note_trouble(task, now_ms);
 	since = jval_int(job->data, "trouble.since_ms", now_ms);
 	if (is_too_long(task, since, now_ms)) {
+		if (task->step->is_only_asking)
+			return false;
 		end_job(task, JOB_FAILED, seen->code[0] ? seen->code : "gave_up", seen->msg,
 			now_ms);
 		return true;

@@ -182,7 +182,7 @@ STEP_DECIDE(common_keep_model);
 #define STEP_CAUSES                                                                                \
 	{                                                                                          \
 		.name = "causes", .sentence = "asking why the run failed", .handles_errors = true, \
-		.handles_cancel = true, .decide = common_causes                                    \
+		.handles_cancel = true, .is_only_asking = true, .decide = common_causes            \
 	}
 /* After a run that succeeded, which no failure of this step changes. */
 #define STEP_KEEP_MODEL                                                                            \

@@ -147,6 +147,8 @@ struct step {
 	bool handles_cancel; /* sees job->cancel itself; else a cancelled job ends before it */
 	bool is_optional;    /* an error that does not pass after a few tries is given to it, so it
 				must handle errors: the job goes on without */
+	bool is_only_asking; /* about what has ended: when the operator's patience is over, an error
+				is given to it, so it must handle errors */
 	bool only_forks;     /* passed over where the pull request comes from no fork */
 	bool must_finish;    /* goes on past the deadline, however long nothing answers: what it
 				changed has to be put back */

@@ -339,6 +339,16 @@ def test_a_failed_run_of_a_very_large_workflow_names_them_too(scene, bot, ann):
     bot.answer("`run.failed`", "train", "exit code 137", "KeyError: 'petal'")
 
 
+@pytest.mark.scene(config={"limits": {"patience": "1s"}})
+def test_a_failed_run_whose_cause_cannot_be_asked_for(scene, bot, ann):
+    """The run is over: after a while its end is told without the cause."""
+    scene.kubeflow.fault("status", times=-1, path=r"/apis/v1beta1/runs/", status=503)
+    scene.kubeflow.fails_runs("train", "exit code 1")
+    ann.comments("/build_run")
+    assert bot.ends() == "-1"
+    bot.answer("`run.failed`", "Kubeflow does not say why")
+
+
 @pytest.mark.scene(config={"report": {"notify_after": "0s"}})
 def test_what_took_long_ends_with_a_new_comment(scene, bot, ann):
     scene.kubeflow.holds_runs()

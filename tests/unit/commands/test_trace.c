@@ -614,6 +614,8 @@ static void tables_are_whole(void **state)
 		assert_non_null(command->steps[0].name);
 		for (const struct step *step = command->steps; step->name; step++) {
 			assert_true(step->decide && step->sentence);
+			assert_true(step->handles_errors ||
+				    !(step->is_optional || step->is_only_asking));
 			assert_true(*step->name && strlen(step->name) < JOB_STEP_MAX);
 			assert_ptr_equal(job_step(command->steps, step->name), step); /* once */
 		}
