@@ -80,7 +80,7 @@ static char *shown(const char *text)
 {
 	struct buf out = buf_make((size_t)4 * SHOWN_MAX);
 
-	markdown_code(&out, text, SHOWN_MAX);
+	markdown_line(&out, text, SHOWN_MAX);
 	return buf_take(&out);
 }
 
@@ -90,7 +90,7 @@ static enum err_class refuse(struct parse *p, const char *code, const char *sent
 	AUTO_FREE char *usage = command_usage(p->command);
 	AUTO_BUF struct buf shown_usage = buf_make((size_t)2 * USAGE_SHOWN_MAX);
 
-	markdown_code(&shown_usage, usage, USAGE_SHOWN_MAX);
+	markdown_line(&shown_usage, usage, USAGE_SHOWN_MAX);
 	return err_code(p->err, ERR_USER, code, "%s Usage: %s", sentence, buf_text(&shown_usage));
 }
 

@@ -305,7 +305,7 @@ static void add_code_text(struct buf *out, const char *text, size_t len)
 	}
 }
 
-void markdown_code(struct buf *out, const char *text, size_t max)
+static void add_code(struct buf *out, const char *text, size_t max, bool in_table)
 {
 	AUTO_BUF struct buf plain = one_line(text, max);
 	AUTO_BUF struct buf body = buf_make(plain.len);
@@ -315,10 +315,23 @@ void markdown_code(struct buf *out, const char *text, size_t max)
 	add_repeated(out, '`', ticks);
 	if (pad)
 		buf_putc(out, ' ');
-	add_code_text(out, buf_text(&body), body.len);
+	if (in_table)
+		add_code_text(out, buf_text(&body), body.len);
+	else
+		buf_add(out, buf_text(&body), body.len);
 	if (pad && body.len)
 		buf_putc(out, ' ');
 	add_repeated(out, '`', ticks);
+}
+
+void markdown_code(struct buf *out, const char *text, size_t max)
+{
+	add_code(out, text, max, true);
+}
+
+void markdown_line(struct buf *out, const char *text, size_t max)
+{
+	add_code(out, text, max, false);
 }
 
 static bool is_digit(char c)

@@ -209,7 +209,7 @@ static void put_sentence(const char *text, struct buf *out)
 		if (!close)
 			return;
 		code = str_dup_len(open + 1, (size_t)(close - open - 1));
-		markdown_code(out, code, SENTENCE_MAX);
+		markdown_line(out, code, SENTENCE_MAX);
 		text = close + 1;
 	}
 }
@@ -289,7 +289,7 @@ static void put_graph(const struct render_view *view, struct buf *out)
 static void put_cause(const json_t *cause, struct buf *out)
 {
 	buf_puts(out, "- ");
-	markdown_code(out, jval_str(cause, "task", "?"), CELL_MAX);
+	markdown_line(out, jval_str(cause, "task", "?"), CELL_MAX);
 	buf_puts(out, ": ");
 	markdown_text(out, jval_str(cause, "message", "no message"), CELL_MAX);
 	buf_putc(out, '\n');
@@ -429,7 +429,7 @@ static void put_next(const struct render_view *view, struct buf *out)
 			job->id);
 	else if (is_late(job)) {
 		buf_puts(out, "\nnext, if you still want it: ");
-		markdown_code(out, job->line, LINE_MAX);
+		markdown_line(out, job->line, LINE_MAX);
 		buf_putc(out, '\n');
 	} else if (job->state == JOB_SUPERSEDED || str_ends(job->code ? job->code : "", "_version"))
 		return; /* the sentence says what to do */

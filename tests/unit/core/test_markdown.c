@@ -275,6 +275,28 @@ static void test_code(void **state)
 	}
 }
 
+/* Outside of tables GitHub shows a backslash before a pipe, and who copies the line pastes it. */
+static void test_line(void **state)
+{
+	static const struct text_case lines[] = {
+		{"plain", "/build", "`/build`"},
+		{"pipe", "/run --param a=b|c", "`/run --param a=b|c`"},
+		{"backslash and pipe", "a\\|b", "`a\\|b`"},
+		{"backtick and pipe", "a`|b", "``a`|b``"},
+		{"cut", "0123456789abcdefghijk", "`0123456789abcdefg\xe2\x80\xa6`"},
+		{"secret", "ghp_abc", "`" R "`"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
+		AUTO_BUF struct buf out = buf_make(1000);
+
+		print_message("%s\n", lines[i].name);
+		markdown_line(&out, lines[i].in, 20);
+		assert_string_equal(buf_text(&out), lines[i].want);
+	}
+}
+
 static const struct text_case plains[] = {
 	{"plain", "Hello, world.", "Hello, world."},
 	{"empty", "", ""},
@@ -452,6 +474,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(test_fence_starts_a_line),
 	cmocka_unit_test(test_fence_leaves_out),
 	cmocka_unit_test(test_code),
+	cmocka_unit_test(test_line),
 	cmocka_unit_test(test_text),
 	cmocka_unit_test(test_null_text),
 	cmocka_unit_test(test_finish),

@@ -58,7 +58,7 @@ static struct job job_of(json_t *record)
 		.comment_id = 9,
 		.actor = str_dup(jval_str(record, "actor", "ann")),
 		.command = str_dup(jval_str(record, "command", "build_run")),
-		.line = str_dup("/build_run"),
+		.line = str_dup(jval_str(record, "line", "/build_run")),
 		.args = json_object(),
 		.data = json_incref(json_object_get(record, "data")),
 		.created_at_ms = now_ms - jval_int(record, "age_ms", 60000),
