@@ -4,15 +4,16 @@ import os
 
 from .config import InvalidConfigException, load_config
 
-# Argo fills this in when a v1 package runs; in kfp 2 the bot gives the tag when it compiles.
+# Argo fills this in when a v1 package runs; in kfp 2 nobody does.
 _ARGO_TAG = "{{workflow.parameters.version_id}}"
 
 
 def versioned_image(image_name: str) -> str:
     """REGISTRY/NAME:TAG of an image listed in config.yaml under image_builder.images.
 
-    The registry is image_builder.container_registry_uri. The tag is KFOPS_IMAGE_TAG where the bot
-    sets it, else the placeholder for the version id that v1 packages use.
+    The registry is image_builder.container_registry_uri. The tag is KFOPS_IMAGE_TAG where that is
+    set, else the placeholder for the version id that v1 packages use. The bot builds no images and
+    does not set it.
     """
     builder = load_config().get("image_builder") or {}
     registry = builder.get("container_registry_uri")
