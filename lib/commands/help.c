@@ -91,9 +91,15 @@ static void explain_command(struct buf *out, const struct command *command)
 		   right_name(command->right));
 	if (command->flags && command->flags[0].name)
 		buf_puts(out, "| flag | what it does |\n|---|---|\n");
-	for (const struct command_flag *flag = command->flags; flag && flag->name; flag++)
-		buf_printf(out, "| `--%s%s%s` | %s |\n", flag->name, flag->value_name ? " " : "",
-			   flag->value_name ? flag->value_name : "", flag->help);
+	for (const struct command_flag *flag = command->flags; flag && flag->name; flag++) {
+		AUTO_FREE char *form =
+			str_printf("--%s%s%s", flag->name, flag->value_name ? " " : "",
+				   flag->value_name ? flag->value_name : "");
+
+		buf_puts(out, "| ");
+		markdown_code(out, form, ANSWER_MAX / 20); /* a bar would end the cell */
+		buf_printf(out, " | %s |\n", flag->help);
+	}
 	buf_puts(out, "\n```text\n");
 	for (const char *const *example = command->examples; example && *example; example++)
 		buf_printf(out, "%s\n", *example);

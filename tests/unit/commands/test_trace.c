@@ -601,6 +601,37 @@ static void logs_of_one_step(void **state)
 	}
 }
 
+/* Columns of a row; a bar with a backslash is text. */
+static int columns_of(const char *row, size_t len)
+{
+	int bars = 0;
+
+	for (size_t i = 0; i < len; i++)
+		bars += row[i] == '|' && (!i || row[i - 1] != '\\');
+	return bars - 1;
+}
+
+/* /help of each command: what follows --merge-method has bars in it. */
+static void help_is_a_sound_table(void **state)
+{
+	const struct step *answer = job_step(command_help.steps, "answer");
+
+	(void)state;
+	for (size_t i = 0; i < commands.count; i++) {
+		struct job job = {.args = json_pack("{s:s}", "arg", commands.items[i]->name)};
+		struct update update = {0};
+		const char *row;
+
+		answer->decide(&job, NULL, 0, &update);
+		row = strstr(jval_str(update.data, "answer", ""), "\n| ");
+		for (; row; row = strstr(row + 1, "\n| "))
+			if (columns_of(row + 1, strcspn(row + 1, "\n")) != 2)
+				fail_msg("/help %s: %.120s", commands.items[i]->name, row + 1);
+		update_dispose(&update);
+		job_dispose(&job);
+	}
+}
+
 /* Every command's table is whole: names, sentences, an end, a help text. */
 static void tables_are_whole(void **state)
 {
@@ -625,7 +656,7 @@ static void tables_are_whole(void **state)
 
 int main(int argc, char **argv)
 {
-	struct CMUnitTest tests[ARRAY_LEN(cases) + 2];
+	struct CMUnitTest tests[ARRAY_LEN(cases) + 3];
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
 		tests[i] = (struct CMUnitTest){.name = cases[i].name,
@@ -635,6 +666,8 @@ int main(int argc, char **argv)
 		(struct CMUnitTest){.name = "tables are whole", .test_func = tables_are_whole};
 	tests[ARRAY_LEN(cases) + 1] =
 		(struct CMUnitTest){.name = "logs of one step", .test_func = logs_of_one_step};
+	tests[ARRAY_LEN(cases) + 2] = (struct CMUnitTest){.name = "help is a sound table",
+							  .test_func = help_is_a_sound_table};
 	if (argc > 1)
 		cmocka_set_test_filter(argv[1]);
 	return cmocka_run_group_tests_name("trace", tests, NULL, NULL);
