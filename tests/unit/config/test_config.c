@@ -236,6 +236,9 @@ static const struct {
 	{"no credential",
 	 SERVER "github: {}\n" CLUSTERS REPOSITORIES,
 	 {"2:1: github needs app_id and private_key_file (App), or token_file (user)"}},
+	{"no gap between writes, which GitHub's client would take for the usual one",
+	 SERVER "github: {token_file: /t, write_gap: 0s}\n" CLUSTERS REPOSITORIES,
+	 {"2:37: github.write_gap must be between 1ms and 1m"}},
 	{"two credentials",
 	 SERVER
 	 "github:\n  app_id: 1\n  private_key_file: /k\n  token_file: /t\n" CLUSTERS REPOSITORIES,
