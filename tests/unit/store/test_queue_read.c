@@ -424,6 +424,30 @@ static void test_prune(void **state)
 	kit_end(&kit);
 }
 
+/* What a run of many days has on GitHub is changed when it ends: it must be known until then. */
+static void test_prune_leaves_what_is_shown_of_a_job_under_way(void **state)
+{
+	const int64_t day = 24 * (int64_t)HOUR_MS;
+	int64_t deleted;
+	struct kit kit;
+
+	(void)state;
+	kit_start(&kit);
+	kit_receive(&kit, &(struct kit_event){.pr = 1, .comment_id = 1, .commands = "run"});
+	kit_park(&kit, "r1");
+	kit_receive(&kit, &(struct kit_event){.pr = 2, .comment_id = 2, .commands = "run"});
+	kit_work(&kit, JOB_DONE, T0);
+	assert_int_equal(
+		sqlite3_exec(kit.db->sql, "UPDATE outbox SET sent_version = version", 0, 0, 0),
+		SQLITE_OK);
+	KIT_BEGIN(&kit);
+	assert_ok(&kit, queue_prune(kit.db, T0 + 9 * day, 30, 7, 500, &deleted, &kit.err));
+	KIT_COMMIT(&kit);
+	assert_int_equal(kit_number(&kit, "SELECT count(*) FROM outbox WHERE slot = 'eyes:1'"), 1);
+	assert_int_equal(kit_number(&kit, "SELECT count(*) FROM outbox"), 1);
+	kit_end(&kit);
+}
+
 /* --- no statement of the hot paths may walk a table --- */
 
 static void test_plans(void **state)
@@ -519,6 +543,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_was_denied),
 		cmocka_unit_test(test_list_and_count),
 		cmocka_unit_test(test_prune),
+		cmocka_unit_test(test_prune_leaves_what_is_shown_of_a_job_under_way),
 	};
 
 	if (argc > 1)
