@@ -26,8 +26,8 @@ void markdown_fence(struct buf *out, const char *info, const char *bytes, size_t
 /* Cleaned, on one line, as inline code; fit for a table cell (`|` escaped); cut at `max` bytes. */
 void markdown_code(struct buf *out, const char *text, size_t max);
 
-/* The same outside of tables, where a backslash before `|` would be shown, and pasted: for a command
- * to copy. */
+/* The same outside of tables, where a backslash before `|` would be shown, and pasted: for a
+ * command to copy. */
 void markdown_line(struct buf *out, const char *text, size_t max);
 
 /* Cleaned, on one line, as plain text: no mention, reference, link, formatting or HTML survives;
