@@ -234,7 +234,7 @@ static const struct {
 	{"attack 58: empty value", "/run --sha=", "command.value", "`--sha` is empty"},
 	{"attack 58: empty quotes", "/run --name ''", "command.value", "`--name` is empty"},
 	{"attack 58: negative number", "/deploy --canary -1", "command.value",
-	 "0 or more, not `-1`"},
+	 "1 or more, not `-1`"},
 	{"a number that nothing has", "/deploy --canary 0", "command.value",
 	 "takes a whole number, 1 or more, not `0`"},
 	{"attack 58: number with exponent", "/deploy --canary 1e9", "command.value", "not `1e9`"},

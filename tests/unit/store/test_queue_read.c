@@ -1,7 +1,7 @@
 /* test_queue_read.c - repeating jobs, heads, lists, counts, pruning; and what SQLite makes of the
  * statements. */
-#include "tests/unit/store/store_kit.h"
 #include "lib/store/queue_made.h"
+#include "tests/unit/store/store_kit.h"
 
 /* --- repeating --- */
 
@@ -428,7 +428,7 @@ static void test_prune(void **state)
 static void test_prune_leaves_what_is_shown_of_a_job_under_way(void **state)
 {
 	const int64_t day = 24 * (int64_t)HOUR_MS;
-	int64_t deleted;
+	bool more = false;
 	struct kit kit;
 
 	(void)state;
@@ -441,7 +441,7 @@ static void test_prune_leaves_what_is_shown_of_a_job_under_way(void **state)
 		sqlite3_exec(kit.db->sql, "UPDATE outbox SET sent_version = version", 0, 0, 0),
 		SQLITE_OK);
 	KIT_BEGIN(&kit);
-	assert_ok(&kit, queue_prune(kit.db, T0 + 9 * day, 30, 7, 500, &deleted, &kit.err));
+	assert_ok(&kit, queue_prune(kit.db, T0 + 9 * day, 30 * day, 7 * day, 500, &more, &kit.err));
 	KIT_COMMIT(&kit);
 	assert_int_equal(kit_number(&kit, "SELECT count(*) FROM outbox WHERE slot = 'eyes:1'"), 1);
 	assert_int_equal(kit_number(&kit, "SELECT count(*) FROM outbox"), 1);
