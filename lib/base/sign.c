@@ -258,7 +258,9 @@ static enum err_class check_secret_file(int fd, const char *path, struct err *er
 	if (!S_ISREG(st.st_mode))
 		return err_set(err, ERR_CONFIG, "%s is not a regular file", path);
 	if (st.st_mode & S_IROTH)
-		return err_set(err, ERR_CONFIG, "%s can be read by everybody; run: chmod o-r '%s'",
+		return err_set(err, ERR_CONFIG,
+			       "%s can be read by everybody; run: chmod o-r '%s' (in a pod: set "
+			       "securityContext.fsGroup, and defaultMode 0440 for its Secrets)",
 			       path, path);
 	return ERR_OK;
 }

@@ -136,7 +136,7 @@ static enum err_class check_mode(const struct stat *info, const char *path, stru
 	if (info->st_mode & S_IROTH)
 		return err_code(err, ERR_CONFIG, "kube.config",
 				"%s holds a credential and can be read by everybody; run: chmod "
-				"o-r '%s'",
+				"o-r '%s' (in a pod: set securityContext.fsGroup)",
 				path, path);
 	return ERR_OK;
 }
