@@ -1,6 +1,7 @@
 /* effects_store.c - effects on our own jobs, for the commands that talk about them. */
 #include "bot/effects_impl.h"
 #include "lib/base/clock.h"
+#include "lib/commands/commands.h"
 #include "lib/store/forks.h"
 #include "lib/store/queue.h"
 
@@ -36,18 +37,15 @@ static enum err_class named_job(const struct effect_call *call, int64_t *out, st
 }
 
 struct cancel_op {
-	const struct effect_call *call;
-	int64_t job_id;
+	struct queue_stop stop;
 	json_t *rows;
 };
 
 static enum err_class run_cancel(struct db *db, void *arg, struct err *err)
 {
 	struct cancel_op *op = arg;
-	const struct job *job = op->call->job;
 
-	return queue_cancel(db, job->repo_id, job->pr, op->job_id, job->id, job->actor,
-			    clock_now_ms(), &op->rows, err);
+	return queue_cancel(db, &op->stop, clock_now_ms(), &op->rows, err);
 }
 
 /* The job has ended since it was cancelled, perhaps by us: its state is the answer. */
@@ -70,14 +68,17 @@ static enum err_class tell_ended(struct effect_call *call, int64_t id, struct er
 
 enum err_class effect_job_cancel(struct effect_call *call, struct err *err)
 {
-	struct cancel_op op = {.call = call};
-	enum err_class class = named_job(call, &op.job_id, err);
+	struct cancel_op op = {.stop = {.asking = call->job,
+					.stops = jval_at(call->args, "stops"),
+					.table = &commands,
+					.is_again = call->in_doubt}};
+	enum err_class class = named_job(call, &op.stop.job_id, err);
 
 	if (class)
 		return class;
 	class = writer_call(call->hands->world->writer, run_cancel, &op, err);
 	if (class == ERR_CONFLICT && call->in_doubt)
-		return tell_ended(call, op.job_id, err);
+		return tell_ended(call, op.stop.job_id, err);
 	if (class)
 		return class;
 	jval_set(call->data, "jobs", op.rows);

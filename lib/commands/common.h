@@ -6,11 +6,12 @@
  *   fork       {"waits": for GitHub and its events to name one head}
  *   pin        {"source": "recorded" | "pushes" | "api" | "given" | "kept", "doubt": why it is not
  *               proven, see pin.h,"moved_from": sha,"proves","tries"}
- *   policy     {"source","sha","rule": that allowed it,"maintain": the person has that permission,
- *               "fork_build","fork_run","fork_deploy"}; of what deploys also {"approvals",
- *               "approvers": see approvers.h,"checks","up_to_date","merges","metrics": see
- *               thresholds.h,"after","method","hold_ms","steps","freeze","namespaces": {of which
- *               environment}}, and of /plan {"allowed","why"}; or {"source","sha","refusal":
+ *   policy     {"source","sha","rule": that allowed it,"write","maintain": the person has that
+ *               permission,"fork_build","fork_run","fork_deploy"}; of what deploys also
+ *               {"approvals","approvers": see approvers.h,"checks","up_to_date","merges",
+ *               "metrics": see thresholds.h,"after","method","hold_ms","steps","freeze",
+ *               "namespaces": {of which environment}}, of /plan {"allowed","why"}, of /cancel
+ *               {"stops": see stops.h; absent: not learned}; or {"source","sha","refusal":
  *               {"code","sentence","member"}} of what is refused
  *   settings   {"namespace","experiment","pipeline","description","path","function","args","mode",
  *               "model": which one is deployed if a run has several; absent: none is}
@@ -82,7 +83,8 @@ enum { COMMON_HEADS_MAX = 64 };
 size_t common_heads(const json_t *pull, struct pin_head heads[COMMON_HEADS_MAX]);
 
 /* True, and the update filled, for a stranger who had an answer within the hour and asks for
- * something that only tells: they get none, and GitHub is not asked for them. */
+ * something that only tells (which is what no policy takes away): they get none, and GitHub is not
+ * asked for them. */
 bool common_is_too_often(const struct job *job, struct update *out) MUST_CHECK;
 
 /* --- shared steps --- */

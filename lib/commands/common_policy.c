@@ -89,6 +89,7 @@ static void keep_policy(const struct job *job, const struct rights *rights, cons
 	jval_set_str(kept, "source", rights->policy->source);
 	jval_set_str(kept, "sha", jval_str(facts, "policy.sha", ""));
 	jval_set_str(kept, "rule", decision->rule);
+	jval_set_bool(kept, "write", rights->person.push);
 	jval_set_bool(kept, "maintain", rights->person.maintain);
 	for (int use = 0; use < POLICY_FORK_USES; use++) {
 		static const char *const names[] = {"fork_build", "fork_run", "fork_deploy"};
@@ -196,7 +197,7 @@ bool common_is_too_often(const struct job *job, struct update *out)
 {
 	const struct command *command = command_by_name(&commands, job->command);
 
-	if (!job->is_quiet || command->right >= RIGHT_WRITE)
+	if (!job->is_quiet || command->scope != SCOPE_ALWAYS)
 		return false;
 	common_refuse(out, "denied.often", "@%s had an answer here within the hour", job->actor);
 	return true;

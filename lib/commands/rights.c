@@ -89,23 +89,44 @@ void rights_dispose(struct rights *rights)
 	*rights = (struct rights){0};
 }
 
+static void decide(struct policy_decision *out, const struct rights *rights,
+		   const struct policy_question *asked, const json_t *args)
+{
+	struct policy_question question = *asked;
+
+	question.table = &commands;
+	question.environment = policy_environment_of(asked->command, args);
+	question.person = &rights->person;
+	question.approvals = rights->approvals;
+	question.uses = rights->uses;
+	question.use_count = rights->use_count;
+	question.nexts = rights->nexts;
+	question.next_count = rights->next_count;
+	policy_decide(out, rights->policy, &rights->ceilings, &question);
+}
+
 void rights_decide(struct policy_decision *out, const struct rights *rights,
 		   const struct command *command, const json_t *args, int64_t actor_id,
 		   enum policy_origin origin)
 {
-	struct policy_question question = {
+	struct policy_question asked = {
 		.command = command,
-		.table = &commands,
-		.environment = policy_environment_of(command, args),
 		.actor_id = actor_id,
-		.person = &rights->person,
 		.origin = origin,
-		.approvals = rights->approvals,
-		.uses = rights->uses,
-		.use_count = rights->use_count,
-		.nexts = rights->nexts,
-		.next_count = rights->next_count,
 	};
 
-	policy_decide(out, rights->policy, &rights->ceilings, &question);
+	decide(out, rights, &asked, args);
+}
+
+void rights_decide_under_way(struct policy_decision *out, const struct rights *rights,
+			     const struct command *command, const json_t *args, int64_t actor_id)
+{
+	struct policy_question asked = {
+		.command = command,
+		.actor_id = actor_id,
+		.origin = POLICY_ORIGIN_LATER,
+		.is_under_way = true,
+	};
+
+	decide(out, rights, &asked, args);
 }

@@ -40,6 +40,15 @@ void rights_decide(struct policy_decision *out, const struct rights *rights,
 		   const struct command *command, const json_t *args, int64_t actor_id,
 		   enum policy_origin origin);
 
+/* The same of what is under way already: quotas are left aside. */
+void rights_decide_under_way(struct policy_decision *out, const struct rights *rights,
+			     const struct command *command, const json_t *args, int64_t actor_id);
+
+/* Which jobs of others they may stop, as stops.h has it: those whose command they may give, where
+ * approvals that are missing and quotas that are used up do not count. What the facts leave open
+ * is not allowed. The caller drops it. */
+json_t *rights_stops(const struct rights *rights, int64_t actor_id) MUST_CHECK;
+
 /* The policy of facts["policy"], with the ids of facts["users"]; the caller frees. */
 struct policy *rights_policy(const json_t *facts) MUST_CHECK;
 

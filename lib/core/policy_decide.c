@@ -528,7 +528,7 @@ void policy_decide(struct policy_decision *out, const struct policy *policy,
 	policy_needed(&list, policy, question->table, question->command, question->environment);
 	if (!meets_rules(out, &list, question->person) ||
 	    !under_ceilings(out, ceilings, question, &list) ||
-	    !within_quotas(out, ceilings, question, &list))
+	    (!question->is_under_way && !within_quotas(out, ceilings, question, &list)))
 		return;
 	out->approvals =
 		policy_approvals_of(policy, ceilings, question->command, question->environment);

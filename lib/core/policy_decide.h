@@ -94,6 +94,7 @@ struct policy_question {
 	int64_t actor_id;	 /* the webhook's */
 	const struct policy_person *person; /* NULL: GitHub gave no answer */
 	enum policy_origin origin;
+	bool is_under_way;	       /* and was counted when it began: quotas are left aside */
 	int approvals;		       /* that count already */
 	const struct policy_use *uses; /* what policy_needs asked for */
 	size_t use_count;

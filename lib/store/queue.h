@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "lib/core/command.h"
 #include "lib/core/event.h"
 #include "lib/core/job.h"
 #include "lib/store/db.h"
@@ -106,13 +107,23 @@ enum err_class queue_give_back(struct db *db, int64_t job_id, int64_t due_at_ms,
 
 /* --- commands about jobs --- */
 
-/* Marks jobs of the pull request to be cancelled by `by` (job_id 0: all unfinished others). Those
- * that have not started get their end at once, others are made READY with `cancel` set. Returns
- * what becomes of them: [{"id","command","was":"parked","now":"cancelling"}]. NOT_FOUND / CONFLICT
- * when the named one is not there or final. Asked twice, it answers the same. */
-enum err_class queue_cancel(struct db *db, int64_t repo_id, int64_t pr, int64_t job_id,
-			    int64_t not_job_id, const char *by, int64_t now_ms, json_t **out,
-			    struct err *err) MUST_CHECK;
+/* What a /cancel stops. Whoever asked for a job (by their numeric id) may stop it, others by what
+ * `stops` says (see lib/core/stops.h) of its command, which is looked up in `table`. */
+struct queue_stop {
+	const struct job *asking; /* the /cancel: its pull request and its person */
+	int64_t job_id;		  /* 0: all unfinished others that they may stop */
+	const json_t *stops;	  /* NULL: their own only */
+	const struct command_table *table;
+	bool is_again; /* it may have been done already: what it has ended is told once more */
+};
+
+/* Marks jobs to be cancelled. Those that have not started get their end at once, others are made
+ * READY with `cancel` set. Returns what becomes of them: [{"id","command","was":"parked","now":
+ * "cancelling"}], and of those that are not theirs to stop [{"id","command","was","actor","right":
+ * "deploy production","left": true}]. NOT_FOUND / CONFLICT when the named one is not there, or
+ * theirs to stop and final. The caller drops *out. */
+enum err_class queue_cancel(struct db *db, const struct queue_stop *stop, int64_t now_ms,
+			    json_t **out, struct err *err) MUST_CHECK;
 
 /* A new job with the same command, arguments and SHA as a finished, unsuccessful one (job_id 0: the
  * newest such one of the pull request). `as` is the /retry job, whose comment it belongs to; a

@@ -1,5 +1,8 @@
 /* queue_commands.c - see queue.h. What /cancel and /retry do to other jobs.
  *
+ * Who asked for a job is who its row names: of a repeated one that is whoever gave the /retry or
+ * pressed the button, not whom it was refused to, or done for, before.
+ *
  * A job that has not started is given its end here and told by the worker; one that has started is
  * only marked, because what it began outside has to be stopped by its own steps. Both functions may
  * run twice for one command (a crash between their commit and the result's): the second time finds
@@ -10,6 +13,8 @@
 
 #include "lib/base/jval.h"
 #include "lib/base/str.h"
+#include "lib/core/policy_decide.h"
+#include "lib/core/stops.h"
 #include "lib/store/audit_impl.h"
 #include "lib/store/queue.h"
 #include "lib/store/store_impl.h"
@@ -19,29 +24,64 @@ enum { CANCEL_MAX = 500 };
 
 struct target {
 	int64_t id;
-	char command[64];
+	char command[64], actor[64];
 	enum job_state state, end_state;
-	bool started;
+	bool started, is_theirs; /* to stop */
+	char right[128];	 /* that others need */
 };
 
-static void read_target(struct target *out, sqlite3_stmt *row)
+/* The right that this job's command asks for, and whether that, or their number, is theirs. */
+static void read_right(struct target *out, const struct queue_stop *stop, int64_t actor_id,
+		       const char *args_text)
+{
+	const struct command *command = command_by_name(stop->table, out->command);
+	json_t *args AUTO_JSON = NULL;
+	struct buf right AUTO_BUF = buf_make(sizeof out->right - 1);
+	struct err err;
+
+	out->is_theirs = actor_id > 0 && actor_id == stop->asking->actor_id;
+	if (!command || !args_text || jval_parse(&args, args_text, strlen(args_text), &err)) {
+		str_copy(out->right, sizeof out->right, out->command);
+		return;
+	}
+	stops_key(&right, command, policy_environment_of(command, args));
+	str_copy(out->right, sizeof out->right, buf_text(&right));
+	if (stops_allow(stop->stops, command, args))
+		out->is_theirs = true;
+}
+
+static void read_target(struct target *out, const struct queue_stop *stop, sqlite3_stmt *row)
 {
 	out->id = sqlite3_column_int64(row, 0);
 	str_copy(out->command, sizeof out->command, (const char *)sqlite3_column_text(row, 1));
 	out->state = (enum job_state)sqlite3_column_int(row, 2);
 	out->started = sqlite3_column_int(row, 3) != 0;
 	out->end_state = (enum job_state)sqlite3_column_int(row, 4);
+	str_copy(out->actor, sizeof out->actor, (const char *)sqlite3_column_text(row, 6));
+	read_right(out, stop, sqlite3_column_int64(row, 5),
+		   (const char *)sqlite3_column_text(row, 7));
 }
 
-static void say(json_t *out, const struct target *job, const char *now)
+static json_t *say(json_t *out, const struct target *job, const char *now)
 {
 	json_t *line = json_object();
 
 	jval_set_int(line, "id", job->id);
 	jval_set_str(line, "command", job->command);
 	jval_set_str(line, "was", job_state_name(job->state));
-	jval_set_str(line, "now", now);
+	if (now)
+		jval_set_str(line, "now", now);
 	json_array_append_new(out, line);
+	return line;
+}
+
+static void say_left(json_t *out, const struct target *job)
+{
+	json_t *line = say(out, job, NULL);
+
+	jval_set_str(line, "actor", job->actor);
+	jval_set_str(line, "right", job->right);
+	jval_set_bool(line, "left", true);
 }
 
 static enum err_class cancel_one(struct db *db, const struct target *job, const char *by,
@@ -50,6 +90,10 @@ static enum err_class cancel_one(struct db *db, const struct target *job, const 
 	char message[192];
 	enum err_class class;
 
+	if (!job->is_theirs) {
+		say_left(out, job);
+		return ERR_OK;
+	}
 	if (job->end_state == JOB_READY && job->started) {
 		class = store_exec(db, STMT_CANCEL_STARTED, err, B_INT(job->id), B_TEXT(by),
 				   B_INT(now_ms));
@@ -64,56 +108,60 @@ static enum err_class cancel_one(struct db *db, const struct target *job, const 
 			  B_TEXT(message));
 }
 
-static enum err_class find_one(struct db *db, int64_t repo_id, int64_t pr, int64_t job_id,
-			       struct target *out, struct err *err)
+static enum err_class find_one(struct db *db, const struct queue_stop *stop, struct target *out,
+			       struct err *err)
 {
 	sqlite3_stmt *row AUTO_ROW = NULL;
-	enum err_class class = store_query(db, &row, STMT_CANCEL_ONE, err, B_INT(job_id),
-					   B_INT(repo_id), B_INT(pr));
+	enum err_class class = store_query(db, &row, STMT_CANCEL_ONE, err, B_INT(stop->job_id),
+					   B_INT(stop->asking->repo_id), B_INT(stop->asking->pr));
 
 	if (class == ERR_NOT_FOUND)
 		return err_code(err, class, "job.unknown",
 				"there is no job %" PRId64
 				" on this pull request; `/status` lists them",
-				job_id);
+				stop->job_id);
 	if (class != ERR_OK)
 		return class;
-	read_target(out, row);
-	if (job_state_is_final(out->state))
+	read_target(out, stop, row);
+	if (job_state_is_final(out->state) && out->is_theirs)
 		return err_code(err, ERR_CONFLICT, "job.ended",
-				"job %" PRId64 " has already ended: %s", job_id,
+				"job %" PRId64 " has already ended: %s", out->id,
 				job_state_name(out->state));
 	return ERR_OK;
 }
 
-static enum err_class find_all(struct db *db, int64_t repo_id, int64_t pr, int64_t not_job_id,
-			       struct target *out, size_t *count, struct err *err)
+static enum err_class find_all(struct db *db, const struct queue_stop *stop, struct target *out,
+			       size_t *count, struct err *err)
 {
 	sqlite3_stmt *row AUTO_ROW = NULL;
-	enum err_class class = store_query(db, &row, STMT_CANCEL_ALL, err, B_INT(repo_id),
-					   B_INT(pr), B_INT(not_job_id));
+	enum err_class class =
+		store_query(db, &row, STMT_CANCEL_ALL, err, B_INT(stop->asking->repo_id),
+			    B_INT(stop->asking->pr), B_INT(stop->asking->id),
+			    B_TEXT(stop->is_again ? stop->asking->actor : NULL));
 
 	*count = 0;
 	while (class == ERR_OK && *count < CANCEL_MAX) {
-		read_target(&out[(*count)++], row);
+		read_target(&out[(*count)++], stop, row);
 		class = store_next(db, &row, err);
 	}
 	return class == ERR_NOT_FOUND ? ERR_OK : class;
 }
 
-/* By whom: the job that asks, if there is one. */
-static enum err_class audit_cancels(struct db *db, const struct audit_row *asked,
-				    const json_t *said, struct err *err)
+static enum err_class audit_cancels(struct db *db, const struct job *asking, const json_t *said,
+				    int64_t now_ms, struct err *err)
 {
+	const struct audit_row asked = store_audit_of(asking, now_ms);
 	enum err_class class = ERR_OK;
 	const json_t *each;
 	size_t i;
 
 	json_array_foreach(said, i, each)
 	{
-		struct audit_row row = *asked;
+		struct audit_row row = asked;
 		char before[96], after[48];
 
+		if (jval_bool(each, "left", false))
+			continue;
 		snprintf(before, sizeof before, "command=%s state=%s",
 			 jval_str(each, "command", ""), jval_str(each, "was", ""));
 		snprintf(after, sizeof after, "state=%s", jval_str(each, "now", ""));
@@ -128,27 +176,22 @@ static enum err_class audit_cancels(struct db *db, const struct audit_row *asked
 	return class;
 }
 
-enum err_class queue_cancel(struct db *db, int64_t repo_id, int64_t pr, int64_t job_id,
-			    int64_t not_job_id, const char *by, int64_t now_ms, json_t **out,
-			    struct err *err)
+enum err_class queue_cancel(struct db *db, const struct queue_stop *stop, int64_t now_ms,
+			    json_t **out, struct err *err)
 {
-	struct target *jobs AUTO_FREE = mem_new(job_id ? 1 : CANCEL_MAX, sizeof *jobs);
+	const struct job *asking = stop->asking;
+	struct target *jobs AUTO_FREE = mem_new(stop->job_id ? 1 : CANCEL_MAX, sizeof *jobs);
 	json_t *said AUTO_JSON = json_array();
-	struct audit_row asked = {.actor = by, .repo_id = repo_id, .pr = pr, .at_ms = now_ms};
-	struct job asking = {0};
 	size_t count = 1;
-	enum err_class class = job_id ? find_one(db, repo_id, pr, job_id, &jobs[0], err)
-				      : find_all(db, repo_id, pr, not_job_id, jobs, &count, err);
+	enum err_class class = stop->job_id ? find_one(db, stop, &jobs[0], err)
+					    : find_all(db, stop, jobs, &count, err);
 
 	for (size_t i = 0; class == ERR_OK && i < count; i++)
-		class = cancel_one(db, &jobs[i], by, now_ms, said, err);
-	if (class == ERR_OK && not_job_id && queue_load(db, not_job_id, &asking, err) == ERR_OK)
-		asked = store_audit_of(&asking, now_ms);
+		class = cancel_one(db, &jobs[i], asking->actor, now_ms, said, err);
 	if (class == ERR_OK)
-		class = audit_cancels(db, &asked, said, err);
-	job_dispose(&asking);
+		class = audit_cancels(db, asking, said, now_ms, err);
 	if (class == ERR_OK)
-		class = store_arrange(db, repo_id, pr, now_ms, err);
+		class = store_arrange(db, asking->repo_id, asking->pr, now_ms, err);
 	if (class == ERR_OK)
 		*out = take(said);
 	return class;

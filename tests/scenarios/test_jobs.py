@@ -101,7 +101,8 @@ def test_cancel_without_a_number_and_all_stop_everything(scene, bot, ann, ben, e
         second = ben.comments("/build")
         bot.job_of(second)
         eve.comments("/cancel all")
-        bot.answer("`denied.permission`")
+        said = bot.answer("was asked for by ann; others need the right to `/build_run`", "asked for by ben")
+        assert said.count("left as it is") == 2 and "now cancel" not in said
         stop = ben.comments(line)
         said = bot.answer("`/build_run`", "`/build`", to=stop)
         assert said.count("- job ") == 2
@@ -110,6 +111,39 @@ def test_cancel_without_a_number_and_all_stop_everything(scene, bot, ann, ben, e
     ann.comments(f"/cancel {done}")
     assert bot.ends() == "-1"
     bot.answer("`job.ended`")
+
+
+def test_who_asked_may_stop_it_and_who_could_ask_for_it_too(scene, bot, ann, ben, eve):
+    """Ann, who may write, does not stop the maintainer's deployment; he does, also when he may not deploy any more.
+    Eve, who may read and whom the policy lets run, stops her own run and nothing else, though her quota is used up."""
+    scene.github.post(f"repos/{scene.repo}/commits",
+                      files={".github/kfops.yaml": "commands: { run: { permission: read, quota: 1/day } }\n"
+                                                   "environments: { production: { deploy: { teams: [ml-leads] } } }\n"})
+    scene.github.post("teams", org="lab", slug="ml-leads", members={"ben": "member"})
+    ann.comments("/build")
+    assert bot.ends() == "rocket"
+    scene.kubeflow.holds_runs()
+    run = eve.comments("/run")
+    under_way(scene)
+    build = ann.comments("/build_run")
+    bot.job_of(build)
+    deploy = ben.comments("/deploy")
+    asked = bot.job_of(deploy)["id"]
+    refused = ann.comments(f"/cancel {asked}")
+    assert bot.ends(to=refused) == "-1"
+    bot.answer("`cancel.not_yours`", f"job {asked}, `/deploy`, was asked for by ben", "the right to `/deploy production`")
+    stop = eve.comments("/cancel all")
+    assert bot.ends(to=run) == "confused"
+    bot.answer("Stopped by eve", to=run)
+    said = bot.answer("`/run`: was ", "now cancelling", "`/build_run`, was asked for by ann", f"job {asked}, `/deploy`", to=stop)
+    assert said.count("left as it is") == 2
+    scene.github.post("teams", org="lab", slug="ml-leads", members={})
+    ben.is_given("read")
+    ben.comments(f"/cancel {asked}")
+    bot.answer(f"job {asked}, `/deploy`: was blocked, now cancelled")
+    assert bot.ends(to=deploy) == "confused"
+    scene.kubeflow.ends(under_way(scene)["run_id"])
+    assert bot.ends(to=build) == "rocket"
 
 
 def test_cancel_before_anything_was_sent(scene, bot, ann):

@@ -5,7 +5,7 @@ import pytest
 
 import texts
 
-MUTATING = ["/build", "/run", "/build_run", "/cancel all", "/retry", "/logs 1"]
+MUTATING = ["/build", "/run", "/build_run", "/retry", "/logs 1"]
 
 
 def test_readers_may_look_but_change_nothing(scene, bot, eve):

@@ -65,6 +65,15 @@
 		.effect = "github.refusal", .data = "{\"asked\":true,\"policy_here\":\"odd\"}"     \
 	}
 
+#define READER                                                                                     \
+	{                                                                                          \
+		.effect = "github.permission",                                                     \
+		.data = "{\"user_id\":7,\"pull\":true,\"policy\":{\"none\":true}}"                 \
+	}
+#define LEFT_JOB                                                                                   \
+	"{\"id\":3,\"command\":\"deploy\",\"actor\":\"ben\",\"was\":\"running\","                  \
+	"\"right\":\"deploy production\",\"left\":true}"
+
 static const struct trace_case cases[] = {
 	{.name = "build_run from comment to success",
 	 .command = "build_run",
@@ -513,6 +522,35 @@ static const struct trace_case cases[] = {
 	 .args = "{\"arg\":\"00\"}",
 	 .answers = {ALLOWED},
 	 .want = "authorize asks github.permission\nend failed job.unknown\n"},
+	{.name = "cancel asks about all rights, and tells what was left",
+	 .command = "cancel",
+	 .args = "{}",
+	 .answers = {READER,
+		     READER,
+		     {.effect = "store.cancel", .data = "{\"jobs\":[" LEFT_JOB "]}"}},
+	 .want = "authorize asks github.permission\nrights asks github.permission\n"
+		 "cancel asks store.cancel\nend done: answered\n"},
+	{.name = "cancel of one that is not theirs",
+	 .command = "cancel",
+	 .args = "{\"arg\":\"3\"}",
+	 .answers = {READER,
+		     READER,
+		     {.effect = "store.cancel", .data = "{\"jobs\":[" LEFT_JOB "]}"}},
+	 .want = "authorize asks github.permission\nrights asks github.permission\n"
+		 "cancel asks store.cancel\nend failed cancel.not_yours\n"},
+	{.name = "cancel of one's own needs no more than the first answer",
+	 .command = "cancel",
+	 .args = "{\"arg\":\"3\"}",
+	 .answers = {READER,
+		     {.effect = "github.permission",
+		      .class = ERR_TRANSIENT,
+		      .code = "github.fault",
+		      .message = "no answer"},
+		     {.effect = "store.cancel",
+		      .data = "{\"jobs\":[{\"id\":3,\"command\":\"run\",\"was\":\"parked\","
+			      "\"now\":\"cancelling\"}]}"}},
+	 .want = "authorize asks github.permission\nrights asks github.permission\n"
+		 "cancel asks store.cancel\nend done: answered\n"},
 	{.name = "a hold and its end",
 	 .command = "hold",
 	 .args = "{\"reason\":\"odd\"}",

@@ -226,6 +226,32 @@ static inline void kit_crash_over(struct kit *kit, int64_t job_id)
 	kit_crash(kit);
 }
 
+/* A /cancel of whoever may give all of these commands; inside a transaction. job_id 0: all. */
+static inline enum err_class kit_cancel_raw(struct kit *kit, const struct job *asking,
+					    int64_t job_id, int64_t now_ms, json_t **said)
+{
+	static const struct command *const all[] = {&kit_build, &kit_run, &kit_build_run,
+						    &kit_retry, &kit_status};
+	static const struct command_table table = {all, ARRAY_LEN(all)};
+	json_t *stops AUTO_JSON = json_object();
+	struct queue_stop stop = {
+		.asking = asking, .job_id = job_id, .stops = stops, .table = &table};
+
+	for (size_t i = 0; i < ARRAY_LEN(all); i++)
+		jval_set_bool(stops, all[i]->name, true);
+	return queue_cancel(kit->db, &stop, now_ms, said, &kit->err);
+}
+
+/* Of somebody who asked for none of the jobs. */
+static inline struct job kit_bob(int64_t pr)
+{
+	return (struct job){.repo_id = REPO,
+			    .pr = pr,
+			    .actor_id = 9,
+			    .actor = (char *)(uintptr_t) "bob",
+			    .command = (char *)(uintptr_t) "cancel"};
+}
+
 /* Claims; false: nothing due. */
 static inline bool kit_claim(struct kit *kit, struct job *job, int64_t now_ms)
 {

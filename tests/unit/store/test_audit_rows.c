@@ -178,7 +178,7 @@ static void test_locks_cancels_and_refusals(void **state)
 	json_t *was = NULL, *said_jobs = NULL;
 	struct said said;
 	struct kit kit;
-	struct job job;
+	struct job job, asking;
 
 	(void)state;
 	kit_start(&kit);
@@ -194,7 +194,9 @@ static void test_locks_cancels_and_refusals(void **state)
 	json_decref(was);
 	kit_receive(&kit, &(struct kit_event){.pr = 9, .comment_id = 900, .commands = "run"});
 	KIT_BEGIN(&kit);
-	assert_ok(&kit, queue_cancel(kit.db, REPO, 9, 0, job.id, "ann", T0, &said_jobs, &kit.err));
+	asking = job;
+	asking.pr = 9;
+	assert_ok(&kit, kit_cancel_raw(&kit, &asking, 0, T0, &said_jobs));
 	KIT_COMMIT(&kit);
 	json_decref(said_jobs);
 	kit_receive(&kit, &(struct kit_event){.pr = 9, .comment_id = 901, .refusal = "no"});

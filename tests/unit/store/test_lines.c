@@ -213,13 +213,13 @@ static void end(struct model *model, struct member *member)
 	static const enum job_state ends[] = {JOB_DONE, JOB_FAILED, JOB_CANCELLED, JOB_DEAD,
 					      JOB_EXPIRED};
 	AUTO_JSON json_t *rows = NULL;
-	struct job job;
+	struct job job, bob;
 
 	assert_ok(&model->kit, queue_load(model->kit.db, member->id, &job, &model->kit.err));
 	if (job.state != JOB_RUNNING) {
 		KIT_BEGIN(&model->kit);
-		assert_ok(&model->kit, queue_cancel(model->kit.db, REPO, job.pr, job.id, 0, "ann",
-						    T0, &rows, &model->kit.err));
+		bob = kit_bob(job.pr);
+		assert_ok(&model->kit, kit_cancel_raw(&model->kit, &bob, job.id, T0, &rows));
 		KIT_COMMIT(&model->kit);
 		job_dispose(&job);
 		do { /* others may be due, too */

@@ -64,11 +64,11 @@ static void muddle_cancel(struct muddle *it)
 {
 	json_t *said = NULL;
 	int64_t id = it->jobs ? toss(it, (unsigned)it->jobs) + 1 : 0;
+	struct job bob = kit_bob(toss(it, 3) + 1);
 	enum err_class class;
 
 	KIT_BEGIN(&it->kit);
-	class = queue_cancel(it->kit.db, REPO, toss(it, 3) + 1, toss(it, 3) ? id : 0, 0, "bob",
-			     it->clock, &said, &it->kit.err);
+	class = kit_cancel_raw(&it->kit, &bob, toss(it, 3) ? id : 0, it->clock, &said);
 	assert_true(class == ERR_OK || class == ERR_NOT_FOUND || class == ERR_CONFLICT);
 	KIT_COMMIT(&it->kit);
 	json_decref(said);

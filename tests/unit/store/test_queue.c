@@ -146,11 +146,11 @@ static void do_say(struct stage *stage, const char *verb, const char *rest)
 
 static void do_cancel(struct stage *stage, const char *rest)
 {
+	struct job bob = kit_bob(1);
 	json_t *said = NULL;
 
 	KIT_BEGIN(&stage->kit);
-	assert_ok(&stage->kit, queue_cancel(stage->kit.db, REPO, 1, atoll(rest), 0, "bob",
-					    stage->clock, &said, &stage->kit.err));
+	assert_ok(&stage->kit, kit_cancel_raw(&stage->kit, &bob, atoll(rest), stage->clock, &said));
 	KIT_COMMIT(&stage->kit);
 	assert_true(json_array_size(said) > 0);
 	json_decref(said);
