@@ -437,6 +437,19 @@ static void tell_approver(const struct rights *rights, const char *repo)
 	}
 }
 
+/* What of others a /cancel of this person stops. Without the teams in the answers that is less. */
+static void tell_stops(const struct rights *rights, int64_t actor_id)
+{
+	AUTO_JSON json_t *stops = rights_stops(rights, actor_id);
+	AUTO_BUF struct buf text = buf_make(REPORT_MAX);
+	const char *right;
+	json_t *may;
+
+	json_object_foreach(stops, right, may) if (json_is_true(may))
+		buf_printf(&text, "%s%s", text.len ? ", " : "", right);
+	printf("  stops their own jobs, and of others %s\n", text.len ? buf_text(&text) : "none");
+}
+
 static int tell(const struct rights *rights, const json_t *facts, const char *repo,
 		const struct command_call *call, int64_t actor_id, enum policy_origin origin)
 {
@@ -449,6 +462,8 @@ static int tell(const struct rights *rights, const json_t *facts, const char *re
 		printf("  %s: %s\n", decision.code, decision.sentence);
 	else if (str_eq(call->command->name, "approve"))
 		tell_approver(rights, repo);
+	else if (str_eq(call->command->name, "cancel"))
+		tell_stops(rights, actor_id);
 	else if (str_eq(call->command->rule, "deploy")) {
 		tell_terms(rights, facts, repo, call);
 		return tell_metrics(rights->policy, facts);

@@ -131,7 +131,7 @@ def test_who_asked_may_stop_it_and_who_could_ask_for_it_too(scene, bot, ann, ben
     asked = bot.job_of(deploy)["id"]
     refused = ann.comments(f"/cancel {asked}")
     assert bot.ends(to=refused) == "-1"
-    bot.answer("`cancel.not_yours`", f"job {asked}, `/deploy`, was asked for by ben", "the right to `/deploy production`")
+    bot.answer("`cancel.not_yours`", f"ob {asked}, `/deploy`, was asked for by ben", "the right to `/deploy production`")
     stop = eve.comments("/cancel all")
     assert bot.ends(to=run) == "confused"
     bot.answer("Stopped by eve", to=run)

@@ -60,6 +60,17 @@ metrics: { accuracy: { min: 0.9, max_drop: 0.01 } }
 """
 
 
+def test_whose_jobs_a_cancel_stops(simulate):
+    reader = {"permission": "read"}
+    done = simulate("/cancel all", POLICY, reader)
+    assert done.returncode == 0 and "stops their own jobs, and of others none\n" in done.stdout
+    leads = {**reader, "teams": {"ml-leads": True}}
+    said = simulate("/cancel", POLICY, leads).stdout
+    assert "deploy production" in said and "lock production" in said and "staging" not in said and "run" not in said
+    stricter = simulate("/cancel", "commands: { cancel: { permission: write } }\n", reader)
+    assert stricter.returncode != 0 and "denied.permission" in stricter.stdout
+
+
 def test_metrics_and_approvers_are_tried_too(simulate):
     ann = {"permission": "write", "approvals": 1}
     done = simulate("/deploy", MEASURED, ann)

@@ -36,6 +36,33 @@ def test_a_stranger_has_one_answer(public, scene, bot, ann):
     assert bot.ends() == "rocket"
 
 
+def test_a_strangers_cancel_costs_what_a_refusal_costs(public, scene, bot, ann):
+    """It is answered once in the hour, asks GitHub for the permission and for nothing else, and stops nothing."""
+    def asked(login: str) -> list[str]:
+        return [item["path"].replace(login, "...") for item in scene.github.get("requests")
+                if login in item["path"].split("/")]
+
+    scene.github.post(f"repos/{scene.repo}/commits", files={
+        ".github/kfops.yaml": "environments: { production: { deploy: { teams: [ml-leads] } } }\n"})
+    scene.github.post("teams", org="lab", slug="ml-leads", members={"ann": "member"})
+    sam, tim = scene.person("sam"), scene.person("tim")
+    scene.kubeflow.holds_runs()
+    run = ann.comments("/build_run")
+    bot.answer("▶️", to=run)
+    assert bot.ends(to=tim.comments("/logs 1")) == "-1"
+    assert bot.ends(to=sam.comments("/cancel all")) == "rocket"
+    bot.answer("left as it is", "`/build_run`, was asked for by ann")
+    assert len(asked("tim")) == 1 and asked("sam") == asked("tim")
+    said_so_far = len(bot.comments())
+    later = [sam.comments(line) for line in ("/cancel", "/cancel 1")]
+    scene.webhooks_are_idle()
+    scene.wait_until(lambda: len(bot.unfinished()) == 1, "what the stranger said to be looked at", 60)
+    assert set(asked("sam")) == set(asked("tim")) and len(asked("sam")) <= 3
+    assert len(bot.comments()) == said_so_far and [c.reactions() for c in later] == [[]] * len(later)
+    ann.comments("/cancel")
+    assert bot.ends(to=run) == "confused"
+
+
 def test_several_at_once_have_one_answer_together(public, scene, bot):
     sam = scene.person("sam")
     scene.github.fault("delay", "GET", "/collaborators/sam/", times=4, seconds=1)
