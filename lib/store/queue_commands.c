@@ -1,7 +1,7 @@
 /* queue_commands.c - see queue.h. What /cancel and /retry do to other jobs.
  *
  * Who asked for a job is who its row names: of a repeated one that is whoever gave the /retry or
- * pressed the button, not whom it was refused to, or done for, before.
+ * pressed the button, not who asked for the first.
  *
  * A job that has not started is given its end here and told by the worker; one that has started is
  * only marked, because what it began outside has to be stopped by its own steps. Both functions may
