@@ -11,8 +11,8 @@
  *               {"approvals","approvers": see approvers.h,"checks","up_to_date","merges",
  *               "metrics": see thresholds.h,"after","method","hold_ms","steps","freeze",
  *               "namespaces": {of which environment}}, of /plan {"allowed","why"}, of /cancel
- *               {"stops": see stops.h; absent: not learned}; or {"source","sha","refusal":
- *               {"code","sentence","member"}} of what is refused
+ *               {"stops": see stops.h}; or {"source","sha","refusal": {"code","sentence","member"}}
+ *               of what is refused
  *   settings   {"namespace","experiment","pipeline","description","path","function","args","mode",
  *               "model": which one is deployed if a run has several; absent: none is}
  *   compile    {"sha256","content": digest of the documents,"platform","bytes","name","tasks",
@@ -82,9 +82,8 @@ bool common_pin_choose(const struct job *job, const json_t *pull, int64_t now_ms
 enum { COMMON_HEADS_MAX = 64 };
 size_t common_heads(const json_t *pull, struct pin_head heads[COMMON_HEADS_MAX]);
 
-/* True, and the update filled, for a stranger who had an answer within the hour and asks for
- * something that only tells (which is what no policy takes away): they get none, and GitHub is not
- * asked for them. */
+/* True, and the update filled, for a stranger who had an answer within the hour and asks for what
+ * only tells, and no policy takes away: they get none, and GitHub is not asked for them. */
 bool common_is_too_often(const struct job *job, struct update *out) MUST_CHECK;
 
 /* --- shared steps --- */
