@@ -13,7 +13,7 @@
 #include "lib/core/markdown.h"
 #include "lib/core/render.h"
 
-enum { SUMMARY_MAX = 60000, DESCRIPTION_MAX = 140, MESSAGE_MAX = 4000 };
+enum { SUMMARY_MAX = 60000, TITLE_MAX = 200, DESCRIPTION_MAX = 140, MESSAGE_MAX = 4000 };
 
 static const struct {
 	const char *part, *check;
@@ -172,15 +172,17 @@ static void put_annotation(const struct render_view *view, const struct check_vi
 
 static json_t *output_of(const struct render_view *view, const struct check_view *check)
 {
-	AUTO_BUF struct buf title = buf_make(200), summary = buf_make(4 * MARKDOWN_BODY_MAX);
+	AUTO_BUF struct buf line = buf_make(MESSAGE_MAX), summary = buf_make(4 * MARKDOWN_BODY_MAX);
 	AUTO_BUF struct buf text = buf_make(MARKDOWN_BODY_MAX);
 	const char *log = jval_str(view->job->data, "failure.log", "");
 	json_t *output = json_object();
+	char title[TITLE_MAX + 1];
 
-	describe(view, check, &title);
+	describe(view, check, &line);
+	str_copy(title, sizeof title, buf_text(&line));
 	render_comment(view, &summary);
 	markdown_finish(&summary, SUMMARY_MAX);
-	jval_set_str(output, "title", title.len ? buf_text(&title) : "waiting");
+	jval_set_str(output, "title", *title ? title : "waiting");
 	jval_set_str(output, "summary", buf_text(&summary));
 	if (*log && check->failed) {
 		markdown_fence(&text, "text", log, strlen(log), SUMMARY_MAX);
@@ -219,7 +221,7 @@ json_t *render_commit_status(const struct render_view *view, const char *check)
 {
 	AUTO_FREE char *context = name_of(view->job, check);
 	const char *link = link_of(view->job, check);
-	AUTO_BUF struct buf text = buf_make(4000);
+	AUTO_BUF struct buf text = buf_make(MESSAGE_MAX);
 	json_t *body = json_object();
 	struct check_view seen;
 	char description[DESCRIPTION_MAX + 1];
