@@ -81,15 +81,22 @@ static json_t *to_number(const json_t *given, bool whole)
 	return whole ? whole_number(value) : json_real(value);
 }
 
+/* The words of YAML 1.1, which PyYAML reads in the settings of repositories set up for Kfops. */
 static json_t *to_boolean(const json_t *given)
 {
+	static const struct {
+		const char *text;
+		bool value;
+	} words[] = {{"true", true}, {"false", false}, {"yes", true},
+		     {"no", false},  {"on", true},     {"off", false}};
 	const char *text = json_string_value(given);
 
 	if (!text)
 		return json_is_boolean(given) ? json_boolean(json_is_true(given)) : NULL;
-	if (str_eq_nocase(text, "true"))
-		return json_true();
-	return str_eq_nocase(text, "false") ? json_false() : NULL;
+	for (size_t i = 0; i < ARRAY_LEN(words); i++)
+		if (str_eq_nocase(text, words[i].text))
+			return json_boolean(words[i].value);
+	return NULL;
 }
 
 static json_t *to_container(const json_t *given, json_type type)

@@ -146,7 +146,7 @@ WRONG = [
     ("run.parameter_type", "label=x rate=1 epochs=many", ["`epochs` must be a whole number", '"many"']),
     ("run.parameter_type", "label=x rate=1 epochs=1.5", ["`epochs` must be a whole number"]),
     ("run.parameter_type", "label=x rate=inf", ["`rate` must be a number"]),
-    ("run.parameter_type", "label=x rate=1 fast=yes", ["`fast` must be true or false"]),
+    ("run.parameter_type", "label=x rate=1 fast=y", ["`fast` must be true or false"]),
     ("run.parameter_type", "label=x rate=1 folds=1", ["`folds` must be a JSON list"]),
     ("run.parameter_type", "label=x rate=1 options=[]", ["`options` must be a JSON object"]),
     ("run.parameter_literal", "label=x rate=1 kind=bush", ["`kind` may not be", '"tree"']),

@@ -29,6 +29,10 @@ static const struct {
 	 "{\"label\": \"x\", \"rate\": -0.5, \"epochs\": 5}"},
 	{"null is not given", "{\"label\": \"x\", \"rate\": 1.0, \"fast\": null}",
 	 "{\"label\": \"x\", \"rate\": 1.0}"},
+	{"yes as in YAML 1.1", "{\"label\": \"yes\", \"rate\": 1.0, \"fast\": \"yes\"}",
+	 "{\"label\": \"yes\", \"rate\": 1.0, \"fast\": true}"},
+	{"off as in YAML 1.1", "{\"label\": \"x\", \"rate\": 1.0, \"fast\": \"Off\"}",
+	 "{\"label\": \"x\", \"rate\": 1.0, \"fast\": false}"},
 	{"empty text", "{\"label\": \"\", \"rate\": 1.0}", "{\"label\": \"\", \"rate\": 1.0}"},
 };
 
@@ -85,7 +89,7 @@ static const struct {
 	{"double is cut", "{\"label\": \"x\", \"rate\": \"1e\"}", "run.parameter_type", {"rate"}},
 	{"double is a dot", "{\"label\": \"x\", \"rate\": \".\"}", "run.parameter_type", {"rate"}},
 	{"boolean is a word",
-	 "{\"label\": \"x\", \"rate\": 1, \"fast\": \"yes\"}",
+	 "{\"label\": \"x\", \"rate\": 1, \"fast\": \"y\"}",
 	 "run.parameter_type",
 	 {"`fast` must be true or false (BOOLEAN)"}},
 	{"boolean is a number",
