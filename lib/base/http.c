@@ -57,6 +57,7 @@ struct http {
 struct transfer {
 	struct http_response *out;
 	bool is_safe; /* GET or HEAD: may be started twice */
+	bool keeps_end;
 	bool repeat_refused;
 	bool too_large;
 	bool out_of_reach;
@@ -131,11 +132,29 @@ void http_abort_all(void)
 	atomic_fetch_add(&abort_generation, 1);
 }
 
+/* Forgets the beginning where the bytes to come would not fit; half at once, so that moving stays
+ * cheap. */
+static void make_room(struct buf *body, size_t len)
+{
+	size_t keep = body->max / 2;
+
+	if (body->len + len <= body->max)
+		return;
+	if (keep > body->len)
+		keep = body->len;
+	if (len > body->max - keep)
+		keep = len < body->max ? body->max - len : 0;
+	memmove(body->data, body->data + body->len - keep, keep);
+	body->len = keep;
+}
+
 static size_t on_body(char *data, size_t size, size_t count, void *arg)
 {
 	struct transfer *transfer = arg;
 	size_t len = size * count;
 
+	if (transfer->keeps_end)
+		make_room(&transfer->out->body, len);
 	buf_add(&transfer->out->body, data, len);
 	if (transfer->out->body.truncated) {
 		transfer->too_large = true;
@@ -526,6 +545,7 @@ enum err_class http_do(struct http *http, const struct http_request *request,
 	struct transfer transfer = {
 		.out = out,
 		.is_safe = str_eq(request->method, "GET") || str_eq(request->method, "HEAD"),
+		.keeps_end = request->keeps_end,
 		.generation = atomic_load(&abort_generation),
 		.reach = request->reach,
 	};

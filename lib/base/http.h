@@ -72,6 +72,7 @@ struct http_request {
 	const struct http_upload *upload; /* instead of body */
 	int timeout_ms;			  /* whole request; 0: 30000 */
 	size_t response_max; /* bytes after decoding; 0: 8 MiB. More is an error, not a cut */
+	bool keeps_end;	     /* but then it is the end that is kept, half of response_max or more */
 	const struct http_tls *tls; /* NULL: as the client was made */
 	const char *connect_to;	    /* "HOST:PORT" to speak to in place of the URL's; NULL: that */
 	enum http_reach reach;

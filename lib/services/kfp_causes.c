@@ -23,7 +23,7 @@ enum {
 	POD_MAX = 254,
 	UNPACKED_MAX = 32 * 1024 * 1024,
 	LOG_KEEP = 64 * 1024,
-	LOG_FETCH_MAX = 16 * 1024 * 1024,
+	LOG_FETCH_MAX = 4 * LOG_KEEP, /* of a longer one the end is kept */
 	LOG_TIMEOUT_MS = 20 * 1000,
 };
 
@@ -291,8 +291,10 @@ static bool fetch_log(struct kfp *kfp, struct http *http, const char *run_id, co
 {
 	AUTO_BUF struct buf path = buf_make(KFP_PATH_MAX), tail = buf_make(LOG_KEEP);
 	AUTO_RESPONSE struct http_response response = {0};
-	struct kfp_call call = {
-		.method = "GET", .response_max = LOG_FETCH_MAX, .timeout_ms = LOG_TIMEOUT_MS};
+	struct kfp_call call = {.method = "GET",
+				.response_max = LOG_FETCH_MAX,
+				.keeps_end = true,
+				.timeout_ms = LOG_TIMEOUT_MS};
 	AUTO_FREE char *clean = NULL;
 	struct err ignored;
 

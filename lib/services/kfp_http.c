@@ -270,6 +270,7 @@ enum err_class kfp_send(struct kfp *kfp, struct http *http, const struct kfp_cal
 		.upload = call->upload,
 		.timeout_ms = call->timeout_ms,
 		.response_max = call->response_max ? call->response_max : KFP_ANSWER_MAX,
+		.keeps_end = call->keeps_end,
 	};
 	char *token = NULL, *bearer = NULL;
 	enum err_class class;

@@ -38,6 +38,7 @@ struct kfp_call {
 	const json_t *body;		  /* NULL: none */
 	const struct http_upload *upload; /* NULL: none */
 	size_t response_max;		  /* 0: KFP_ANSWER_MAX */
+	bool keeps_end;			  /* of an answer that is larger, instead of an error */
 	int timeout_ms;			  /* 0: that of http.h */
 	bool mutates;
 };
