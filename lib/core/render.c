@@ -440,6 +440,11 @@ static void put_next(const struct render_view *view, struct buf *out)
 			   "\nnext: `/%s --param NAME=VALUE`, or mend `pipeline_args` in "
 			   "`config_files/config.yaml`\n",
 			   job->command);
+	else if (str_eq(job->code, "run.timeout"))
+		buf_printf(out,
+			   "\nnext: `/%s --timeout T` with a longer time (`/retry` has the same "
+			   "one) · `/logs %" PRId64 "`\n",
+			   job->command, job->id);
 	else if (job->head_sha[0])
 		put_help(job, out);
 }

@@ -290,7 +290,7 @@ def test_a_run_that_takes_longer_than_its_timeout_is_stopped(scene, bot, ann):
     scene.kubeflow.holds_runs()
     ann.comments("/build_run --timeout 1s")
     assert bot.ends() == "-1"
-    bot.answer("`--timeout`", "`run.timeout`")
+    bot.answer("`--timeout`", "`run.timeout`", "next: `/build_run --timeout T` with a longer time")
     bot.check("kfops/run", conclusion="timed_out")
     assert scene.kubeflow.runs()[0]["phase"] == "Failed"
 
