@@ -126,8 +126,8 @@ enum err_class queue_cancel(struct db *db, const struct queue_stop *stop, int64_
 			    json_t **out, struct err *err) MUST_CHECK;
 
 /* A new job with the same command, arguments and SHA as a finished, unsuccessful one (job_id 0: the
- * newest such one of the pull request). `as` is the /retry job, whose comment it belongs to; a
- * comment gets one such job, however often it asks. {"id","uid","command","line","sha","retry_of"};
+ * newest such one of the pull request). `as` is the /retry job, whose comment it belongs to; it
+ * gets one such job, however often it asks. {"id","uid","command","line","sha","retry_of"};
  * the new job's data holds "retry_of" too. NOT_FOUND, CONFLICT (unfinished, or it succeeded). */
 enum err_class queue_retry(struct db *db, int64_t job_id, const struct job *as, int64_t now_ms,
 			   json_t **out, struct err *err) MUST_CHECK;

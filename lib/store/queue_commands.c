@@ -201,12 +201,13 @@ enum err_class queue_cancel(struct db *db, const struct queue_stop *stop, int64_
 enum err_class store_repeat(struct db *db, const struct store_repeat *repeat, int64_t now_ms,
 			    int64_t *out_id, struct err *err)
 {
-	char uid[27], data[64];
+	char uid[27], data[96];
 	struct job job;
 	enum err_class class;
 
 	*out_id = store_uid_make(db, uid, now_ms);
-	snprintf(data, sizeof data, "{\"retry_of\":%" PRId64 "}", repeat->origin_id);
+	snprintf(data, sizeof data, "{\"retry_of\":%" PRId64 ",\"retry_by\":%" PRId64 "}",
+		 repeat->origin_id, repeat->by_id);
 	class = store_exec(db, STMT_REPEAT, err, B_INT(repeat->origin_id), B_INT(*out_id),
 			   B_TEXT(uid), B_INT(repeat->comment_id), B_INT(now_ms),
 			   B_INT(repeat->deadline_at_ms), B_INT(repeat->comment_at_ms),
@@ -280,16 +281,18 @@ static enum err_class describe(struct db *db, int64_t id, json_t **out, struct e
 enum err_class queue_retry(struct db *db, int64_t job_id, const struct job *as, int64_t now_ms,
 			   json_t **out, struct err *err)
 {
-	struct store_repeat repeat = {.comment_id = as->comment_id,
+	struct store_repeat repeat = {.by_id = as->id,
+				      .comment_id = as->comment_id,
 				      .actor_id = as->actor_id,
 				      .actor = as->actor,
 				      .comment_at_ms = as->comment_at_ms};
 	char before[40], after[40];
 	struct job origin;
 	int64_t id;
-	enum err_class class = store_number(
-		db, &id, 0, STMT_RETRY_MADE,
-		STORE_BINDS(B_INT(as->repo_id), B_INT(as->pr), B_INT(as->comment_id)), err);
+	enum err_class class = store_number(db, &id, 0, STMT_RETRY_MADE,
+					    STORE_BINDS(B_INT(as->repo_id), B_INT(as->pr),
+							B_INT(as->comment_id), B_INT(as->id)),
+					    err);
 
 	if (class != ERR_OK)
 		return class;

@@ -151,6 +151,7 @@ enum err_class store_recover(struct db *db, int64_t now_ms, struct err *err) MUS
 /* A job repeated under a comment: row and uid of the new one. */
 struct store_repeat {
 	int64_t origin_id;
+	int64_t by_id; /* the job of the /retry; 0: a button */
 	int64_t comment_id;
 	int64_t actor_id;
 	const char *actor;

@@ -69,6 +69,42 @@ static void test_retry(void **state)
 }
 
 /* Whoever may not do a thing does not get it done by somebody else's word "again". */
+/* What else the comment has led to is not what this line of it asks for. */
+static void test_retries_of_one_comment(void **state)
+{
+	struct kit_event both = {.pr = 1, .comment_id = 20, .commands = "retry retry"};
+	json_t *first = NULL, *second = NULL, *again = NULL;
+	struct job job, as[2];
+	struct kit kit;
+
+	(void)state;
+	kit_start(&kit);
+	for (int64_t i = 1; i <= 2; i++) {
+		kit_receive(&kit, &(struct kit_event){.pr = 1, .comment_id = i, .commands = "run"});
+		kit_work(&kit, JOB_FAILED, T0);
+	}
+	kit_receive(&kit, &both);
+	KIT_BEGIN(&kit);
+	for (int64_t i = 0; i < 2; i++)
+		assert_ok(&kit, queue_load(kit.db, 3 + i, &as[i], &kit.err));
+	assert_ok(&kit, queue_retry(kit.db, 1, &as[0], T0 + 9, &first, &kit.err));
+	assert_ok(&kit, queue_retry(kit.db, 2, &as[1], T0 + 9, &second, &kit.err));
+	assert_ok(&kit, queue_retry(kit.db, 1, &as[0], T0 + 10, &again, &kit.err));
+	assert_int_equal(jval_int(first, "retry_of", 0), 1);
+	assert_int_equal(jval_int(second, "retry_of", 0), 2);
+	assert_true(json_equal(first, again));
+	assert_ok(&kit, queue_load(kit.db, jval_int(second, "id", 0), &job, &kit.err));
+	assert_int_equal(jval_int(job.data, "retry_of", 0), 2);
+	KIT_COMMIT(&kit);
+	job_dispose(&job);
+	job_dispose(&as[0]);
+	job_dispose(&as[1]);
+	json_decref(first);
+	json_decref(second);
+	json_decref(again);
+	kit_end(&kit);
+}
+
 static void test_retry_leaves_what_others_were_refused(void **state)
 {
 	static const struct {
@@ -535,6 +571,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_statements),
 		cmocka_unit_test(test_plans),
 		cmocka_unit_test(test_retry),
+		cmocka_unit_test(test_retries_of_one_comment),
 		cmocka_unit_test(test_retry_leaves_what_others_were_refused),
 		cmocka_unit_test(test_uploads_are_found_by_their_version),
 		cmocka_unit_test(test_the_newest_upload_of_a_commit),
