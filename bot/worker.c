@@ -270,7 +270,10 @@ static void end_job(struct task *task, enum job_state state, const char *code, c
 
 static bool is_patient(const struct task *task)
 {
-	return task->step->handles_cancel; /* a run is under way: wait for it */
+	bool nothing_sent = task->effect.kind == EFFECT_RUN_CREATE && !task->was_in_doubt &&
+			    !task->result.err.in_doubt;
+
+	return task->step->handles_cancel && !nothing_sent;
 }
 
 /* What the operator has to put right at GitHub or Kubeflow: a key or token that is refused, an

@@ -49,6 +49,15 @@ def test_down_for_longer_than_patience(scene, bot, ann):
     assert bot.ends() == "rocket"
 
 
+@pytest.mark.scene(config={"limits": {"patience": "2s"}})
+def test_a_run_that_was_never_sent_is_not_waited_for_longer_than_patience(scene, bot, ann):
+    scene.kubeflow.fault("status", "POST", r"/runs$", times=-1, status=429)
+    ann.comments("/build_run")
+    assert bot.ends() == "-1"
+    bot.answer("`gave_up`", "annot create the run", "next: `/retry 1` tries the same again")
+    assert scene.kubeflow.runs() == []
+
+
 def test_what_was_compiled_is_lost_meanwhile(scene, bot, ann):
     """Somebody tidied up the operator's disk while Kubeflow was away."""
     scene.kubeflow.goes_away()
