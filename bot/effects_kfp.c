@@ -39,11 +39,14 @@ static enum err_class cluster_to_change(struct effect_call *call, struct kfp **k
 	return cluster_of(call, kfp, http, err);
 }
 
-/* Kubeflow refuses a namespace that is not there with the same words as one that is not ours. */
-static enum err_class namespace_refused(const struct effect_call *call, struct err *err)
+/* Kubeflow refuses a namespace that is not there with the same words as one that is not ours. What
+ * something before it refuses has nothing to do with namespaces. */
+static enum err_class refused_to(const struct effect_call *call, const char *act, struct err *err)
 {
 	struct err seen = *err;
 
+	if (!str_eq(seen.code, "kfp.denied"))
+		return err_wrap(err, "cannot %s in Kubeflow", act);
 	return err_code(
 		err, ERR_DENIED, seen.code,
 		"Kubeflow does not let the bot into the namespace %.64s, or there is none of "
@@ -64,9 +67,7 @@ enum err_class effect_pipeline_ensure(struct effect_call *call, struct err *err)
 	if (kfp_pipeline_ensure(kfp, http, jval_str(call->args, "namespace", ""),
 				jval_str(call->args, "name", ""),
 				jval_str(call->args, "description", ""), &id, err))
-		return err->class == ERR_DENIED
-			       ? namespace_refused(call, err)
-			       : err_wrap(err, "cannot find or make the pipeline in Kubeflow");
+		return refused_to(call, "find or make the pipeline", err);
 	jval_set_str(call->data, "pipeline_id", id);
 	return ERR_OK;
 }
@@ -302,7 +303,7 @@ static enum err_class find_version(struct effect_call *call, struct err *err)
 	if (!class)
 		class = take_version(call, kfp, pipeline_id, &version, err);
 	kfp_version_dispose(&version);
-	return class == ERR_DENIED ? namespace_refused(call, err) : class;
+	return class == ERR_DENIED ? refused_to(call, "find the version", err) : class;
 }
 
 enum err_class effect_version_find(struct effect_call *call, struct err *err)
@@ -324,9 +325,7 @@ enum err_class effect_experiment(struct effect_call *call, struct err *err)
 		return err->class;
 	if (kfp_experiment_ensure(kfp, http, jval_str(call->args, "namespace", ""),
 				  jval_str(call->args, "name", ""), &id, err))
-		return err->class == ERR_DENIED
-			       ? namespace_refused(call, err)
-			       : err_wrap(err, "cannot find or make the experiment in Kubeflow");
+		return refused_to(call, "find or make the experiment", err);
 	jval_set_str(call->data, "experiment_id", id);
 	return ERR_OK;
 }
@@ -338,6 +337,15 @@ static void put_run(struct effect_call *call, const struct kfp *kfp, const char 
 	kfp_link_run(kfp, jval_str(call->args, "namespace", ""), run_id, &link);
 	jval_set_str(call->data, "run_id", run_id);
 	jval_set_str(call->data, "link", buf_text(&link));
+}
+
+/* The run goes on whatever we may see of it: a right that was taken back is the operator's matter
+ * and is waited for like a token that is refused. */
+static enum err_class while_under_way(struct err *err)
+{
+	if (err->class == ERR_DENIED)
+		err->class = ERR_CONFIG;
+	return err->class;
 }
 
 /* Fills call->data from a run, or says that it is absent. */
@@ -352,8 +360,10 @@ static enum err_class look(struct effect_call *call, struct kfp *kfp, struct htt
 		jval_set_bool(call->data, "absent", true);
 		return err->class = ERR_OK;
 	}
-	if (class)
+	if (class) {
+		while_under_way(err);
 		return err_wrap(err, "cannot look at the run in Kubeflow");
+	}
 	jval_set_str(call->data, "state", run_state_name(run.state));
 	jval_set_bool(call->data, "final", run_state_is_final(run.state));
 	jval_set_bool(call->data, "was_canceling", run.was_canceling);
@@ -415,8 +425,10 @@ enum err_class effect_run_terminate(struct effect_call *call, struct err *err)
 		return err->class;
 	class = kfp_run_terminate(kfp, http, jval_str(call->args, "run_id", ""), err);
 	/* ended or deleted meanwhile: the next look tells which */
-	if (class && class != ERR_CONFLICT && class != ERR_NOT_FOUND)
+	if (class && class != ERR_CONFLICT && class != ERR_NOT_FOUND) {
+		while_under_way(err);
 		return err_wrap(err, "cannot stop the run in Kubeflow");
+	}
 	err->class = ERR_OK;
 	jval_set_bool(call->data, "terminated", true);
 	return ERR_OK;

@@ -89,6 +89,13 @@ static enum err_class class_of(int status, bool is_gateway_not_found)
 	}
 }
 
+/* A 403 in words of its own is Kubeflow's; a mesh or a gateway before it has nothing to say of
+ * namespaces ("RBAC: access denied", a page). */
+static bool is_from_before(int status, const json_t *parsed)
+{
+	return status == 403 && !words_of(parsed);
+}
+
 /* Of answers that end a job. Others are tried again, and what ends it then is the patience. */
 static const char *code_of(enum err_class class)
 {
@@ -144,7 +151,11 @@ enum err_class kfp_error(struct err *err, int status, const char *body, size_t l
 	/* Older servers wrap what the caller got wrong as if it were their own fault. */
 	if (status == 500 && strstr(sentence, "InvalidInputError"))
 		class = ERR_USER;
-	err_code(err, class, code_of(class), "Kubeflow Pipelines answers %d: %s", status,
+	err_code(err, class, is_from_before(status, parsed) ? "kfp.proxy" : code_of(class),
+		 "%s answers %d: %s",
+		 is_from_before(status, parsed) ? "something before Kubeflow Pipelines"
+						: "Kubeflow Pipelines",
+		 status,
 		 *sentence && (status < 300 || status >= 400) ? sentence : stock_sentence(status));
 	if (!err)
 		return class;

@@ -25,12 +25,16 @@ def test_a_lost_answer_and_then_a_refused_token_make_one_run(scene, bot, ann):
     assert len(scene.kubeflow.runs()) == 1
 
 
-def test_a_run_outlives_a_token_that_is_refused_for_a_while(scene, bot, ann):
+@pytest.mark.parametrize("refusal", [dict(status=401), dict(status=403),
+                                     dict(status=403, body="RBAC: access denied")],
+                         ids=["the token", "the right", "a mesh"])
+def test_a_run_outlives_what_is_refused_for_a_while(scene, bot, ann, refusal):
     scene.expects_log("event=credentials_refused")
     scene.kubeflow.holds_runs()
     ann.comments("/build_run")
     run = scene.wait_until(scene.kubeflow.runs, "the run to be made")[0]
-    scene.kubeflow.fault("status", "GET", r"/apis/v2beta1/runs/[0-9a-f-]+$", times=2, status=401)
+    scene.kubeflow.fault("status", "GET", r"/apis/v2beta1/runs/[0-9a-f-]+$", times=3, **refusal)
+    bot.answer("[!WARNING]", str(refusal["status"]), refusal.get("body", ""), "I keep trying")
     scene.kubeflow.ends(run["run_id"])
     assert bot.ends() == "rocket"
 

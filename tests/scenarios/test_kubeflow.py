@@ -124,6 +124,14 @@ def test_a_namespace_that_kubeflow_itself_refuses(scene, bot, ann):
     assert nothing_was_made(scene)
 
 
+def test_a_mesh_that_refuses_knows_nothing_of_namespaces(scene, bot, ann):
+    scene.kubeflow.fault("status", "GET", "/pipelines", times=-1, status=403, body="RBAC: access denied")
+    ann.comments("/build_run")
+    assert bot.ends() == "-1"
+    assert "pipeline.namespace" not in bot.answer("`kfp.proxy`", "RBAC: access denied", "next: `/retry 1`")
+    assert nothing_was_made(scene)
+
+
 @pytest.mark.scene(kubeflow=MULTI_USER)
 def test_a_multi_user_server_needs_a_list_of_namespaces(scene, bot, ann):
     scene.expects_log("event=namespaces_missing")

@@ -533,6 +533,7 @@ static void test_errors(void **state)
 		enum err_class class;
 		bool in_doubt;
 		const char *says;
+		const char *code; /* NULL: that of the class */
 	} cases[] = {
 		{"gateway", 400,
 		 "{\"code\":3,\"message\":\"chain\",\"details\":[{\"message\":\"why\"}]}", true,
@@ -548,6 +549,11 @@ static void test_errors(void **state)
 		 "does not accept the token"},
 		{"forbidden", 403, "{\"code\":7,\"message\":\"no\"}", false, ERR_DENIED, false,
 		 "no"},
+		{"forbidden by a mesh", 403, "RBAC: access denied", true, ERR_DENIED, false,
+		 "something before Kubeflow Pipelines answers 403: RBAC: access denied",
+		 "kfp.proxy"},
+		{"forbidden by a page", 403, "<html>", false, ERR_DENIED, false,
+		 "something before Kubeflow Pipelines answers 403: it does not allow", "kfp.proxy"},
 		{"absent", 404, "{\"code\":5,\"message\":\"gone\"}", false, ERR_NOT_FOUND, false,
 		 "gone"},
 		{"no route", 404, "<html>nginx</html>", false, ERR_TRANSIENT, false,
@@ -584,7 +590,9 @@ static void test_errors(void **state)
 					   strlen(cases[i].body), 0, cases[i].mutates),
 				 cases[i].class);
 		assert_int_equal(err.in_doubt, cases[i].in_doubt);
-		assert_string_equal(err.code, codes[cases[i].class] ? codes[cases[i].class] : "");
+		assert_string_equal(err.code, cases[i].code	      ? cases[i].code
+					      : codes[cases[i].class] ? codes[cases[i].class]
+								      : "");
 		assert_non_null(strstr(err.msg, cases[i].says));
 	}
 }
