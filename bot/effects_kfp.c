@@ -399,8 +399,11 @@ enum err_class effect_run_create(struct effect_call *call, struct err *err)
 		return look(call, kfp, http, request.run_id, err);
 	if (cluster_to_change(call, &kfp, &http, err))
 		return err->class;
-	if (kfp_run_create(kfp, http, &request, &run_id, err))
+	if (kfp_run_create(kfp, http, &request, &run_id, err)) {
+		if (err->in_doubt) /* it may be there: people are told which it would be */
+			put_run(call, kfp, request.run_id);
 		return err_wrap(err, "cannot create the run in Kubeflow");
+	}
 	put_run(call, kfp, run_id);
 	return ERR_OK;
 }

@@ -268,6 +268,7 @@ static void end_job(struct task *task, enum job_state state, const char *code, c
 
 /* --- errors --- */
 
+/* A run is under way, or may be: it is waited for. One that was not even asked for is none. */
 static bool is_patient(const struct task *task)
 {
 	bool nothing_sent = task->effect.kind == EFFECT_RUN_CREATE && !task->was_in_doubt &&
@@ -367,7 +368,8 @@ static bool settle_retry(struct task *task, int64_t now_ms)
 		note_trouble(task, now_ms);
 	since = jval_int(job->data, "trouble.since_ms", now_ms);
 	if (is_too_long(task, since, now_ms)) {
-		if (task->step->is_only_asking)
+		if (task->step->is_only_asking ||
+		    (task->step->hears_the_end && now_ms >= job->deadline_at_ms))
 			return false;
 		end_job(task, JOB_FAILED, seen->code[0] ? seen->code : "gave_up", seen->msg,
 			now_ms);

@@ -172,13 +172,13 @@ STEP_DECIDE(common_keep_model);
 	}
 #define STEP_CREATE_RUN                                                                            \
 	{                                                                                          \
-		.name = "create_run", .sentence = "creating the run", .handles_cancel = true,      \
-		.decide = common_create_run                                                        \
+		.name = "create_run", .sentence = "creating the run", .handles_errors = true,      \
+		.handles_cancel = true, .hears_the_end = true, .decide = common_create_run         \
 	}
 #define STEP_FOLLOW                                                                                \
 	{                                                                                          \
 		.name = "follow", .sentence = "following the run", .handles_errors = true,         \
-		.handles_cancel = true, .decide = common_follow                                    \
+		.handles_cancel = true, .hears_the_end = true, .decide = common_follow             \
 	}
 #define STEP_CAUSES                                                                                \
 	{                                                                                          \

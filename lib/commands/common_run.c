@@ -20,7 +20,15 @@ enum {
 	TASK_NAME_MAX = 80,
 	TITLE_MAX = 96, /* with the uid 128 bytes: names of all releases of Kubeflow hold that */
 	PIPELINE_SHOWN_MAX = 64,
+	ERROR_SHOWN_MAX = 400,
 };
+
+static int shown_len(const char *text, size_t max)
+{
+	size_t len = strlen(text);
+
+	return (int)(len <= max ? len : str_utf8_cut(text, max));
+}
 
 static void fail_part(const struct job *job, const char *part, const struct effect_result *last,
 		      int64_t now_ms, struct update *out)
@@ -28,6 +36,28 @@ static void fail_part(const struct job *job, const char *part, const struct effe
 	jval_set_str(common_data(job, out, "failure"), "part", part);
 	common_part(job, out, part, PART_FAILED, now_ms, "failed");
 	common_fail(out, &last->err);
+}
+
+/* An error that ends the job while a run is, or may be, under way: who asked has to know. */
+static void fail_beside_run(const struct job *job, const char *run_id,
+			    const struct effect_result *last, int64_t now_ms, struct update *out)
+{
+	bool is_late = now_ms >= job->deadline_at_ms, told;
+
+	told = jval_int(job->data, "run.terminated_at_ms", 0) != 0;
+	jval_set_str(common_data(job, out, "failure"), "part", "run");
+	common_part(job, out, "run", PART_FAILED, now_ms, told ? "told to stop" : "may go on");
+	common_end(out, JOB_FAILED,
+		   is_late	       ? "run.not_stopped"
+		   : last->err.code[0] ? last->err.code
+				       : err_class_name(last->err.class),
+		   "the run `%s` %s%s. Look after it in Kubeflow, and stop it there if it is not "
+		   "wanted any more. (%.*s)",
+		   run_id,
+		   told ? "was told to stop, and nobody knows whether it has"
+			: "may still be going in Kubeflow",
+		   is_late ? ": the deadline of this command has passed" : "",
+		   shown_len(last->err.msg, ERROR_SHOWN_MAX), last->err.msg);
 }
 
 /* --- /run: which version --- */
@@ -112,13 +142,6 @@ void common_experiment(const struct job *job, const struct effect_result *last, 
 
 /* --- creating the run --- */
 
-static int shown_len(const char *text, size_t max)
-{
-	size_t len = strlen(text);
-
-	return (int)(len <= max ? len : str_utf8_cut(text, max));
-}
-
 static json_t *run_args(const struct job *job)
 {
 	const char *title = jval_str(job->args, "name", NULL);
@@ -197,6 +220,27 @@ static void run_is_absent(const struct job *job, int64_t now_ms, struct update *
 	common_ask(out, EFFECT_RUN_CREATE, run_args(job));
 }
 
+/* Of the run that was asked for last nobody may know: its id is in the answer then. */
+static void run_is_unclear(const struct job *job, const struct effect_result *last, int64_t now_ms,
+			   struct update *out)
+{
+	const char *id = jval_str(last->data, "run_id", jval_str(job->data, "run.id", ""));
+	json_t *run;
+
+	if (!*id) {
+		common_part(job, out, "run", PART_FAILED, now_ms, "not created");
+		if (err_is_retried(last->err.class))
+			common_end(out, JOB_FAILED, "gave_up", "%s", last->err.msg);
+		else
+			common_fail(out, &last->err);
+		return;
+	}
+	run = common_data(job, out, "run");
+	jval_set_str(run, "id", id);
+	jval_set_str(run, "link", jval_str(last->data, "link", jval_str(run, "link", "")));
+	fail_beside_run(job, id, last, now_ms, out);
+}
+
 void common_create_run(const struct job *job, const struct effect_result *last, int64_t now_ms,
 		       struct update *out)
 {
@@ -218,6 +262,10 @@ void common_create_run(const struct job *job, const struct effect_result *last, 
 	}
 	if (!last) {
 		common_ask(out, EFFECT_RUN_CREATE, run_args(job));
+		return;
+	}
+	if (last->err.class) {
+		run_is_unclear(job, last, now_ms, out);
 		return;
 	}
 	if (jval_bool(last->data, "absent", false)) {
@@ -411,6 +459,17 @@ static void run_is_missing(const struct job *job, int64_t now_ms, struct update 
 		   "again");
 }
 
+/* No look has worked until the deadline, or none ever will. Past the deadline the run is told to
+ * stop without having been seen; once, for then the job ends. */
+static void run_is_out_of_sight(const struct job *job, const struct effect_result *last,
+				int64_t now_ms, struct update *out)
+{
+	if (now_ms >= job->deadline_at_ms && !*jval_str(job->data, "run.terminating", ""))
+		ask_terminate(job, job->cancel ? "cancel" : "timeout", now_ms, out);
+	else
+		fail_beside_run(job, jval_str(job->data, "run.id", ""), last, now_ms, out);
+}
+
 void common_follow(const struct job *job, const struct effect_result *last, int64_t now_ms,
 		   struct update *out)
 {
@@ -429,7 +488,7 @@ void common_follow(const struct job *job, const struct effect_result *last, int6
 		return;
 	}
 	if (last->err.class) {
-		fail_part(job, "run", last, now_ms, out);
+		run_is_out_of_sight(job, last, now_ms, out);
 		return;
 	}
 	look_at_run(job, last->data, now_ms, out);

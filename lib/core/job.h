@@ -149,9 +149,11 @@ struct step {
 				must handle errors: the job goes on without */
 	bool is_only_asking; /* about what has ended: when the operator's patience is over, an error
 				is given to it, so it must handle errors */
-	bool only_forks;     /* passed over where the pull request comes from no fork */
-	bool must_finish;    /* goes on past the deadline, however long nothing answers: what it
-				changed has to be put back */
+	bool hears_the_end; /* when the deadline is over, an error is given to it, so it must handle
+			       errors: what it has under way outside does not end with the job */
+	bool only_forks;    /* passed over where the pull request comes from no fork */
+	bool must_finish;   /* goes on past the deadline, however long nothing answers: what it
+			       changed has to be put back */
 	void (*decide)(const struct job *job, const struct effect_result *last, int64_t now_ms,
 		       struct update *out);
 };

@@ -295,6 +295,17 @@ def test_a_run_that_takes_longer_than_its_timeout_is_stopped(scene, bot, ann):
     assert scene.kubeflow.runs()[0]["phase"] == "Failed"
 
 
+@pytest.mark.scene(config={"limits": {"job_deadline": "4s"}})
+def test_a_run_that_nobody_can_see_at_the_deadline_is_told_to_stop(scene, bot, ann):
+    scene.kubeflow.holds_runs()
+    ann.comments("/build_run")
+    run = scene.wait_until(scene.kubeflow.runs, "the run to be made")[0]["run_id"]
+    scene.kubeflow.fault("status", "GET", r"/apis/v2beta1/runs/", times=-1, status=503)
+    assert bot.ends() == "-1"
+    bot.answer("`run.not_stopped`", f"The run `{run}` was told to stop", f"/runs/details/{run}")
+    scene.wait_until(lambda: scene.kubeflow.runs()[0]["phase"] == "Failed", "the run to stop")
+
+
 @pytest.mark.scene(config={"limits": {"job_deadline": "3s"}})
 def test_a_run_beyond_the_operators_deadline_is_stopped(scene, bot, ann):
     scene.kubeflow.holds_runs()

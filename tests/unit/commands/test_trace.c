@@ -349,6 +349,85 @@ static const struct trace_case cases[] = {
 		 "follow waits 5000 ms for r1\nfollow asks kfp.run\nfollow waits 5000 ms for r1\n"
 		 "follow asks kfp.run\nrun part failed: does not stop\nend failed "
 		 "run.not_stopped\n"},
+	{.name = "nothing answers when the deadline passes: the run is told to stop, and the end "
+		 "says that it may go on",
+	 .command = "build_run",
+	 .args = "{}",
+	 .deadline_ms = 60000,
+	 .answers = {TO_CREATE,
+		     CREATED,
+		     {.effect = "kfp.run",
+		      .class = ERR_TRANSIENT,
+		      .message = "no answer",
+		      .advance_ms = 61000},
+		     {.effect = "kfp.terminate", .class = ERR_TRANSIENT, .message = "no answer"}},
+	 .want = "authorize asks github.permission\npin asks github.pull\ncheckout asks "
+		 "repo.checkout\n"
+		 "settings asks repo.settings\ncompile asks compile\ncompile part done: 3 tasks\n"
+		 "confirm asks github.permission\npipeline asks kfp.pipeline\nupload asks "
+		 "kfp.upload_version\n"
+		 "upload part done: version `pr-7-9f8e7d6a1b2c`\nexperiment asks kfp.experiment\n"
+		 "create_run asks kfp.create_run\nfollow asks kfp.run\nfollow asks kfp.terminate\n"
+		 "run part failed: may go on\nend failed run.not_stopped\n"},
+	{.name = "the request to stop gets through, and then nothing answers",
+	 .command = "build_run",
+	 .args = "{}",
+	 .deadline_ms = 60000,
+	 .answers = {TO_CREATE,
+		     CREATED,
+		     {.effect = "kfp.run",
+		      .class = ERR_TRANSIENT,
+		      .message = "no answer",
+		      .advance_ms = 61000},
+		     {.effect = "kfp.terminate", .data = "{\"terminated\":true}"},
+		     {.effect = "kfp.run",
+		      .class = ERR_TRANSIENT,
+		      .message = "no answer",
+		      .advance_ms = 5000}},
+	 .want = "authorize asks github.permission\npin asks github.pull\ncheckout asks "
+		 "repo.checkout\n"
+		 "settings asks repo.settings\ncompile asks compile\ncompile part done: 3 tasks\n"
+		 "confirm asks github.permission\npipeline asks kfp.pipeline\nupload asks "
+		 "kfp.upload_version\n"
+		 "upload part done: version `pr-7-9f8e7d6a1b2c`\nexperiment asks kfp.experiment\n"
+		 "create_run asks kfp.create_run\nfollow asks kfp.run\nfollow asks kfp.terminate\n"
+		 "follow waits 5000 ms for r1\nfollow asks kfp.run\n"
+		 "run part failed: told to stop\nend failed run.not_stopped\n"},
+	{.name = "nobody knows whether the run is there when the deadline passes",
+	 .command = "build_run",
+	 .args = "{}",
+	 .deadline_ms = 60000,
+	 .answers = {TO_CREATE,
+		     {.effect = "kfp.create_run",
+		      .data = "{\"run_id\":\"r1\"}",
+		      .class = ERR_TRANSIENT,
+		      .message = "no answer",
+		      .advance_ms = 61000}},
+	 .want = "authorize asks github.permission\npin asks github.pull\ncheckout asks "
+		 "repo.checkout\n"
+		 "settings asks repo.settings\ncompile asks compile\ncompile part done: 3 tasks\n"
+		 "confirm asks github.permission\npipeline asks kfp.pipeline\nupload asks "
+		 "kfp.upload_version\n"
+		 "upload part done: version `pr-7-9f8e7d6a1b2c`\nexperiment asks kfp.experiment\n"
+		 "create_run asks kfp.create_run\n"
+		 "run part failed: may go on\nend failed run.not_stopped\n"},
+	{.name = "no run was asked for when the deadline passes",
+	 .command = "build_run",
+	 .args = "{}",
+	 .deadline_ms = 60000,
+	 .answers = {TO_CREATE,
+		     {.effect = "kfp.create_run",
+		      .class = ERR_TRANSIENT,
+		      .message = "no answer",
+		      .advance_ms = 61000}},
+	 .want = "authorize asks github.permission\npin asks github.pull\ncheckout asks "
+		 "repo.checkout\n"
+		 "settings asks repo.settings\ncompile asks compile\ncompile part done: 3 tasks\n"
+		 "confirm asks github.permission\npipeline asks kfp.pipeline\nupload asks "
+		 "kfp.upload_version\n"
+		 "upload part done: version `pr-7-9f8e7d6a1b2c`\nexperiment asks kfp.experiment\n"
+		 "create_run asks kfp.create_run\n"
+		 "run part failed: not created\nend failed gave_up\n"},
 	{.name = "cancelled while nobody knows whether there is a run: none is sent any more",
 	 .command = "run",
 	 .args = "{}",
@@ -684,7 +763,8 @@ static void tables_are_whole(void **state)
 		for (const struct step *step = command->steps; step->name; step++) {
 			assert_true(step->decide && step->sentence);
 			assert_true(step->handles_errors ||
-				    !(step->is_optional || step->is_only_asking));
+				    !(step->is_optional || step->is_only_asking ||
+				      step->hears_the_end));
 			assert_true(*step->name && strlen(step->name) < JOB_STEP_MAX);
 			assert_ptr_equal(job_step(command->steps, step->name), step); /* once */
 		}
