@@ -88,6 +88,7 @@ static void keep_target(const struct job *job, const json_t *found, int64_t to, 
 
 		jval_set_str(served, "sha", jval_str(live, "sha", ""));
 		jval_set_int(served, "pr", jval_int(live, "pr", 0));
+		jval_set_int(served, "remote_id", jval_int(live, "remote_id", 0));
 		jval_set(service, "served", served);
 	}
 }

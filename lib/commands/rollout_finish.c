@@ -120,11 +120,23 @@ static void end_open(const struct job *job, int64_t open, struct update *out)
 			   job->head_sha, environment, environment);
 }
 
+/* GitHub makes earlier deployments inactive by itself, but none to production: of these, the one
+ * that served before is told by us. What has only a share takes nothing from it. 0: none. */
+static int64_t retired_by(const struct job *job)
+{
+	int64_t old = jval_int(job->data, "service.served.remote_id", 0);
+	bool serves = jval_int(job->data, "rollout.open", -1) < 0 || takes_over(job);
+
+	return serves && str_eq(rollout_environment(job), "production") &&
+			       old != jval_int(job->data, "rollout.remote_id", 0)
+		       ? old
+		       : 0;
+}
+
 void rollout_tell(const struct job *job, const struct effect_result *last, int64_t now_ms,
 		  struct update *out)
 {
-	int64_t open = jval_int(job->data, "rollout.open", -1),
-		old = jval_int(job->data, "service.served.remote_id", 0);
+	int64_t open = jval_int(job->data, "rollout.open", -1), old = retired_by(job);
 	bool retires = jval_bool(job->data, "rollout.retires", false);
 
 	(void)now_ms;
@@ -138,8 +150,11 @@ void rollout_tell(const struct job *job, const struct effect_result *last, int64
 		return;
 	}
 	if (last->err.class)
-		rollout_note(job, "GitHub's deployment was not marked", last, out);
-	if (takes_over(job) && old && !retires) {
+		rollout_note(job,
+			     retires ? "GitHub's deployment before was not made inactive"
+				     : "GitHub's deployment was not marked",
+			     last, out);
+	if (old && !retires) {
 		jval_set_bool(common_data(job, out, "rollout"), "retires", true);
 		ask_status(job, "inactive", old, out);
 	} else if (open >= 0) {

@@ -9,6 +9,7 @@ from models import IN_EACH_WAY
 def left_open(scene, flags: str = "", percent: int = 10, name: int = 2):
     """A second model beside the first, given this percent and left there."""
     models.deployed(scene)
+    scene.before = scene.pull
     models.next_pull(scene, "Second")
     models.has_run(scene, scene.ann, name)
     scene.ben.comments(f"/deploy --steps {percent} {flags}".strip())
@@ -45,6 +46,7 @@ def test_from_a_share_to_half_to_all_and_merged(scene, bot, ann, ben, way):
     seen = first.look()
     assert not seen["merged"] and seen["labels"] == []
     assert [each["states"] for each in seen["deployments"]] == [["in_progress"]]
+    assert scene.before.look()["deployments"][-1]["states"] == ["success"]
     ben.comments("/status")
     assert bot.ends() == "rocket"
     bot.answer("| 90 % |" if splits else "| 100 % |", "| 10 % |" if splits else "| 0 % |")
@@ -66,6 +68,7 @@ def test_from_a_share_to_half_to_all_and_merged(scene, bot, ann, ben, way):
     seen = first.look()
     assert seen["merged"] and seen["labels"] == ["Deployed-to-production"]
     assert seen["deployments"][-1]["states"][-1] == "success"
+    assert scene.before.look()["deployments"][-1]["states"] == ["success", "inactive"]
     assert scene.cluster.service("ml-prod", "iris-canary") is None
     refused(scene, "/promote production", "`promote.nothing`", "has all the traffic")
 

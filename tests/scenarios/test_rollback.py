@@ -46,6 +46,7 @@ def number(scene, pull) -> int:
 @IN_EACH_WAY
 def test_twice_in_a_row_and_on_again(scene, bot, ann, ben, way):
     first, second, third = deploys(scene, 0, 1, 2)
+    assert [states(pull) for pull in (first, second, third)] == [["success", "inactive"]] * 2 + [["success"]]
     back(scene, f"(pull request {second.number}) again")
     assert models.answers(scene) == [1]
     assert states(third)[-1] == "inactive" and states(second)[-1] == "success"
@@ -78,7 +79,7 @@ def test_to_a_number_back_and_forth(scene, bot, ann, ben, way):
                 command=f"/rollback production --to {numbers[0]}")
     assert "loaded and ready" in said
     assert models.answers(scene) == [0]
-    assert [states(pull)[-1] for pull in (first, second, third)] == ["success", "success", "inactive"]
+    assert [states(pull)[-1] for pull in (first, second, third)] == ["success", "inactive", "inactive"]
     refused(scene, f"/rollback production --to {numbers[0]}", "`rollback.is_live`")
     refused(scene, "/rollback production", "`rollback.nothing`")
 
@@ -139,7 +140,7 @@ def test_after_a_deployment_that_was_given_twice(scene, bot, ann, ben, way):
     assert len(scene.pull.look()["deployments"]) == 1
     back(scene, f"(pull request {first.number}) again")
     assert [each["states"][-1] for each in scene.pull.look()["deployments"]] == ["inactive"]
-    assert states(first) == ["success", "success"]
+    assert states(first) == ["success", "inactive", "success"]
 
 
 @pytest.mark.scene(**models.KNATIVE_WAY)

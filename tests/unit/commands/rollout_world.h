@@ -67,11 +67,14 @@ static struct {
 /* The record of what serves, where that is of a rollout of ours. */
 static inline void add_served(json_t *data, int start)
 {
-	if (start == NEW_SERVES)
+	bool is_new = start == NEW_SERVES;
+
+	if (is_new || start == OLD_SERVES)
 		jval_set(data, "served",
-			 json_pack("{s:i,s:i,s:i,s:s,s:i,s:s}", "id", 2, "job", 33, "pr", 7, "sha",
+			 json_pack("{s:i,s:i,s:i,s:s,s:i,s:s}", "id", is_new ? 2 : 1, "job",
+				   is_new ? 33 : 22, "pr", is_new ? 7 : 5, "sha",
 				   "1111111a1b2c3d4e5f60718293a4b5c6d7e8f901", "remote_id", 8,
-				   "storage_uri", new_uri));
+				   "storage_uri", is_new ? new_uri : old_uri));
 }
 
 static inline json_t *before_of(const json_t *args, int start, struct err *err)
@@ -231,6 +234,9 @@ static inline bool cluster_answers(struct player *player, const struct effect *e
 		data = json_object();
 	else if (effect->kind == EFFECT_DEPLOYMENTS_FIND)
 		data = deployments_found(effect, player->script->start);
+	else if (effect->kind == EFFECT_DEPLOYMENT_STATUS &&
+		 str_eq(jval_str(effect->args, "state", ""), "inactive"))
+		data = json_object(); /* of the one before */
 	if (effect->kind == EFFECT_SERVICE_SEND) {
 		take_move(effect->args);
 		data = json_object();
