@@ -160,6 +160,7 @@ enum err_class intake_read(struct intake *intake, const struct receive *receive,
 		.refusal = intake->refusal,
 		.refusal_code = intake->refusal_code,
 		.deadline_ms = receive->options.job_deadline_ms,
+		.commands = receive->options.commands,
 		.refuse_late =
 			intake->event.kind == EVENT_COMMENT &&
 			receive->options.comment_age_max_ms > 0 &&

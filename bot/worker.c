@@ -532,11 +532,10 @@ static void ask_step(struct task *task)
 	struct update update = {0};
 
 	if (!task->has_result && task->job.cancel && !step->handles_cancel) {
-		AUTO_FREE char *message =
-			str_printf("cancelled by %s",
-				   task->job.cancelled_by ? task->job.cancelled_by : "a person");
+		AUTO_FREE char *code = str_dup(job_stop_code(&task->job)),
+				*message = job_stop_words(&task->job, "cancelled");
 
-		end_job(task, JOB_CANCELLED, "job.cancelled", message, now_ms);
+		end_job(task, JOB_CANCELLED, code, message, now_ms);
 		return;
 	}
 	if (!task->has_result && now_ms >= task->job.deadline_at_ms && !step->handles_cancel) {

@@ -60,8 +60,9 @@ void rollout_note(const struct job *job, const char *what, const struct effect_r
 bool rollout_is_stopped(const struct job *job, int64_t now_ms, struct update *out)
 {
 	if (job->cancel) {
-		rollout_fail(job, out, JOB_CANCELLED, "job.cancelled", "stopped by %s",
-			     job->cancelled_by ? job->cancelled_by : "a person");
+		AUTO_FREE char *words = job_stop_words(job, "stopped");
+
+		rollout_fail(job, out, JOB_CANCELLED, job_stop_code(job), "%s", words);
 		return true;
 	}
 	if (now_ms < job->deadline_at_ms)

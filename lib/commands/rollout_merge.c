@@ -91,23 +91,26 @@ static void end_stopped(const struct job *job, const char *row, const char *how,
 			struct update *out)
 {
 	const char *environment = rollout_environment(job);
+	AUTO_FREE char *words = job_stop_words(job, "stopped");
 
 	common_part(job, out, "merge", PART_CANCELLED, now_ms, row);
-	common_end(out, JOB_CANCELLED, "job.cancelled",
-		   "stopped by %s: %s serves the model of `%.7s`, and the pull request %s. "
+	common_end(out, JOB_CANCELLED, job_stop_code(job),
+		   "%s: %s serves the model of `%.7s`, and the pull request %s. "
 		   "`/rollback %s` brings the model before back",
-		   job->cancelled_by ? job->cancelled_by : "a person", environment, job->head_sha,
-		   how, environment);
+		   words, environment, job->head_sha, how, environment);
 }
 
-/* Somebody who stops it now wants no merge; what was sent already is not called back. True when the
- * update is filled. */
+/* Somebody who stops it now wants no merge; what was sent already is not called back. A closed pull
+ * request ends as if GitHub had said it. True when the update is filled. */
 static bool is_stopped(const struct job *job, const struct effect_result *last, int64_t now_ms,
 		       struct update *out)
 {
 	if (last || !job->cancel)
 		return false;
-	end_stopped(job, "not merged", "is not merged", now_ms, out);
+	if (job_is_closed(job))
+		end_closed(job, now_ms, out);
+	else
+		end_stopped(job, "not merged", "is not merged", now_ms, out);
 	return true;
 }
 
@@ -261,11 +264,13 @@ static void judge_queue(const struct job *job, const json_t *seen, int64_t now_m
 		is_not_queued(job, queue, now_ms, out);
 }
 
-/* Somebody who stops it wants no merge: it is taken out, and the look after that tells. */
+/* Somebody who stops it wants no merge: it is taken out, and the look after that tells. GitHub
+ * itself takes out what is closed. */
 void rollout_queue(const struct job *job, const struct effect_result *last, int64_t now_ms,
 		   struct update *out)
 {
-	bool leaves = job->cancel && !jval_bool(job->data, "rollout.left", false);
+	bool leaves = job->cancel && !job_is_closed(job) &&
+		      !jval_bool(job->data, "rollout.left", false);
 
 	if (!last) {
 		jval_set_bool(common_data(job, out, "rollout"), "leaves", leaves);

@@ -66,6 +66,25 @@ void job_dispose(struct job *job)
 	*job = (struct job){0};
 }
 
+bool job_is_closed(const struct job *job)
+{
+	return job->cancel && str_eq(job_stop_code(job), "pull.closed");
+}
+
+const char *job_stop_code(const struct job *job)
+{
+	return job->end_code ? job->end_code : "job.cancelled";
+}
+
+char *job_stop_words(const struct job *job, const char *word)
+{
+	const char *who = job->cancelled_by ? job->cancelled_by : "a person";
+
+	if (job_is_closed(job))
+		return str_printf("%s because %s closed the pull request", word, who);
+	return str_printf("%s by %s", word, who);
+}
+
 void update_dispose(struct update *update)
 {
 	json_decref(update->effect.args);

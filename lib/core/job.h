@@ -78,7 +78,7 @@ struct job {
 	 * with these set, and the worker that claims it runs no step but ends it so, with comment
 	 * and reaction. JOB_READY (0): none is wanted. */
 	enum job_state end_state;
-	char *end_code;
+	char *end_code; /* without an end_state, why `cancel` is set; NULL: somebody said so */
 	char *end_message;
 
 	bool is_stranger; /* nobody here knows who asks, on a public repository */
@@ -97,6 +97,13 @@ struct job_rules {
 };
 
 void job_dispose(struct job *job);
+
+/* Of a job that is to be stopped, by /cancel or because its pull request was closed: the code of
+ * its end, and "stopped by ann" or "stopped because ann closed the pull request", with `word` for
+ * "stopped". The caller frees the words. */
+bool job_is_closed(const struct job *job);
+const char *job_stop_code(const struct job *job);
+char *job_stop_words(const struct job *job, const char *word) MUST_CHECK;
 
 struct effect {
 	enum effect_kind kind;

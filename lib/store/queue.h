@@ -35,6 +35,8 @@ struct queue_intake {
 	const char *refusal_code;
 	int64_t deadline_ms; /* from now, of the new jobs */
 	bool refuse_late;    /* comment older than the limit: jobs end EXPIRED with a comment */
+	/* to know what a closed pull request stops; NULL: nothing that has started */
+	const struct command_table *commands;
 };
 
 /* Stores a delivery, its jobs and their first outbox rows: "eyes:<comment id>"; or for a refusal
@@ -43,7 +45,8 @@ struct queue_intake {
  * something go one after the other on a pull request, in order of (comment id, command number): the
  * others in line are BLOCKED; read-only ones never wait. A queued job of the same command that has
  * not started is superseded by a newer comment of the same person. pull_request events record the
- * head; "closed" ends what has not started. check_run re-runs repeat the job of that uid. The rest
+ * head; "closed" ends what has not started, and without a merge marks what deploys and has started
+ * to be cancelled, with the code "pull.closed". check_run re-runs repeat the job of that uid. The rest
  * is QUEUE_NOTED.
  *
  * The store never ends a job itself: superseded, too late, stopped with its group, cancelled or

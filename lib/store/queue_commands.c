@@ -1,4 +1,4 @@
-/* queue_commands.c - see queue.h. What /cancel and /retry do to other jobs.
+/* queue_commands.c - see queue.h. What /cancel, /retry and a closed pull request do to other jobs.
  *
  * Who asked for a job is who its row names: of a repeated one that is whoever gave the /retry or
  * pressed the button, not who asked for the first.
@@ -50,13 +50,19 @@ static void read_right(struct target *out, const struct queue_stop *stop, int64_
 		out->is_theirs = true;
 }
 
-static void read_target(struct target *out, const struct queue_stop *stop, sqlite3_stmt *row)
+/* What is there whoever asks. */
+static void read_job(struct target *out, sqlite3_stmt *row)
 {
 	out->id = sqlite3_column_int64(row, 0);
 	str_copy(out->command, sizeof out->command, (const char *)sqlite3_column_text(row, 1));
 	out->state = (enum job_state)sqlite3_column_int(row, 2);
 	out->started = sqlite3_column_int(row, 3) != 0;
 	out->end_state = (enum job_state)sqlite3_column_int(row, 4);
+}
+
+static void read_target(struct target *out, const struct queue_stop *stop, sqlite3_stmt *row)
+{
+	read_job(out, row);
 	str_copy(out->actor, sizeof out->actor, (const char *)sqlite3_column_text(row, 6));
 	read_right(out, stop, sqlite3_column_int64(row, 5),
 		   (const char *)sqlite3_column_text(row, 7));
@@ -96,7 +102,7 @@ static enum err_class cancel_one(struct db *db, const struct target *job, const 
 	}
 	if (job->end_state == JOB_READY && job->started) {
 		class = store_exec(db, STMT_CANCEL_STARTED, err, B_INT(job->id), B_TEXT(by),
-				   B_INT(now_ms));
+				   B_INT(now_ms), B_NULL);
 		say(out, job, "cancelling");
 		return class;
 	}
@@ -147,17 +153,17 @@ static enum err_class find_all(struct db *db, const struct queue_stop *stop, str
 	return class == ERR_NOT_FOUND ? ERR_OK : class;
 }
 
-static enum err_class audit_cancels(struct db *db, const struct job *asking, const json_t *said,
-				    int64_t now_ms, struct err *err)
+/* `asked`: who, where and when. */
+static enum err_class audit_cancels(struct db *db, const struct audit_row *asked,
+				    const json_t *said, struct err *err)
 {
-	const struct audit_row asked = store_audit_of(asking, now_ms);
 	enum err_class class = ERR_OK;
 	const json_t *each;
 	size_t i;
 
 	json_array_foreach(said, i, each)
 	{
-		struct audit_row row = asked;
+		struct audit_row row = *asked;
 		char before[96], after[48];
 
 		if (jval_bool(each, "left", false))
@@ -180,6 +186,7 @@ enum err_class queue_cancel(struct db *db, const struct queue_stop *stop, int64_
 			    json_t **out, struct err *err)
 {
 	const struct job *asking = stop->asking;
+	const struct audit_row asked = store_audit_of(asking, now_ms);
 	struct target *jobs AUTO_FREE = mem_new(stop->job_id ? 1 : CANCEL_MAX, sizeof *jobs);
 	json_t *said AUTO_JSON = json_array();
 	size_t count = 1;
@@ -189,12 +196,61 @@ enum err_class queue_cancel(struct db *db, const struct queue_stop *stop, int64_
 	for (size_t i = 0; class == ERR_OK && i < count; i++)
 		class = cancel_one(db, &jobs[i], asking->actor, now_ms, said, err);
 	if (class == ERR_OK)
-		class = audit_cancels(db, asking, said, now_ms, err);
+		class = audit_cancels(db, &asked, said, err);
 	if (class == ERR_OK)
 		class = store_arrange(db, asking->repo_id, asking->pr, now_ms, err);
 	if (class == ERR_OK)
 		*out = take(said);
 	return class;
+}
+
+static bool deploys(const struct command_table *commands, const char *name)
+{
+	const struct command *command = commands ? command_by_name(commands, name) : NULL;
+
+	return command && command->uses & USE_DEPLOY;
+}
+
+static enum err_class find_closed(struct db *db, const struct event *event, struct target *out,
+				  size_t *count, struct err *err)
+{
+	sqlite3_stmt *row AUTO_ROW = NULL;
+	enum err_class class = store_query(db, &row, STMT_CANCEL_CLOSED, err, B_INT(event->repo_id),
+					   B_INT(event->pr), B_INT(event->updated_at_ms));
+
+	*count = 0;
+	while (class == ERR_OK && *count < CANCEL_MAX) {
+		read_job(&out[(*count)++], row);
+		class = store_next(db, &row, err);
+	}
+	return class == ERR_NOT_FOUND ? ERR_OK : class;
+}
+
+enum err_class store_cancel_closed(struct db *db, const struct queue_delivery *delivery,
+				   const struct command_table *commands, struct err *err)
+{
+	const struct event *event = delivery->event;
+	struct target *jobs AUTO_FREE = mem_new(CANCEL_MAX, sizeof *jobs);
+	json_t *said AUTO_JSON = json_array();
+	struct audit_row asked = {.actor_id = event->sender_id,
+				  .actor = event->sender,
+				  .code = "pull.closed",
+				  .repo_id = event->repo_id,
+				  .repo = event->repo,
+				  .pr = event->pr,
+				  .at_ms = delivery->received_at_ms};
+	size_t count;
+	enum err_class class = find_closed(db, event, jobs, &count, err);
+
+	for (size_t i = 0; class == ERR_OK && i < count; i++) {
+		if (!deploys(commands, jobs[i].command))
+			continue;
+		class = store_exec(db, STMT_CANCEL_STARTED, err, B_INT(jobs[i].id),
+				   B_TEXT_OR_NULL(event->sender), B_INT(delivery->received_at_ms),
+				   B_TEXT(asked.code));
+		say(said, &jobs[i], "cancelling");
+	}
+	return class == ERR_OK ? audit_cancels(db, &asked, said, err) : class;
 }
 
 /* A job with the command, arguments and commit of another, at the end of the comment's own. */

@@ -383,9 +383,10 @@ static enum err_class tell_closed(struct db *db, const struct queue_delivery *de
 				err);
 }
 
-static enum err_class receive_pull(struct db *db, const struct queue_delivery *delivery,
+static enum err_class receive_pull(struct db *db, const struct queue_intake *intake,
 				   struct err *err)
 {
+	const struct queue_delivery *delivery = intake->delivery;
 	const struct event *event = delivery->event;
 	enum err_class class = record_head(db, delivery, err);
 
@@ -396,6 +397,8 @@ static enum err_class receive_pull(struct db *db, const struct queue_delivery *d
 			   B_TEXT(event->merged
 					  ? "The pull request was merged before it started."
 					  : "The pull request was closed before it started."));
+	if (class == ERR_OK && !event->merged)
+		class = store_cancel_closed(db, delivery, intake->commands, err);
 	if (class == ERR_OK)
 		class = tell_closed(db, delivery, err);
 	if (class != ERR_OK)
@@ -478,7 +481,7 @@ enum err_class queue_receive(struct db *db, const struct queue_intake *intake,
 		return intake->calls && intake->calls->count ? receive_calls(db, intake, out, err)
 							     : ERR_OK;
 	case EVENT_PULL_REQUEST:
-		return receive_pull(db, intake->delivery, err);
+		return receive_pull(db, intake, err);
 	case EVENT_CHECK_RERUN:
 		return receive_rerun(db, intake, out, err);
 	case EVENT_PING:

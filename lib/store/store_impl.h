@@ -13,6 +13,7 @@
 
 #include "lib/base/err.h"
 #include "lib/core/audit.h"
+#include "lib/core/command.h"
 #include "lib/core/job.h"
 #include "lib/store/db.h"
 #include "lib/store/outbox.h"
@@ -160,6 +161,13 @@ struct store_repeat {
 };
 enum err_class store_repeat(struct db *db, const struct store_repeat *repeat, int64_t now_ms,
 			    int64_t *out_id, struct err *err) MUST_CHECK;
+
+/* A pull request was closed unmerged: what deploys, was asked for before and has started is marked
+ * as by /cancel of whoever closed it. */
+struct queue_delivery;
+enum err_class store_cancel_closed(struct db *db, const struct queue_delivery *delivery,
+				   const struct command_table *commands,
+				   struct err *err) MUST_CHECK;
 
 /* A fresh job id with its uid, and the id inside a uid (0: not one of ours). */
 int64_t store_uid_make(struct db *db, char uid[27], int64_t now_ms);

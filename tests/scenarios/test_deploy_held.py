@@ -51,3 +51,21 @@ def test_one_blip_is_survived_and_a_restart_is_not(scene, bot, ann, ben):
     bot.answer("❌ **/deploy**", "A container of the new model was started anew at 10 %", "OOMKilled",
                "back to the model before")
     assert models.answers(scene) == [2]
+
+
+@IN_EACH_WAY
+def test_a_pull_request_that_is_closed_while_it_is_held_stops_that(scene, bot, ann, ben, way):
+    models.deployed(scene)
+    before = scene.pull
+    begins_to_be_held(scene, way, "10m")
+    asked = scene.last_comment
+    ann.closes()
+    ann.reopens()
+    assert bot.ends(to=asked) == "confused"
+    bot.answer("**/deploy**", "`pull.closed`", "topped because ann closed the pull request", "back to the model before",
+               to=asked)
+    assert models.answers(scene) == [0]
+    assert scene.cluster.service("ml-prod", "iris-canary") is None
+    seen = scene.pull.look()
+    assert seen["labels"] == [] and seen["deployments"][-1]["states"][-1] == "failure"
+    assert before.look()["deployments"][-1]["states"] == ["success"]

@@ -22,6 +22,11 @@ def test_the_place_in_line_moves_up_when_one_leaves(scene, bot, ann, ben):
     assert bot.ends(to=two) in ("-1", "confused", "rocket")
     bot.answer("**/deploy**", "ben", to=two)
     bot.answer("number 1 in line", to=three)
+    again = ben.comments("/deploy --no-merge", on=second)
+    bot.answer("number 2 in line", to=again)
+    ann.closes(second)
+    assert bot.ends(to=again) == "confused"
+    bot.answer("**/deploy**", "`pull.closed`", "ancelled because ann closed the pull request", to=again)
     ann.pushes({"notes.md": "Seven neighbours.\n"})
     scene.webhooks_are_idle()
     goes_on(scene)

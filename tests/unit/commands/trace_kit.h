@@ -27,6 +27,7 @@ struct answer {
 	const char *code, *message;
 	int64_t advance_ms;    /* the clock, before the answer */
 	const char *cancel_by; /* somebody cancels before the answer */
+	bool by_closing;       /* the pull request, which is what cancels */
 };
 
 struct trace_case {
@@ -160,6 +161,7 @@ static inline void take_scripted(struct player *player, const struct answer *ans
 	if (answer->cancel_by && !player->job.cancel) {
 		player->job.cancel = true;
 		player->job.cancelled_by = str_dup(answer->cancel_by);
+		player->job.end_code = answer->by_closing ? str_dup("pull.closed") : NULL;
 	}
 	if (answer->data &&
 	    jval_parse(&player->result.data, answer->data, strlen(answer->data), &err))
@@ -224,7 +226,7 @@ static inline bool ends_before(struct player *player)
 	if (player->has_result || step_of(player)->handles_cancel)
 		return false;
 	if (player->job.cancel)
-		tell_end(player, JOB_CANCELLED, "job.cancelled", "cancelled");
+		tell_end(player, JOB_CANCELLED, job_stop_code(&player->job), "cancelled");
 	else if (player->now_ms >= player->job.deadline_at_ms)
 		tell_end(player, JOB_EXPIRED, "job.deadline", "its deadline passed");
 	else

@@ -113,15 +113,17 @@ static const struct command kit_run = {.name = "run"};
 static const struct command kit_build_run = {.name = "build_run"};
 static const struct command kit_retry = {.name = "retry"};
 static const struct command kit_status = {.name = "status", .read_only = true};
+static const struct command kit_deploy = {.name = "deploy", .uses = USE_DEPLOY};
+static const struct command *const kit_all[] = {&kit_build, &kit_run,	 &kit_build_run,
+						&kit_retry, &kit_status, &kit_deploy};
+static const struct command_table kit_commands = {kit_all, ARRAY_LEN(kit_all)};
 
 static inline const struct command *kit_command(const char *name)
 {
-	static const struct command *const all[] = {&kit_build, &kit_run, &kit_build_run,
-						    &kit_retry, &kit_status};
+	const struct command *command = command_by_name(&kit_commands, name);
 
-	for (size_t i = 0; i < ARRAY_LEN(all); i++)
-		if (str_eq(all[i]->name, name))
-			return all[i];
+	if (command)
+		return command;
 	fail_msg("no command %s", name);
 	return NULL;
 }
@@ -169,6 +171,7 @@ static inline enum err_class kit_receive_raw(struct kit *kit, const struct kit_e
 				      .calls = &calls,
 				      .refusal = in->refusal,
 				      .refuse_late = in->refuse_late,
+				      .commands = &kit_commands,
 				      .deadline_ms = 24 * HOUR_MS};
 	unsigned guid = in->guid ? in->guid : ++kit->guid + 100000;
 	char text[128];

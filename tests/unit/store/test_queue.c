@@ -6,7 +6,7 @@
 /* Lines: "say PR COMMENT commands", "keep PR COMMENT commands" (--keep-going), "late PR COMMENT
  * commands", "other PR COMMENT commands" (somebody else), "claim" (a worker takes the next job and
  * holds it), "park ID", "end ID STATE", "work STATE" (claim and end), "cancel ID" (0: all), "closed
- * PR", "due" (a day later), "restart". */
+ * PR", "merged PR", "due" (a day later), "restart". */
 static const struct conversation {
 	const char *name;
 	const char *lines;
@@ -93,6 +93,14 @@ static const struct conversation {
 	 "1 cancelled, 2 ready>cancelled"},
 	{"closing ends what has not started", "say 1 10 build; claim; say 1 11 run; closed 1",
 	 "1 running, 2 ready>cancelled"},
+	{"closing stops what deploys: its steps must stop it",
+	 "say 1 10 deploy; claim; park 1; say 1 11 run; closed 1", "1 ready, 2 ready>cancelled"},
+	{"closing stops what deploys at its next wait",
+	 "say 1 10 deploy; claim; closed 1; park 1", "1 ready"},
+	{"closing lets what runs go on", "say 1 10 run; claim; park 1; closed 1", "1 parked"},
+	{"a merge stops nothing", "say 1 10 deploy; claim; park 1; merged 1", "1 parked"},
+	{"closing another pull request stops nothing",
+	 "say 1 10 deploy; claim; park 1; closed 2", "1 parked"},
 	{"closing another pull request ends nothing", "say 1 10 build; say 1 11 run; closed 2",
 	 "1 ready, 2 blocked"},
 	{"a blocked job does not outlive its deadline", "say 1 10 build; claim; say 1 11 run; due",
@@ -205,11 +213,12 @@ static void do_line(struct stage *stage, const char *line)
 		assert_true(kit_work(&stage->kit, state_named(rest), stage->clock) > 0);
 	else if (str_eq(verb, "cancel"))
 		do_cancel(stage, rest);
-	else if (str_eq(verb, "closed"))
+	else if (str_eq(verb, "closed") || str_eq(verb, "merged"))
 		assert_int_equal(
 			kit_receive(&stage->kit, &(struct kit_event){.kind = EVENT_PULL_REQUEST,
 								     .pr = atoll(rest),
 								     .at_ms = stage->clock,
+								     .merged = str_eq(verb, "merged"),
 								     .action = "closed"}),
 			QUEUE_NOTED);
 	else if (str_eq(verb, "due"))
@@ -379,6 +388,48 @@ static void test_refusal_words(void **state)
 	kit_text(&kit, want, sizeof want, "SELECT want FROM outbox WHERE slot = 'refusal:10'");
 	assert_string_equal(want, "{\"body\":\"<!-- kf:v1 refusal=10 -->\\nNo `/biuld`.\","
 				  "\"marker\":\"<!-- kf:v1 refusal=10 -->\"}");
+	kit_end(&kit);
+}
+
+static void close_pull(struct kit *kit, int64_t closed_at_ms)
+{
+	kit_receive(kit, &(struct kit_event){.kind = EVENT_PULL_REQUEST,
+					     .pr = 1,
+					     .at_ms = T0 + 50,
+					     .said_at_ms = closed_at_ms,
+					     .action = "closed"});
+}
+
+/* Told twice it is stopped once; one that was asked for after the closing is not meant. */
+static void test_closing_says_why(void **state)
+{
+	static const char audit[] = "SELECT actor || ' ' || code || ' ' || effect || ' ' || after "
+				    "FROM audit WHERE code = 'pull.closed'";
+	char text[128];
+	struct kit kit;
+	struct job job;
+
+	(void)state;
+	kit_start(&kit);
+	kit_receive(&kit, &(struct kit_event){.pr = 1,
+					      .comment_id = 10,
+					      .commands = "deploy",
+					      .at_ms = T0 + 20});
+	assert_true(kit_claim(&kit, &job, T0 + 20));
+	job.due_at_ms = T0 + HOUR_MS;
+	kit_move(&kit, &job, JOB_PARKED, T0 + 20);
+	close_pull(&kit, T0 + 10); /* reopened since */
+	assert_false(kit_claim(&kit, &job, T0 + 60));
+	close_pull(&kit, T0 + 30);
+	close_pull(&kit, T0 + 30);
+	kit_text(&kit, text, sizeof text, audit);
+	assert_string_equal(text, "ann pull.closed store.cancel state=cancelling");
+	assert_int_equal(kit_number(&kit, "SELECT count(*) FROM audit"), 1);
+	assert_true(kit_claim(&kit, &job, T0 + 60));
+	assert_true(job_is_closed(&job));
+	assert_int_equal(job.end_state, JOB_READY);
+	assert_string_equal(job.cancelled_by, "ann");
+	kit_move(&kit, &job, JOB_CANCELLED, T0 + 60);
 	kit_end(&kit);
 }
 
@@ -587,6 +638,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_conversations),	      cmocka_unit_test(test_doubles),
 		cmocka_unit_test(test_first_words),	      cmocka_unit_test(test_refusal_words),
+		cmocka_unit_test(test_closing_says_why),
 		cmocka_unit_test(test_claim_order),	      cmocka_unit_test(test_steps),
 		cmocka_unit_test(test_lease_is_checked),      cmocka_unit_test(test_wake),
 		cmocka_unit_test(test_wait_ends_at_deadline),
