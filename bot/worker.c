@@ -533,7 +533,7 @@ static void ask_step(struct task *task)
 
 	if (!task->has_result && task->job.cancel && !step->handles_cancel) {
 		AUTO_FREE char *code = str_dup(job_stop_code(&task->job)),
-				*message = job_stop_words(&task->job, "cancelled");
+			       *message = job_stop_words(&task->job, "cancelled");
 
 		end_job(task, JOB_CANCELLED, code, message, now_ms);
 		return;

@@ -269,8 +269,8 @@ static void judge_queue(const struct job *job, const json_t *seen, int64_t now_m
 void rollout_queue(const struct job *job, const struct effect_result *last, int64_t now_ms,
 		   struct update *out)
 {
-	bool leaves = job->cancel && !job_is_closed(job) &&
-		      !jval_bool(job->data, "rollout.left", false);
+	bool leaves =
+		job->cancel && !job_is_closed(job) && !jval_bool(job->data, "rollout.left", false);
 
 	if (!last) {
 		jval_set_bool(common_data(job, out, "rollout"), "leaves", leaves);

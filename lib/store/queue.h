@@ -46,8 +46,8 @@ struct queue_intake {
  * others in line are BLOCKED; read-only ones never wait. A queued job of the same command that has
  * not started is superseded by a newer comment of the same person. pull_request events record the
  * head; "closed" ends what has not started, and without a merge marks what deploys and has started
- * to be cancelled, with the code "pull.closed". check_run re-runs repeat the job of that uid. The rest
- * is QUEUE_NOTED.
+ * to be cancelled, with the code "pull.closed". check_run re-runs repeat the job of that uid. The
+ * rest is QUEUE_NOTED.
  *
  * The store never ends a job itself: superseded, too late, stopped with its group, cancelled or
  * overtaken by its deadline before it started, it becomes READY with end_state, end_code and

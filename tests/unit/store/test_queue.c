@@ -95,12 +95,12 @@ static const struct conversation {
 	 "1 running, 2 ready>cancelled"},
 	{"closing stops what deploys: its steps must stop it",
 	 "say 1 10 deploy; claim; park 1; say 1 11 run; closed 1", "1 ready, 2 ready>cancelled"},
-	{"closing stops what deploys at its next wait",
-	 "say 1 10 deploy; claim; closed 1; park 1", "1 ready"},
+	{"closing stops what deploys at its next wait", "say 1 10 deploy; claim; closed 1; park 1",
+	 "1 ready"},
 	{"closing lets what runs go on", "say 1 10 run; claim; park 1; closed 1", "1 parked"},
 	{"a merge stops nothing", "say 1 10 deploy; claim; park 1; merged 1", "1 parked"},
-	{"closing another pull request stops nothing",
-	 "say 1 10 deploy; claim; park 1; closed 2", "1 parked"},
+	{"closing another pull request stops nothing", "say 1 10 deploy; claim; park 1; closed 2",
+	 "1 parked"},
 	{"closing another pull request ends nothing", "say 1 10 build; say 1 11 run; closed 2",
 	 "1 ready, 2 blocked"},
 	{"a blocked job does not outlive its deadline", "say 1 10 build; claim; say 1 11 run; due",
@@ -214,13 +214,13 @@ static void do_line(struct stage *stage, const char *line)
 	else if (str_eq(verb, "cancel"))
 		do_cancel(stage, rest);
 	else if (str_eq(verb, "closed") || str_eq(verb, "merged"))
-		assert_int_equal(
-			kit_receive(&stage->kit, &(struct kit_event){.kind = EVENT_PULL_REQUEST,
-								     .pr = atoll(rest),
-								     .at_ms = stage->clock,
-								     .merged = str_eq(verb, "merged"),
-								     .action = "closed"}),
-			QUEUE_NOTED);
+		assert_int_equal(kit_receive(&stage->kit,
+					     &(struct kit_event){.kind = EVENT_PULL_REQUEST,
+								 .pr = atoll(rest),
+								 .at_ms = stage->clock,
+								 .merged = str_eq(verb, "merged"),
+								 .action = "closed"}),
+				 QUEUE_NOTED);
 	else if (str_eq(verb, "due"))
 		do_time(stage);
 	else if (str_eq(verb, "restart")) {
@@ -411,10 +411,9 @@ static void test_closing_says_why(void **state)
 
 	(void)state;
 	kit_start(&kit);
-	kit_receive(&kit, &(struct kit_event){.pr = 1,
-					      .comment_id = 10,
-					      .commands = "deploy",
-					      .at_ms = T0 + 20});
+	kit_receive(&kit,
+		    &(struct kit_event){
+			    .pr = 1, .comment_id = 10, .commands = "deploy", .at_ms = T0 + 20});
 	assert_true(kit_claim(&kit, &job, T0 + 20));
 	job.due_at_ms = T0 + HOUR_MS;
 	kit_move(&kit, &job, JOB_PARKED, T0 + 20);
@@ -636,11 +635,15 @@ static void test_wait_ends_at_deadline(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_conversations),	      cmocka_unit_test(test_doubles),
-		cmocka_unit_test(test_first_words),	      cmocka_unit_test(test_refusal_words),
+		cmocka_unit_test(test_conversations),
+		cmocka_unit_test(test_doubles),
+		cmocka_unit_test(test_first_words),
+		cmocka_unit_test(test_refusal_words),
 		cmocka_unit_test(test_closing_says_why),
-		cmocka_unit_test(test_claim_order),	      cmocka_unit_test(test_steps),
-		cmocka_unit_test(test_lease_is_checked),      cmocka_unit_test(test_wake),
+		cmocka_unit_test(test_claim_order),
+		cmocka_unit_test(test_steps),
+		cmocka_unit_test(test_lease_is_checked),
+		cmocka_unit_test(test_wake),
 		cmocka_unit_test(test_wait_ends_at_deadline),
 	};
 
