@@ -497,6 +497,9 @@ enum err_class receive_payload(struct receive *receive, const char *event, const
 		class = intake_read(intake, receive, event, body, len, &verdict, err);
 	if (class == ERR_OK && verdict == INTAKE_LATER)
 		class = err_set(err, ERR_TRANSIENT, "GitHub has not said yet who we are");
+	if (class == ERR_OK && verdict == INTAKE_STORE && !writer_is_healthy(receive->writer))
+		class = err_code(err, ERR_TRANSIENT, "store.full",
+				 "no work is taken in: the database cannot be written");
 	if (class == ERR_OK && verdict == INTAKE_STORE) {
 		class = writer_call(receive->writer, intake_run, intake, err);
 		intake_count(intake, class);

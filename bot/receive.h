@@ -46,7 +46,7 @@ int receive_port(const struct receive *receive); /* as bound; for port 0 */
 void receive_set_identity(struct receive *receive, int64_t app_id, int64_t user_id);
 
 /* Takes in one payload as if it had come signed (from the deliveries API): same path, same outcome.
- */
+ * TRANSIENT where a webhook would be answered 503. */
 enum err_class receive_payload(struct receive *receive, const char *event, const char *guid,
 			       const char *body, size_t len, int source,
 			       struct err *err) MUST_CHECK;
