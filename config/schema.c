@@ -135,7 +135,7 @@ struct reading {
 	const struct schema *schema;
 	struct schema_faults *faults;
 	json_t *lines;
-	struct section *todo;
+	struct section *sections;
 	size_t count, done;
 };
 
@@ -168,9 +168,9 @@ static void add_section(struct reading *reading, struct section section)
 	size_t count = reading->count++;
 
 	if (!(count & (count - 1)))
-		reading->todo =
-			mem_grow(reading->todo, (count ? 2 * count : 1) * sizeof *reading->todo);
-	reading->todo[count] = section;
+		reading->sections = mem_grow(reading->sections,
+					     (count ? 2 * count : 1) * sizeof *reading->sections);
+	reading->sections[count] = section;
 }
 
 static void fault_unknown(struct reading *reading, const struct section *section,
@@ -387,7 +387,7 @@ static const struct yaml_node *key_of(const struct yaml_node *map, const char *k
 	return NULL;
 }
 
-static void read_todo(struct reading *reading, const struct section *section)
+static void read_fields_of(struct reading *reading, const struct section *section)
 {
 	const struct schema *schema = reading->schema;
 
@@ -426,11 +426,11 @@ static json_t *read_tree(const struct schema *schema, const struct yaml_node *ro
 	add_section(&reading,
 		    (struct section){.node = root, .line = 1, .column = 1, .into = result});
 	while (reading.done < reading.count) {
-		struct section section = reading.todo[reading.done++];
+		struct section section = reading.sections[reading.done++];
 
-		read_todo(&reading, &section);
+		read_fields_of(&reading, &section);
 	}
-	mem_free(reading.todo);
+	mem_free(reading.sections);
 	return result;
 }
 

@@ -161,10 +161,10 @@ def evaluate_service(source, path, wish, ready=lambda: None):
 
 def place(error, source):
     """(path, line) of the last place in their files; for bad syntax, the place of the fault."""
-    todo, found = [error], (None, None)
+    errors, found = [error], (None, None)
     seen = set()
-    while todo:
-        current = todo.pop()
+    while errors:
+        current = errors.pop()
         if current is None or id(current) in seen:
             continue
         seen.add(id(current))
@@ -175,7 +175,7 @@ def place(error, source):
             if name is not None:
                 found = (name, frame.lineno)
         if found[0] is None:
-            todo += [current.__cause__, current.__context__]
+            errors += [current.__cause__, current.__context__]
     return found
 
 
