@@ -220,7 +220,7 @@ def main() -> int:
         else:
             print(f"Open {talk.page(1)} and write a comment: /build_run\n"
                   "After that, as bob: /staging_deploy, /plan, /deploy\n"
-                  f"(Ctrl-C ends it; the logs are in {folder})")
+                  f"(Ctrl-C ends it; the logs are in {folder})", flush=True)
             code = 0
             while all(process.poll() is None for _, process in demo.processes):
                 time.sleep(0.5)

@@ -443,6 +443,12 @@ static void put_next_of_failure(const struct job *job, const char *environment, 
 		   !jval_bool(job->data, "rollout.touched", false)) {
 		buf_printf(out, "\nnext: `/status` · `/rollback %s` takes out what is open",
 			   environment);
+	} else if (job->state == JOB_CANCELLED) { /* nothing is wrong with it */
+		buf_printf(out, "\nnext: %s",
+			   str_eq(job->code, "pull.closed") ? "reopen the pull request, then "
+							    : "");
+		put_again(job, environment, out);
+		buf_puts(out, " again");
 	} else if (jval_bool(job->data, "rollout.touched", false)) {
 		buf_puts(out, "\nnext: push a fix and `/build_run`, then ");
 		put_again(job, environment, out);
